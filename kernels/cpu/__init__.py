@@ -1,0 +1,58 @@
+"""The CPU backend: every kernel by its name. The module is the backend."""
+
+from ..scalar import LINEAR, RELU, SIGMOID, TANH
+from .activation import activation_backward, activation_forward, dropout
+from .conv import (
+    conv2d_backward_biases,
+    conv2d_backward_input,
+    conv2d_backward_weights,
+    conv2d_forward,
+    conv2d_pad,
+    conv2d_unpad,
+)
+from .cost import cross_entropy, log_likelihood, quadratic, softmax
+from .dense import dense_backward_biases, dense_backward_input, dense_backward_weights, dense_forward
+from .layout import gather, images_first, images_last
+from .pool import (
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    l2_pool2d_backward,
+    l2_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
+from .update import sgd
+
+__all__ = [
+    "LINEAR",
+    "RELU",
+    "SIGMOID",
+    "TANH",
+    "activation_backward",
+    "activation_forward",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
+    "conv2d_backward_biases",
+    "conv2d_backward_input",
+    "conv2d_backward_weights",
+    "conv2d_forward",
+    "conv2d_pad",
+    "conv2d_unpad",
+    "cross_entropy",
+    "dense_backward_biases",
+    "dense_backward_input",
+    "dense_backward_weights",
+    "dense_forward",
+    "dropout",
+    "gather",
+    "images_first",
+    "images_last",
+    "l2_pool2d_backward",
+    "l2_pool2d_forward",
+    "log_likelihood",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+    "quadratic",
+    "sgd",
+    "softmax",
+]

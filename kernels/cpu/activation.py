@@ -1,0 +1,58 @@
+"""Activation functions and dropout, number by number, in place on flat arrays."""
+
+from numba import njit, prange, uint64
+
+from .. import scalar
+from ..compilation import PARALLEL
+
+CHUNK = 4096
+
+
+@njit(**PARALLEL)
+def activation_forward(a, kind):
+    """a = sigma(a) for `kind`, one of scalar.SIGMOID, TANH, RELU, LINEAR. a: flat, holds z, overwritten with a."""
+    for p in prange((a.size + CHUNK - 1) // CHUNK):
+        lo, hi = uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))
+        if kind == scalar.SIGMOID:
+            for i in range(lo, hi):
+                a[i] = scalar.sigmoid(a[i])
+        elif kind == scalar.TANH:
+            for i in range(lo, hi):
+                a[i] = scalar.tanh(a[i])
+        elif kind == scalar.RELU:
+            for i in range(lo, hi):
+                a[i] = a.dtype.type(0) if a[i] < 0 else a[i]
+
+
+@njit(**PARALLEL)
+def activation_backward(dz, a, kind):
+    """dz = da * sigma'(z), the factor of (BP1) and (BP2), from a alone: a (1 - a), 1 - a^2, a > 0, or 1.
+
+    dz: flat, holds da, overwritten. a: flat, what `activation_forward` left.
+    """
+    one = a.dtype.type(1)
+    for p in prange((a.size + CHUNK - 1) // CHUNK):
+        lo, hi = uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))
+        if kind == scalar.SIGMOID:
+            for i in range(lo, hi):
+                dz[i] *= a[i] * (one - a[i])
+        elif kind == scalar.TANH:
+            for i in range(lo, hi):
+                dz[i] *= one - a[i] * a[i]
+        elif kind == scalar.RELU:
+            for i in range(lo, hi):
+                dz[i] = dz[i] if a[i] > 0 else dz.dtype.type(0)
+
+
+@njit(**PARALLEL)
+def dropout(out, a, rate, seed, step, layer):
+    """out[i] = a[i] / (1 - rate) where element i is kept, which it is with probability 1 - rate, else 0.
+
+    The same call on da gives the way back: the mask is a function of (seed, step, layer, i) alone. Dividing
+    by 1 - rate while training leaves nothing to scale afterwards. out: flat, overwritten; may be a itself.
+    """
+    key = scalar.random_key(seed, step, layer)
+    scale = a.dtype.type(1.0 / (1.0 - rate))
+    for p in prange((a.size + CHUNK - 1) // CHUNK):
+        for i in range(uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))):
+            out[i] = a[i] * scale if scalar.uniform(key, i) >= rate else a.dtype.type(0)

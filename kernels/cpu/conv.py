@@ -1,0 +1,151 @@
+"""Convolution, equation (125): a weight w[f, c, i, j] is shared by all positions of feature map f.
+
+Layout: a feature map's last axis is the image of the mini-batch. `a` is the layer's input as `conv2d_pad`
+lays it out, (channels, rows, phases, columns, images): zero rows and columns around the picture, and column
+x of it at phase x mod stride, column x // stride, so that the columns one tap (c, i, j) meets are neighbours
+whatever the stride. `taps[(c, i, j)]` is where tap (c, i, j) of the first output lies in one image of `a`,
+and the output's next row is `row_step` further on.
+"""
+
+from numba import njit, prange, uint64
+
+from ..compilation import PARALLEL
+from .tile import FOUR, ONE, THREE, TWO, ZERO, add_products, blocks, dot_products, steps
+
+
+@njit(**PARALLEL)
+def conv2d_pad(padded, a, padding_y, padding_x):
+    """padded[c, y + padding_y, p, q, n] = a[c, y, x, n] with x + padding_x = q phases + p.
+
+    padded: (channels, rows + 2 padding_y or more, phases, columns, images), overwritten where a picture's
+    pixel lands; its border is left as it is (zero). a: (channels, rows, columns, images).
+    """
+    channels, rows, columns, images = a.shape
+    phases = padded.shape[2]
+    for p in prange(channels * rows):
+        c, y = p // rows, p % rows
+        for x in range(columns):
+            q, phase = (x + padding_x) // phases, (x + padding_x) % phases
+            for n in range(images):
+                padded[c, y + padding_y, phase, q, n] = a[c, y, x, n]
+
+
+@njit(**PARALLEL)
+def conv2d_unpad(da, padded, padding_y, padding_x):
+    """da[c, y, x, n] = padded[c, y + padding_y, p, q, n] with x + padding_x = q phases + p.
+
+    The way back of `conv2d_pad`; da is overwritten.
+    """
+    channels, rows, columns, images = da.shape
+    phases = padded.shape[2]
+    for p in prange(channels * rows):
+        c, y = p // rows, p % rows
+        for x in range(columns):
+            q, phase = (x + padding_x) // phases, (x + padding_x) % phases
+            for n in range(images):
+                da[c, y, x, n] = padded[c, y + padding_y, phase, q, n]
+
+
+@njit(**PARALLEL)
+def conv2d_forward(z, a, w, b, taps, row_step):
+    """z[f, y, x, n] = b[f] + sum_(c, i, j) w[f, c, i, j] a[c, y s + i, x s + j, n], equation (125).
+
+    z: (filters, rows, columns, images), overwritten. a: see the module. w: (filters, channels, kernel rows,
+    kernel columns). b: (filters,). taps: (channels * kernel rows * kernel columns,).
+    """
+    filters, rows, columns, images = z.shape
+    z_flat, a_flat, w_flat = z.reshape(-1), a.reshape(-1), w.reshape(-1)
+    count = uint64(taps.size)
+    scale = uint64(images)
+    run = uint64(columns * images)
+    plane = uint64(rows) * run
+    for p in prange(blocks(filters) * rows):
+        f = uint64(p // rows) * FOUR
+        y = uint64(p % rows)
+        here = min(FOUR, uint64(filters) - f)
+        z0 = f * plane + y * run
+        for r in range(here):
+            for t in range(run):
+                z_flat[z0 + r * plane + t] = b[f + r]
+        a0 = y * uint64(row_step) * scale
+        add_products(z_flat, z0, plane, here, w_flat, f * count, count, ONE, a_flat, a0, taps, scale, run)
+
+
+@njit(**PARALLEL)
+def conv2d_backward_weights(dw, dz, a, taps, row_step):
+    """dC/dw[f, c, i, j] = sum_(y, x, n) dz[f, y, x, n] a[c, y s + i, x s + j, n].
+
+    dw: like w, overwritten. dz: like z. a, taps, row_step: as in `conv2d_forward`.
+    """
+    filters, rows, columns, images = dz.shape
+    dw_flat, dz_flat, a_flat = dw.reshape(-1), dz.reshape(-1), a.reshape(-1)
+    count = uint64(taps.size)
+    scale = uint64(images)
+    run = uint64(columns * images)
+    plane = uint64(rows) * run
+    tap_blocks = blocks(taps.size)
+    for p in prange(blocks(filters) * tap_blocks):
+        f = uint64(p // tap_blocks) * FOUR
+        k = uint64(p % tap_blocks) * FOUR
+        last = count - ONE
+        four_taps = (
+            taps[k] * scale,
+            taps[min(k + ONE, last)] * scale,
+            taps[min(k + TWO, last)] * scale,
+            taps[min(k + THREE, last)] * scale,
+        )
+        dot_products(
+            dw_flat, f * count + k, count, ONE, min(FOUR, uint64(filters) - f), min(FOUR, count - k),
+            dz_flat, f * plane, plane, run,
+            a_flat, ZERO, four_taps, uint64(row_step) * scale,
+            uint64(rows), run,
+        )  # fmt: skip
+
+
+@njit(**PARALLEL)
+def conv2d_backward_biases(db, dz):
+    """dC/db[f] = sum_(y, x, n) dz[f, y, x, n]. db: (filters,), overwritten."""
+    dz_flat = dz.reshape(-1)
+    plane = uint64(dz_flat.size // db.size)
+    for f in prange(db.size):
+        total = dz.dtype.type(0)
+        for t in range(plane):
+            total += dz_flat[uint64(f) * plane + t]
+        db[f] = total
+
+
+@njit(**PARALLEL)
+def conv2d_backward_input(da, dz, w, taps, stride_y):
+    """dC/da[c, r, x s + j, n] = sum over f, i, j and y with y s + i = r of w[f, c, i, j] dz[f, y, x, n].
+
+    da: laid out as a, padding included, overwritten. dz: like z. w, taps: as in `conv2d_forward`.
+    Each row r of four channels gathers what its own thread needs; nothing is multiplied with padding.
+    """
+    channels, padded_rows, phases, padded_columns, images = da.shape
+    filters, rows, columns, _ = dz.shape
+    kernel_rows, kernel_columns = w.shape[2:]
+    da_flat, dz_flat, w_flat = da.reshape(-1), dz.reshape(-1), w.reshape(-1)
+    count = uint64(taps.size)
+    area = uint64(kernel_rows * kernel_columns)
+    run = uint64(columns * images)
+    line = uint64(phases * padded_columns * images)
+    picture = uint64(padded_rows) * line
+    every_filter = steps(filters, rows * columns)
+    for p in prange(blocks(channels) * padded_rows):
+        c = uint64(p // padded_rows) * FOUR
+        r = p % padded_rows
+        here = min(FOUR, uint64(channels) - c)
+        da0 = c * picture + uint64(r) * line
+        for q in range(here):
+            for t in range(line):
+                da_flat[da0 + q * picture + t] = 0
+        for i in range(kernel_rows):
+            y = (r - i) // stride_y
+            if r < i or (r - i) % stride_y != 0 or y >= rows:
+                continue
+            for j in range(kernel_columns):
+                add_products(
+                    da_flat, da0 + taps[uint64(j)] * uint64(images), picture, here,
+                    w_flat, c * area + uint64(i * kernel_columns + j), area, count,
+                    dz_flat, uint64(y) * run, every_filter, uint64(images), run,
+                )  # fmt: skip

@@ -1,0 +1,56 @@
+"""Ways between layouts: from stored images to a mini-batch, and between feature maps and neurons."""
+
+from numba import njit, prange, uint64
+
+from ..compilation import PARALLEL
+
+
+@njit(**PARALLEL)
+def gather(a, y, images, labels, order, moves, scale):
+    """Mini-batch element n of a is image order[n] // moves of `images`, moved by order[n] % moves, times scale.
+
+    Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill the emptied
+    edge with 0 (chapter 6, "Expanding the training data"). a: (channels, rows, columns, n) or, before a dense
+    layer, (n, pixels), overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows,
+    columns), uint8 or float. labels: (count,).
+    """
+    _, channels, rows, columns = images.shape
+    count = order.size
+    last_axis_is_image = a.ndim == 4
+    from_image = 1 if last_axis_is_image else channels * rows * columns
+    from_pixel = count if last_axis_is_image else 1
+    flat = a.reshape(-1)
+    factor = a.dtype.type(scale)
+    for n in prange(count):
+        source = order[n] // moves
+        move = order[n] % moves
+        y[n] = labels[source]
+        down = -1 if move == 1 else (1 if move == 2 else 0)
+        right = -1 if move == 3 else (1 if move == 4 else 0)
+        here = uint64(n * from_image)
+        for c in range(channels):
+            for r in range(-down, rows - down):
+                for s in range(-right, columns - right):
+                    value = a.dtype.type(0)
+                    if r >= 0 and r < rows and s >= 0 and s < columns:
+                        value = factor * a.dtype.type(images[source, c, r, s])
+                    flat[here] = value
+                    here += uint64(from_pixel)
+
+
+@njit(**PARALLEL)
+def images_first(out, a):
+    """out[n, i] = a[i, n]: from feature maps to a dense layer's rows. out: (images, neurons), overwritten."""
+    images, neurons = out.shape
+    for n in prange(images):
+        for i in range(uint64(neurons)):
+            out[n, i] = a[i, n]
+
+
+@njit(**PARALLEL)
+def images_last(out, a):
+    """out[i, n] = a[n, i]: the way back of `images_first`. out: (neurons, images), overwritten."""
+    images, neurons = a.shape
+    for n in prange(images):
+        for i in range(uint64(neurons)):
+            out[i, n] = a[n, i]

@@ -1,0 +1,64 @@
+"""nbconv: Michael Nielsen's convolutional networks as Numba kernels, for the CPU and NVIDIA GPUs.
+
+Names are imported at their first use, so that `nbconv --help` needs neither Numba nor h5py.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .data import Dataset, load_data
+    from .errors import BackendError, CheckpointError, DataError, DivergedError, Interrupted, NbconvError, SettingError
+    from .history import History
+    from .layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
+    from .network import Network
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "data": ("Dataset", "load_data"),
+    "errors": (
+        "BackendError",
+        "CheckpointError",
+        "DataError",
+        "DivergedError",
+        "Interrupted",
+        "NbconvError",
+        "SettingError",
+    ),
+    "history": ("History",),
+    "layers": ("AvgPool2D", "Conv2D", "Dense", "L2Pool2D", "MaxPool2D", "Softmax"),
+    "network": ("Network",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AvgPool2D",
+    "BackendError",
+    "CheckpointError",
+    "Conv2D",
+    "DataError",
+    "Dataset",
+    "Dense",
+    "DivergedError",
+    "History",
+    "Interrupted",
+    "L2Pool2D",
+    "MaxPool2D",
+    "NbconvError",
+    "Network",
+    "SettingError",
+    "Softmax",
+    "__version__",
+    "load_data",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'nbconv' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,37 @@
+"""The one place that imports the kernels: it chooses the backend, and the module is the backend."""
+
+from types import ModuleType
+
+import numba
+
+from .errors import BackendError, SettingError
+from .kernels import compilation, cpu
+
+BACKENDS = ("auto", "cpu", "cuda")
+
+
+def select(name: str) -> tuple[str, ModuleType]:
+    """The backend's name and its kernels. Raises SettingError for an unknown name, BackendError if it is not there."""
+    if name not in BACKENDS:
+        raise SettingError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
+    if name == "cuda":
+        raise BackendError("backend 'cuda' is not there: this version has kernels for the CPU alone; use 'cpu' or 'auto'")
+    return "cpu", cpu
+
+
+def activation_kinds() -> dict[str, int]:
+    """The kernels' number for each activation."""
+    return {"sigmoid": cpu.SIGMOID, "tanh": cpu.TANH, "relu": cpu.RELU, "linear": cpu.LINEAR}
+
+
+def set_threads(threads: int) -> None:
+    """How many CPU threads the kernels of this Python thread use; results do not depend on it."""
+    most = numba.config.NUMBA_NUM_THREADS
+    if not isinstance(threads, int) or not 1 <= threads <= most:
+        raise SettingError(f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)")
+    numba.set_num_threads(threads)
+
+
+def needs_compilation() -> bool:
+    """Whether the kernels still have to be compiled on this machine."""
+    return compilation.cache_is_cold()

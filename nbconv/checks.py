@@ -1,0 +1,53 @@
+"""Checks of single settings, each with one line that says what was given and what was expected."""
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from .errors import SettingError
+
+__all__ = ["choice", "count", "number", "pair", "seed"]
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """A whole number of `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise SettingError(f"{name} is {value!r}: expected a whole number of {least} or more")
+    if value > 2**31 - 1:
+        raise SettingError(f"{name} is {value!r}: expected at most {2**31 - 1}")
+    return int(value)
+
+
+def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """One whole number for rows and columns alike, or a pair (rows, columns)."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise SettingError(f"{name} is {value!r}: expected a whole number or a pair (rows, columns)")
+        return count(name, value[0], least), count(name, value[1], least)
+    side = count(name, value, least)
+    return side, side
+
+
+def number(name: str, value: Any, least: float = 0.0, below: float = math.inf, *, positive: bool = False) -> float:
+    """A finite number in [least, below); with `positive`, greater than `least`."""
+    good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value < least or value >= below or (positive and value <= least):
+        limits = f"greater than {least:g}" if positive else f"of {least:g} or more"
+        limits += "" if below == math.inf else f" and less than {below:g}"
+        raise SettingError(f"{name} is {value!r}: expected a number {limits}")
+    return float(value)
+
+
+def seed(value: Any) -> int:
+    """A whole number in [0, 2^63)."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**63:
+        raise SettingError(f"seed is {value!r}: expected a whole number from 0 to 2^63 - 1")
+    return int(value)
+
+
+def choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """One of the names."""
+    if value not in choices:
+        raise SettingError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
+    return str(value)

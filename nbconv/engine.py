@@ -1,0 +1,158 @@
+"""A network's layers, its parameters in one flat buffer, and a mini-batch's way through them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .costs import Cost
+from .data.dataset import Dataset
+from .errors import SettingError
+from .geometry import Shape
+from .initialisers import initialise
+from .layers import FlattenLayer, Layer, LayerSpec, Randomness, Workspace
+from .layers.conv import ConvLayer
+from .layers.dense import DenseLayer
+from .layers.pool import MaxPoolLayer
+
+Array = NDArray[Any]
+BATCH = 100  # images at a time where nothing is trained: their activations stay in the second-level cache
+
+
+class Rates(NamedTuple):
+    """What the update kernel multiplies with: see `sgd`."""
+
+    eta: float
+    decay: float  # lmbda / n
+    decay_l1: float
+    momentum: float
+    nesterov: bool
+
+
+def build_layers(specs: Sequence[LayerSpec], input_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]) -> list[Layer]:
+    """The layers for that input. Raises SettingError where one does not fit the one before."""
+    layers: list[Layer] = []
+    shape = input_shape
+    for index, spec in enumerate(specs):
+        # Feature maps become neurons before a dense layer; a first layer is given its neurons as they are.
+        layer = spec.build(shape, index, kernels, dtype)
+        if isinstance(layer, DenseLayer) and len(shape) == 3 and layers:
+            layers.append(FlattenLayer(shape, kernels, dtype))
+        before = layers[-1] if layers else None
+        if isinstance(layer, MaxPoolLayer) and isinstance(before, ConvLayer):
+            layer.activation, before.activation = before.activation, kernels.LINEAR
+            before.pooled = math.prod(layer.geometry.size)
+        layers.append(layer)
+        shape = layer.output_shape
+    last = layers[-1]
+    if not isinstance(last, DenseLayer):
+        raise SettingError(f"the last layer is {specs[-1].notation}: expected Softmax or Dense, one neuron for each class")
+    last.activation = kernels.LINEAR  # the cost begins at z
+    return layers
+
+
+def parameter_count(layers: Sequence[Layer]) -> int:
+    """How many weights and biases the layers have."""
+    shapes = [shape for layer in layers for shape in (layer.weights_shape, layer.biases_shape)]
+    return sum(math.prod(shape) for shape in shapes if shape is not None)
+
+
+class Engine:
+    """The layers with their parameters, velocities and gradients: flat buffers, all weights before all biases."""
+
+    def __init__(self, layers: list[Layer], cost: Cost, input_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]):
+        self.layers = layers
+        self.cost = cost
+        self.kernels = kernels
+        self.dtype = dtype
+        self.input_shape = input_shape
+        self.with_parameters = [layer for layer in layers if layer.weights_shape and layer.biases_shape]
+        self.shapes = [(layer.weights_shape or (), layer.biases_shape or ()) for layer in self.with_parameters]
+        self.weights_count = sum(math.prod(weights) for weights, _ in self.shapes)
+        self.count = parameter_count(layers)
+        self.parameters = np.zeros(self.count, dtype)
+        self.gradient = np.zeros(self.count, dtype)
+        self.velocity = np.zeros(self.count, dtype)
+        self.sums = np.zeros(2)  # cost and right answers, added up by the cost kernels
+        self.buffers = Workspace(dtype)
+        views = zip(self.views(self.parameters), self.views(self.gradient), strict=True)
+        for layer, (parameters, gradients) in zip(self.with_parameters, views, strict=True):
+            layer.attach(parameters, gradients)
+        self._wanted = [any(before.weights_shape for before in layers[:index]) for index in range(len(layers))]
+
+    def views(self, flat: Array) -> list[tuple[Array, Array]]:
+        """(weights, biases) of each layer with parameters, as views into a flat buffer."""
+        views, weights_at, biases_at = [], 0, self.weights_count
+        for weights, biases in self.shapes:
+            weights_end, biases_end = weights_at + math.prod(weights), biases_at + math.prod(biases)
+            views.append((flat[weights_at:weights_end].reshape(weights), flat[biases_at:biases_end].reshape(biases)))
+            weights_at, biases_at = weights_end, biases_end
+        return views
+
+    def initialise(self, name: str, seed: int, has_softmax: bool) -> None:
+        """Fill the parameters by the initialiser of that name."""
+        for index, layer in enumerate(self.with_parameters):
+            is_softmax = has_softmax and layer is self.with_parameters[-1]
+            initialise(layer.weights, layer.biases, name, (*layer.fans, layer.pooled), is_softmax, (seed, index))
+
+    # A mini-batch's way
+
+    def forward(self, data: Dataset, order: Array, moves: int = 1, randomness: Randomness | None = None) -> tuple[Array, Array]:
+        """z of the last layer and the labels of these images: gather them, then layer by layer."""
+        images, image_labels, order = data.batch(order, moves)
+        flat = isinstance(self.layers[0], DenseLayer)
+        shape = (len(order), math.prod(self.input_shape)) if flat else (*self.input_shape, len(order))
+        a = self.buffers.array("a", shape)
+        labels = self.buffers.array("labels", order.shape, np.int64)
+        scale = 1 / 255 if images.dtype == np.uint8 else 1.0
+        self.kernels.gather(a, labels, images, image_labels, order, moves, scale)
+        for layer in self.layers:
+            a = layer.forward(a, randomness)
+        return a, labels
+
+    def backward(self, z: Array, labels: Array, randomness: Randomness | None = None) -> None:
+        """From z of the last layer to the mean gradient of the cost in every parameter, layer by layer."""
+        delta = self.buffers.array("delta", z.shape)
+        self.cost.delta(self.kernels, delta, self.sums, z, labels, 1 / len(labels))
+        for layer, wanted in zip(reversed(self.layers), reversed(self._wanted), strict=True):
+            delta = layer.backward(delta, randomness, wanted)
+
+    @staticmethod
+    def _batches(data: Dataset) -> Iterator[Array]:
+        """The numbers of a dataset's images, BATCH at a time."""
+        for first in range(0, len(data), BATCH):
+            yield np.arange(first, min(first + BATCH, len(data)))
+
+    def step(self, data: Dataset, order: Array, moves: int, randomness: Randomness, rates: Rates) -> None:
+        """Train on one mini-batch: forward, backward, update. Cost and right answers are added to `sums`."""
+        z, labels = self.forward(data, order, moves, randomness)
+        self.backward(z, labels, randomness)
+        self.kernels.sgd(self.parameters, self.velocity, self.gradient, self.weights_count, *rates)
+
+    def evaluate(self, data: Dataset) -> tuple[float, int]:
+        """(summed cost, right answers) over a dataset."""
+        sums = np.zeros(2)
+        for order in self._batches(data):
+            z, labels = self.forward(data, order)
+            self.cost.delta(self.kernels, self.buffers.array("delta", z.shape), sums, z, labels, 1.0)
+        return float(sums[0]), int(sums[1])
+
+    def activations(self, data: Dataset) -> Array:
+        """The last layer's activations, (n, classes)."""
+        out = np.empty((len(data), *self.layers[-1].output_shape), self.dtype)
+        for order in self._batches(data):
+            z, _ = self.forward(data, order)
+            self.cost.activate(self.kernels, out[order[0] : order[0] + len(z)], z)
+        return out
+
+    def mean_gradient(self, data: Dataset, randomness: Randomness | None = None) -> Array:
+        """The mean gradient of the cost over a dataset, as a flat copy."""
+        total = np.zeros(self.count)
+        for order in self._batches(data):
+            z, labels = self.forward(data, order, randomness=randomness)
+            self.backward(z, labels, randomness)
+            total += self.gradient * (len(order) / len(data))
+        return total.astype(self.dtype)

@@ -1,0 +1,42 @@
+"""Everything that nbconv raises on purpose.
+
+NbconvError
++-- SettingError (also ValueError)     a setting, a layer or a network that cannot be
++-- DataError (also ValueError)        images, labels or a data file that cannot be used
++-- CheckpointError                    a checkpoint that cannot be read, written or resumed
++-- BackendError                       a device that is not there
++-- DivergedError                      the cost or the weights became infinite or NaN
+Interrupted (KeyboardInterrupt)        SIGINT or SIGTERM while training, after saving
+"""
+
+
+class NbconvError(Exception):
+    """The base of every error here: one line that names what was given, what was expected, what to do."""
+
+
+class SettingError(NbconvError, ValueError):
+    """A setting, a layer or a network that cannot be."""
+
+
+class DataError(NbconvError, ValueError):
+    """Images, labels or a data file that cannot be used."""
+
+
+class CheckpointError(NbconvError):
+    """A checkpoint that cannot be read, written or resumed."""
+
+
+class BackendError(NbconvError):
+    """A device that is not there."""
+
+
+class DivergedError(NbconvError):
+    """The cost or the weights became infinite or NaN; the last checkpoint is as it was."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM stopped a training between two mini-batches; its checkpoint, if any, is saved."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"stopped by signal {signal_number}")
+        self.signal_number = signal_number

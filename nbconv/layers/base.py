@@ -1,0 +1,91 @@
+"""What all layers share: their parameters, their buffers, and the two directions."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import Shape
+
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
+
+Array = NDArray[Any]
+
+
+class Randomness(NamedTuple):
+    """What a mini-batch's random numbers are keyed by; together with the layer and the element they are fixed."""
+
+    seed: int
+    step: int
+
+
+class Workspace:
+    """Buffers by name and shape, made (filled with zeros) at their first use and used again.
+
+    A training has two or three sizes of mini-batch; whoever comes with ever new sizes gets no more than
+    `LIMIT` buffers kept.
+    """
+
+    LIMIT = 32
+
+    def __init__(self, dtype: np.dtype[Any]):
+        self.dtype = dtype
+        self._buffers: dict[tuple[str, Shape], Array] = {}
+
+    def array(self, name: str, shape: Shape, dtype: Any = None) -> Array:
+        """The buffer of that name and shape."""
+        buffer = self._buffers.get((name, shape))
+        if buffer is None:
+            if len(self._buffers) >= self.LIMIT:
+                self._buffers.clear()
+            buffer = self._buffers[name, shape] = np.zeros(shape, dtype or self.dtype)
+        return buffer
+
+
+class Layer(ABC):
+    """A layer within a network: built for one input shape, one dtype and one backend.
+
+    Activations of feature maps are (channels, rows, columns, images), those of neurons (images, neurons). A layer owns
+    the arrays that it returns, and the next layer may overwrite a delta that it is given.
+    """
+
+    weights_shape: Shape | None = None  # None: the layer has no parameters
+    biases_shape: Shape | None = None
+    fans = (1, 1)  # inputs of a neuron, outputs of an input: for the initialiser
+    pooled = 1  # outputs that a max pooling behind the layer makes one
+
+    def __init__(self, name: str, output_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]):
+        self.name = name
+        self.output_shape = output_shape
+        self.kernels = kernels
+        self.buffers = Workspace(dtype)
+
+    def attach(self, parameters: tuple[Array, Array], gradients: tuple[Array, Array]) -> None:
+        """Take (weights, biases) and their gradients, which are views into the network's flat buffers."""
+        self.weights, self.biases = parameters
+        self.d_weights, self.d_biases = gradients
+
+    @abstractmethod
+    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+        """The layer's activations; randomness is given while training, None otherwise."""
+
+    @abstractmethod
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+        """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten."""
+
+
+@dataclass(frozen=True)
+class LayerSpec(ABC):
+    """A layer as the user writes it: settings, checked; it holds no state and may be used in many networks."""
+
+    @property
+    @abstractmethod
+    def notation(self) -> str:
+        """The layer in the literature's notation, such as 20C5."""
+
+    @abstractmethod
+    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> Layer:
+        """The layer for that input. Raises SettingError if they do not fit."""

@@ -1,0 +1,102 @@
+"""The convolutional layer."""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..backend import activation_kinds
+from ..geometry import ConvGeometry, Shape, feature_maps, show
+from .base import ACTIVATIONS, Array, Layer, LayerSpec, Randomness
+
+
+@dataclass(frozen=True)
+class Conv2D(LayerSpec):
+    """`filters` feature maps with shared weights and biases, equation (125).
+
+    kernel: one number or (rows, columns), up to the padded image. stride: one number or a pair. padding: zeros
+    on each side, one number or a pair. activation: "sigmoid", "tanh", "relu" or "linear".
+    """
+
+    filters: int
+    kernel: int | tuple[int, int]
+    stride: int | tuple[int, int] = 1
+    padding: int | tuple[int, int] = 0
+    activation: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        checks.count("Conv2D filters", self.filters)
+        object.__setattr__(self, "kernel", checks.pair("Conv2D kernel", self.kernel))
+        object.__setattr__(self, "stride", checks.pair("Conv2D stride", self.stride))
+        object.__setattr__(self, "padding", checks.pair("Conv2D padding", self.padding, least=0))
+        checks.choice("Conv2D activation", self.activation, ACTIVATIONS)
+
+    @property
+    def notation(self) -> str:
+        """Such as 20C5, or 20C5x3s2p1."""
+        text = f"{self.filters}C{_sides(self.kernel)}"
+        text += "" if self.stride == (1, 1) else f"s{_sides(self.stride)}"
+        return text + ("" if self.padding == (0, 0) else f"p{_sides(self.padding)}")
+
+    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "ConvLayer":
+        """The layer for feature maps of that shape."""
+        channels, rows, columns = feature_maps(input_shape, f"layer {index + 1}, {self.notation},")
+        kernel, stride, padding = (checks.pair("", value, 0) for value in (self.kernel, self.stride, self.padding))
+        geometry = ConvGeometry(channels, (rows, columns), self.filters, kernel, stride, padding)
+        return ConvLayer(geometry, activation_kinds()[self.activation], kernels, dtype)
+
+
+def _sides(value: Any) -> str:
+    return show(value) if value[0] != value[1] else str(value[0])
+
+
+class ConvLayer(Layer):
+    """z = convolution of x, a = sigma(z) in z's place."""
+
+    def __init__(self, geometry: ConvGeometry, activation: int, kernels: ModuleType, dtype: np.dtype[Any]):
+        super().__init__("conv2d", geometry.output, kernels, dtype)
+        self.geometry = geometry
+        self.activation = activation
+        area = geometry.kernel[0] * geometry.kernel[1]
+        self.weights_shape = (geometry.filters, geometry.channels, *geometry.kernel)
+        self.biases_shape = (geometry.filters,)
+        self.fans = (geometry.channels * area, geometry.filters * area)
+
+    def attach(self, parameters: tuple[Array, Array], gradients: tuple[Array, Array]) -> None:
+        """Take the parameters, and list the taps of their kernel."""
+        super().attach(parameters, gradients)
+        self.taps = self.geometry.taps
+
+    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+        """a = sigma(convolution of x)."""
+        images, geometry = x.shape[-1], self.geometry
+        if not geometry.is_plain:
+            padded = self.buffers.array("x", (*geometry.padded, images))
+            self.kernels.conv2d_pad(padded, x, *geometry.padding)
+            x = padded
+        self.x = x
+        self.a = self.buffers.array("a", (*self.output_shape, images))
+        self.kernels.conv2d_forward(self.a, x, self.weights, self.biases, self.taps, geometry.row_step)
+        if self.activation != self.kernels.LINEAR:
+            self.kernels.activation_forward(self.a.reshape(-1), self.activation)
+        return self.a
+
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+        """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx."""
+        images, geometry = da.shape[-1], self.geometry
+        if self.activation != self.kernels.LINEAR:
+            self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
+        dz = da
+        self.kernels.conv2d_backward_weights(self.d_weights, dz, self.x, self.taps, geometry.row_step)
+        self.kernels.conv2d_backward_biases(self.d_biases, dz)
+        if not wanted:
+            return dz
+        dx = padded = self.buffers.array("dx", (*geometry.padded, images))
+        self.kernels.conv2d_backward_input(padded, dz, self.weights, self.taps, geometry.stride[0])
+        if geometry.is_plain:
+            return dx.reshape(geometry.channels, *geometry.size, images)
+        dx = self.buffers.array("unpadded dx", (geometry.channels, *geometry.size, images))
+        self.kernels.conv2d_unpad(dx, padded, *geometry.padding)
+        return dx

@@ -1,0 +1,134 @@
+"""Dense layers, the softmax layer among them, and the way from feature maps to neurons."""
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..backend import activation_kinds
+from ..geometry import Shape
+from .base import ACTIVATIONS, Array, Layer, LayerSpec, Randomness
+
+
+@dataclass(frozen=True)
+class Dense(LayerSpec):
+    """`neurons` neurons, each connected to every input: a = sigma(w x + b), equation (25).
+
+    activation: "sigmoid", "tanh", "relu" or "linear". dropout: the share of the layer's inputs left out at
+    random while training, in [0, 1).
+    """
+
+    neurons: int
+    activation: str = "sigmoid"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        checks.count(f"{name} neurons", self.neurons)
+        checks.choice(f"{name} activation", self.activation, ACTIVATIONS)
+        object.__setattr__(self, "dropout", checks.number(f"{name} dropout", self.dropout, below=1.0))
+
+    @property
+    def notation(self) -> str:
+        """Such as 100N."""
+        return f"{self.neurons}N"
+
+    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "DenseLayer":
+        """The layer for that many inputs."""
+        activation = activation_kinds()[self.activation]
+        name = type(self).__name__.lower()
+        return DenseLayer(name, index, math.prod(input_shape), self.neurons, activation, self.dropout, kernels, dtype)
+
+
+@dataclass(frozen=True)
+class Softmax(Dense):
+    """The last layer of a classifier: `neurons` classes whose activations are a probability distribution, equation (78).
+
+    dropout: the share of the layer's inputs left out at random while training, in [0, 1).
+    """
+
+    activation: str = "linear"
+
+    def __init__(self, neurons: int, dropout: float = 0.0, activation: str = "linear"):
+        for name, value in (("neurons", neurons), ("activation", activation), ("dropout", dropout)):
+            object.__setattr__(self, name, value)
+        self.__post_init__()
+        checks.choice("Softmax activation", activation, ("linear",))
+
+
+class DenseLayer(Layer):
+    """z = w x + b over the kept inputs x, a = sigma(z) in z's place."""
+
+    def __init__(
+        self,
+        name: str,
+        index: int,
+        n_in: int,
+        n_out: int,
+        activation: int,
+        dropout: float,
+        kernels: ModuleType,
+        dtype: np.dtype[Any],
+    ):
+        super().__init__(name, (n_out,), kernels, dtype)
+        self.index = index
+        self.activation = activation
+        self.dropout = dropout
+        self.weights_shape = (n_out, n_in)
+        self.biases_shape = (n_out,)
+        self.fans = (n_in, n_out)
+
+    def _drop(self, out: Array, values: Array, randomness: Randomness) -> None:
+        self.kernels.dropout(out.reshape(-1), values.reshape(-1), self.dropout, *randomness, self.index)
+
+    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+        """a = sigma(w x + b)."""
+        if self.dropout and randomness is not None:
+            kept = self.buffers.array("x", x.shape)
+            self._drop(kept, x, randomness)
+            x = kept
+        self.x = x
+        self.a = self.buffers.array("a", (x.shape[0], *self.output_shape))
+        self.kernels.dense_forward(self.a, x, self.weights, self.biases)
+        if self.activation != self.kernels.LINEAR:
+            self.kernels.activation_forward(self.a.reshape(-1), self.activation)
+        return self.a
+
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+        """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx."""
+        if self.activation != self.kernels.LINEAR:
+            self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
+        dz = da
+        self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
+        self.kernels.dense_backward_biases(self.d_biases, dz)
+        if not wanted:
+            return dz
+        dx = self.buffers.array("dx", self.x.shape)
+        self.kernels.dense_backward_input(dx, dz, self.weights)
+        if self.dropout and randomness is not None:
+            self._drop(dx, dx, randomness)
+        return dx
+
+
+class FlattenLayer(Layer):
+    """From feature maps (channels, rows, columns, images) to neurons (images, neurons)."""
+
+    def __init__(self, input_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]):
+        super().__init__("flatten", (math.prod(input_shape),), kernels, dtype)
+
+    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+        """a[n, i] = x[i, n]."""
+        self.shape = x.shape
+        a = self.buffers.array("a", (x.shape[-1], *self.output_shape))
+        self.kernels.images_first(a, x.reshape(-1, x.shape[-1]))
+        return a
+
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+        """The way back."""
+        dx = self.buffers.array("dx", self.shape)
+        if wanted:
+            self.kernels.images_last(dx.reshape(-1, self.shape[-1]), da)
+        return dx

@@ -1,0 +1,158 @@
+"""The pooling layers."""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import checks
+from ..geometry import PoolGeometry, Shape, feature_maps, show
+from .base import Array, Layer, LayerSpec, Randomness
+
+
+@dataclass(frozen=True)
+class _Pool2D(LayerSpec):
+    """Windows of `size`, `stride` apart (their own size if left out); both one number or (rows, columns).
+
+    Windows may overlap. Rows and columns at the edge that no whole window reaches are left out.
+    """
+
+    size: int | tuple[int, int]
+    stride: int | tuple[int, int] | None = None
+
+    letters: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        object.__setattr__(self, "size", checks.pair(f"{name} size", self.size))
+        stride = self.size if self.stride is None else checks.pair(f"{name} stride", self.stride)
+        object.__setattr__(self, "stride", stride)
+
+    @property
+    def notation(self) -> str:
+        """Such as MP2, or MP3s2."""
+        sides = [show(pair) if pair[0] != pair[1] else str(pair[0]) for pair in self._pairs]
+        return self.letters + (sides[0] if sides[0] == sides[1] else "s".join(sides))
+
+    @property
+    def _pairs(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        return checks.pair("size", self.size), checks.pair("stride", self.stride)
+
+    def geometry(self, input_shape: Shape, index: int) -> PoolGeometry:
+        """The sizes for feature maps of that shape."""
+        channels, rows, columns = feature_maps(input_shape, f"layer {index + 1}, {self.notation},")
+        return PoolGeometry(channels, (rows, columns), *self._pairs)
+
+
+@dataclass(frozen=True)
+class MaxPool2D(_Pool2D):
+    """The largest activation of each window; of equal ones the first, row by row, gets the delta."""
+
+    letters = "MP"
+
+    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "MaxPoolLayer":
+        """The layer for feature maps of that shape."""
+        return MaxPoolLayer(self.geometry(input_shape, index), kernels, dtype)
+
+
+@dataclass(frozen=True)
+class L2Pool2D(_Pool2D):
+    """The square root of the sum of the squares of each window."""
+
+    letters = "L2P"
+
+    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "L2PoolLayer":
+        """The layer for feature maps of that shape."""
+        return L2PoolLayer("l2_pool2d", self.geometry(input_shape, index), kernels, dtype)
+
+
+@dataclass(frozen=True)
+class AvgPool2D(_Pool2D):
+    """The mean of each window."""
+
+    letters = "AP"
+
+    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "AvgPoolLayer":
+        """The layer for feature maps of that shape."""
+        return AvgPoolLayer("avg_pool2d", self.geometry(input_shape, index), kernels, dtype)
+
+
+class _PoolLayer(Layer):
+    def __init__(self, name: str, geometry: PoolGeometry, kernels: ModuleType, dtype: np.dtype[Any]):
+        super().__init__(name, geometry.output, kernels, dtype)
+        self.geometry = geometry
+
+    def _output(self, x: Array) -> Array:
+        self.x = x
+        self.a = self.buffers.array("a", (*self.output_shape, x.shape[-1]))
+        return self.a
+
+    def _delta(self) -> Array:
+        return self.buffers.array("dx", self.x.shape)
+
+
+class MaxPoolLayer(_PoolLayer):
+    """Max pooling, and after it the activation of the convolution before it.
+
+    All activations here are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2 windows.
+    """
+
+    def __init__(self, geometry: PoolGeometry, kernels: ModuleType, dtype: np.dtype[Any]):
+        super().__init__("max_pool2d", geometry, kernels, dtype)
+        self.activation: int = kernels.LINEAR
+
+    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+        """a = sigma(max over the window of x)."""
+        a = self._output(x)
+        self.winner = self.buffers.array("winner", a.shape, np.int32)
+        self.kernels.max_pool2d_forward(a, self.winner, x, *self.geometry.window)
+        if self.activation != self.kernels.LINEAR:
+            self.kernels.activation_forward(a.reshape(-1), self.activation)
+        return a
+
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+        """The delta goes to each window's winner."""
+        if not wanted:
+            return da
+        if self.activation != self.kernels.LINEAR:
+            self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
+        dx = self._delta()
+        self.kernels.max_pool2d_backward(dx, da, self.winner, *self.geometry.window)
+        return dx
+
+
+class L2PoolLayer(_PoolLayer):
+    """L2 pooling."""
+
+    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+        """a = sqrt(sum over the window of x^2)."""
+        a = self._output(x)
+        self.kernels.l2_pool2d_forward(a, x, *self.geometry.window)
+        return a
+
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+        """dC/dx = da x / a."""
+        if not wanted:
+            return da
+        dx = self._delta()
+        self.kernels.l2_pool2d_backward(dx, da, self.a, self.x, *self.geometry.window)
+        return dx
+
+
+class AvgPoolLayer(_PoolLayer):
+    """Average pooling."""
+
+    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+        """a = mean over the window of x."""
+        a = self._output(x)
+        self.kernels.avg_pool2d_forward(a, x, *self.geometry.window)
+        return a
+
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+        """Every number of a window gets the same share of its delta."""
+        if not wanted:
+            return da
+        dx = self._delta()
+        self.kernels.avg_pool2d_backward(dx, da, *self.geometry.window)
+        return dx

@@ -1,0 +1,288 @@
+"""The public class: a network that trains, predicts, is saved and comes back."""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import backend as backends
+from . import checkpoint, checks, costs, storage
+from .data.dataset import Dataset, Images, check_pixels, image_store
+from .engine import Engine, build_layers
+from .errors import CheckpointError, DataError, SettingError
+from .geometry import Shape, show
+from .history import History
+from .initialisers import INITIALISERS
+from .layers import Dense, LayerSpec, to_dict
+from .training import Report, Settings, State, Training
+
+Array = NDArray[Any]
+DTYPES = ("float32", "float64")
+
+
+class Network:
+    """A feedforward network, from the shape of its input to its cost.
+
+    layers: `Conv2D`, `MaxPool2D`, `L2Pool2D`, `AvgPool2D`, `Dense`, the last one `Softmax` or `Dense`; or the book's shorthand
+    [784, 30, 10], sigmoid layers with the cross-entropy cost. input_shape: (channels, rows, columns) or (pixels,).
+    cost: "log-likelihood" behind Softmax, "cross-entropy" behind a sigmoid layer, "quadratic" behind any Dense; left
+    out, the one named first that fits. backend: "auto", "cpu" or "cuda". seed: of the initial weights, the
+    order of the images and the dropout. dtype: "float32" or "float64". initialiser: "default", "large",
+    "glorot", "he" or "book3". Raises SettingError, BackendError.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[LayerSpec] | Sequence[int],
+        input_shape: int | Sequence[int] | None = None,
+        *,
+        cost: str | None = None,
+        backend: str = "auto",
+        seed: int = 0,
+        dtype: str = "float32",
+        initialiser: str = "default",
+    ):
+        specs, shape = _specs(layers, input_shape)
+        self.seed = checks.seed(seed)
+        self.dtype = checks.choice("dtype", str(np.dtype(dtype)) if dtype in (np.float32, np.float64) else dtype, DTYPES)
+        self.initialiser = checks.choice("initialiser", initialiser, tuple(INITIALISERS))
+        self.backend, kernels = backends.select(backend)
+        self.specs = specs
+        self.input_shape = shape
+        built = build_layers(specs, shape, kernels, np.dtype(self.dtype))
+        last = specs[-1]
+        assert isinstance(last, Dense)
+        self.cost_function = costs.choose(cost, type(last).__name__, last.activation)
+        self.engine = Engine(built, self.cost_function, shape, kernels, np.dtype(self.dtype))
+        self.classes = last.neurons
+        self.state = State()
+        self.engine.initialise(self.initialiser, self.seed, type(last).__name__ == "Softmax")
+
+    @property
+    def cost(self) -> str:
+        """The name of the cost function."""
+        return self.cost_function.name
+
+    @property
+    def history(self) -> History:
+        """All epochs that the network was trained."""
+        return self.state.history
+
+    def __repr__(self) -> str:
+        return f"Network({self.notation}, input {show(self.input_shape)}, {self.engine.count} parameters, {self.backend})"
+
+    @property
+    def notation(self) -> str:
+        """The layers as the literature writes them: 20C5-MP2-100N-10N."""
+        return "-".join(spec.notation for spec in self.specs)
+
+    def summary(self) -> str:
+        """A table: each layer, the shape of its output, its parameters."""
+        rows = [("input", show(self.input_shape), "")]
+        names = iter(self.specs)
+        for layer in self.engine.layers:
+            if layer.name == "flatten":
+                continue
+            spec = next(names)
+            parameters = math.prod(layer.weights_shape or (0,)) + math.prod(layer.biases_shape or (0,))
+            rows.append((f"{spec.notation} ({_describe(spec)})", show(layer.output_shape), f"{parameters:,}"))
+        head = ("layer", "output", "parameters")
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
+        lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:>{widths[2]}}".rstrip() for row in [head, *rows]]
+        total = f"{self.engine.count:,} parameters, cost {self.cost}, {self.dtype}, backend {self.backend}"
+        return "\n".join([*lines, total])
+
+    # Training
+
+    def fit(
+        self,
+        train: Dataset,
+        epochs: int,
+        mini_batch_size: int,
+        eta: float,
+        lmbda: float = 0.0,
+        momentum: float = 0.0,
+        *,
+        validation: Dataset | None = None,
+        test: Dataset | None = None,
+        expand: bool = False,
+        lmbda_l1: float = 0.0,
+        nesterov: bool = False,
+        schedule: str = "constant",
+        patience: int | None = None,
+        monitor_training: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        callback: Callable[[Report], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> History:
+        """Train for `epochs` more epochs by stochastic gradient descent, and give these epochs' history.
+
+        The cost is C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with expand, 5 times as
+        many: each is also moved by one pixel in four directions). eta > 0; momentum in [0, 1), by Nesterov's rule if
+        asked. schedule: see `nbconv.schedules`. patience: stop after so many epochs without a better
+        validation accuracy. checkpoint: a file to save to after each epoch and when interrupted. callback: called
+        after each epoch with its metrics; progress: after each mini-batch, with images done and images in all.
+
+        Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds" (training alone),
+        "validation_..." and (with monitor_training) "training_..." "cost" and "accuracy", "test_accuracy" at the best
+        validation epoch so far. Accuracies are shares in [0, 1].
+
+        SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted. A cost or weight that
+        becomes infinite or NaN raises DivergedError; the network is then as it was after the last whole epoch.
+        Raises SettingError, DataError, CheckpointError.
+        """
+        begin = self.state.epoch
+        settings = Settings(
+            begin + checks.count("epochs", epochs), mini_batch_size, eta, lmbda, lmbda_l1, momentum, nesterov,
+            schedule, patience, expand, monitor_training,
+        )  # fmt: skip
+        for name, data in (("train", train), ("validation", validation), ("test", test)):
+            if data is not None or name == "train":
+                self._check_data(data, name)
+        if validation is None and (patience is not None or settings.schedule.startswith("halve")):
+            raise SettingError("patience and the schedule 'halve' look at the validation accuracy: expected validation data")
+        save = (lambda: self.save(checkpoint)) if checkpoint is not None else (lambda: None)
+        Training(
+            self.engine, self.state, self.seed, settings, train, validation, test, save, callback, progress
+        ).run()
+        return self.history.since(begin)
+
+    def restore_best(self) -> None:
+        """Take the weights of the epoch with the best validation accuracy. Raises SettingError if there is none."""
+        if self.state.best is None:
+            raise SettingError("there is no best epoch yet: expected a fit with validation data before")
+        self.engine.parameters[...] = self.state.best.parameters
+
+    # Using it
+
+    def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
+        """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels). Raises DataError."""
+        return self.predict_proba(images).argmax(axis=1)
+
+    def predict_proba(self, images: ArrayLike | Images) -> Array:
+        """The last layer's activations, (n, classes): behind Softmax, probabilities. Raises DataError."""
+        return self.engine.activations(self._given(images, None))
+
+    def evaluate(self, data: Dataset) -> dict[str, float | int]:
+        """{"cost": mean cost without regularisation, "accuracy": share in [0, 1], "correct": n, "total": n}."""
+        self._check_data(data, "data")
+        cost, correct = self.engine.evaluate(data)
+        return {"cost": cost / len(data), "accuracy": correct / len(data), "correct": correct, "total": len(data)}
+
+    def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
+        """The mean gradient of the cost (no regularisation, no dropout), in the structure of `parameters`."""
+        flat = self.engine.mean_gradient(self._given(images, labels))
+        return self._dicts(flat)
+
+    def parameters(self) -> list[dict[str, Array]]:
+        """[{"weights": ..., "biases": ...}, ...], copies, one for each layer that has any.
+
+        Weights of a convolution: (filters, channels, rows, columns); of a dense layer: (neurons out, neurons in).
+        """
+        return self._dicts(self.engine.parameters.copy())
+
+    def set_parameters(self, parameters: Sequence[dict[str, ArrayLike]]) -> None:
+        """Take copies of these, in the structure of `parameters`. Raises SettingError, and then changes nothing."""
+        flat = np.empty_like(self.engine.parameters)
+        targets = self.engine.views(flat)
+        if len(parameters) != len(targets):
+            raise SettingError(f"parameters of {len(parameters)} layers were given: expected {len(targets)}")
+        for index, (given, pair) in enumerate(zip(parameters, targets, strict=True)):
+            if set(given) != {"weights", "biases"}:
+                raise SettingError(f"parameters {index} have the keys {sorted(given)}: expected biases, weights")
+            for name, target in zip(("weights", "biases"), pair, strict=True):
+                value = np.asarray(given[name])
+                if value.shape != target.shape or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+                    raise SettingError(
+                        f"parameters {index}: {name} have the shape {value.shape} and dtype {value.dtype}: "
+                        f"expected {target.shape}, finite real numbers"
+                    )
+                target[...] = value
+        self.engine.parameters[...] = flat
+
+    def to(self, backend: str) -> "Network":
+        """This network on another backend, "cpu" or "cuda". Raises BackendError if it is not there."""
+        self.backend, _ = backends.select(backend)
+        return self
+
+    def _dicts(self, flat: Array) -> list[dict[str, Array]]:
+        return [{"weights": weights, "biases": biases} for weights, biases in self.engine.views(flat)]
+
+    def _given(self, images: ArrayLike | Images, labels: ArrayLike | None) -> Dataset:
+        """Images from a caller as a dataset; where there are no labels, all are 0."""
+        store = images.store if isinstance(images, Images) else image_store(images)
+        check_pixels(store, only_unit_range=False)
+        data = Dataset.from_store(store, np.zeros(store.shape[0], np.int64) if labels is None else labels)
+        self._check_data(data, "images")
+        return data
+
+    def _check_data(self, data: Dataset | None, name: str) -> None:
+        if not isinstance(data, Dataset):
+            raise DataError(f"{name} is a {type(data).__name__}: expected a Dataset, such as nbconv.Dataset(images, labels)")
+        flat = len(self.input_shape) == 1 or data.shape[:2] == (1, 1)
+        if data.shape != self.input_shape and not (flat and math.prod(data.shape) == math.prod(self.input_shape)):
+            raise DataError(
+                f"{name}: images are {show(data.shape)}: expected {show(self.input_shape)}, the network's input shape"
+            )
+        if data.classes > self.classes:
+            raise DataError(
+                f"{name}: the largest label is {data.classes - 1} and the network has {self.classes} classes: "
+                f"expected labels 0 to {self.classes - 1}, or a last layer of {data.classes}"
+            )
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint: weights, velocity, history, best weights and how far the training is. Raises CheckpointError."""
+        checkpoint.save(Path(path), storage.contents_of(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, backend: str = "auto", weights: str = "last") -> "Network":
+        """A network from a checkpoint, ready to go on training; weights: "last", or "best" for its best epoch's.
+
+        Raises CheckpointError unless every name, type, shape and bit is as it was saved.
+        """
+        checks.choice("weights", weights, ("last", "best"))
+        contents = checkpoint.load(Path(path))
+        try:
+            network = cls(**storage.arguments_of(contents, backend))
+            storage.take(network, contents)
+        except (SettingError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path} is no checkpoint of a network: {error}") from error
+        if weights == "best" and network.state.best:
+            network.restore_best()
+        return network
+
+
+def _specs(layers: Any, input_shape: Any) -> tuple[list[LayerSpec], Shape]:
+    """Layers and input shape as given by a user, checked."""
+    if isinstance(layers, (str, LayerSpec)) or not isinstance(layers, Sequence) or not layers:
+        raise SettingError(f"layers are {layers!r}: expected a list of layers, or of sizes such as [784, 30, 10]")
+    if all(not isinstance(layer, LayerSpec) for layer in layers):
+        sizes = [checks.count("a layer's size", size) for size in layers]
+        if len(sizes) < 2:
+            raise SettingError(f"layers are {layers!r}: expected the number of inputs and at least one layer")
+        if input_shape is None:
+            input_shape = sizes[0]
+        layers = [Dense(size) for size in sizes[1:]]
+        if math.prod(np.atleast_1d(input_shape).tolist()) != sizes[0]:
+            raise SettingError(f"input_shape is {input_shape!r}: expected {sizes[0]} inputs, as layers say")
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, LayerSpec):
+            raise SettingError(f"layer {index + 1} is {layer!r}: expected a layer such as nbconv.Dense(10)")
+    if input_shape is None:
+        raise SettingError("input_shape was not given: expected (channels, rows, columns) or (pixels,)")
+    shape = (input_shape,) if not isinstance(input_shape, Sequence) else tuple(input_shape)
+    if len(shape) not in (1, 3):
+        raise SettingError(f"input_shape is {input_shape!r}: expected (channels, rows, columns) or (pixels,)")
+    return list(layers), tuple(checks.count("a part of input_shape", size) for size in shape)
+
+
+def _describe(spec: LayerSpec) -> str:
+    settings = {name: value for name, value in to_dict(spec).items() if name in ("activation", "dropout") and value}
+    described = [type(spec).__name__, *(f"dropout {v:g}" if k == "dropout" else str(v) for k, v in settings.items())]
+    return ", ".join(part for part in described if part != "linear" or type(spec).__name__ != "Softmax")

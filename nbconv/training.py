@@ -1,0 +1,235 @@
+"""The loop over epochs and mini-batches, and everything about it that can be saved and gone on with."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import checks, schedules
+from .data.dataset import Dataset
+from .engine import Engine, Rates
+from .errors import DataError, DivergedError, Interrupted, SettingError
+from .history import History
+from .layers import Randomness
+
+MOVES = 5  # an image and its four copies moved by one pixel
+Report = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training is made with; two with the same settings, data and seed have the same bits."""
+
+    epochs: int  # the last epoch's number, those before a resume counted
+    mini_batch_size: int
+    eta: float
+    lmbda: float = 0.0
+    lmbda_l1: float = 0.0
+    momentum: float = 0.0
+    nesterov: bool = False
+    schedule: str = "constant"
+    patience: int | None = None
+    expand: bool = False
+    monitor_training: bool = False
+
+    def __post_init__(self) -> None:
+        checks.count("epochs", self.epochs)
+        checks.count("mini_batch_size", self.mini_batch_size)
+        checks.number("eta", self.eta, positive=True)
+        checks.number("lmbda", self.lmbda)
+        checks.number("lmbda_l1", self.lmbda_l1)
+        checks.number("momentum", self.momentum, below=1.0)
+        if self.patience is not None:
+            checks.count("patience", self.patience)
+        if self.nesterov and not self.momentum:
+            raise SettingError("nesterov is on and momentum is 0: expected a momentum greater than 0, such as 0.9")
+        schedules.parse(self.schedule)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        return asdict(self)
+
+
+@dataclass
+class Best:
+    """The parameters of the epoch with the highest validation accuracy (of equal ones the last)."""
+
+    epoch: int
+    validation_accuracy: float
+    test_accuracy: float
+    parameters: NDArray[Any]
+
+
+@dataclass
+class State:
+    """How far a network's training is: whole epochs, and mini-batches within the running one."""
+
+    epoch: int = 0
+    step: int = 0  # mini-batches in all; keys the dropout
+    epoch_step: int = 0
+    epoch_seconds: float = 0.0
+    history: History = field(default_factory=History)
+    best: Best | None = None
+    settings: Settings | None = None
+    data: str = ""  # fingerprint of the training data
+
+    def begin(self, settings: Settings, data: str) -> None:
+        """Go on where the training stopped; a half epoch of other settings or data begins anew."""
+        same = self.settings is not None and asdict(self.settings) | {"epochs": 0} == asdict(settings) | {"epochs": 0}
+        if self.epoch_step and not (same and data == self.data):
+            self.epoch_step = 0
+        self.settings, self.data = settings, data
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], None]]:
+    """A function that raises Interrupted if SIGINT or SIGTERM has come; a second one stops at once."""
+    received: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise Interrupted(number)
+        received.append(number)
+
+    def check() -> None:
+        if received:
+            raise Interrupted(received[0])
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield check
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order of an epoch: a function of seed and epoch alone."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+@dataclass
+class Training:
+    """One call of fit: a network's engine and state, the data, and whom to tell."""
+
+    engine: Engine
+    state: State
+    seed: int
+    settings: Settings
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None
+    save: Callable[[], None]
+    callback: Callable[[Report], None] | None
+    progress: Callable[[int, int], None] | None
+
+    def __post_init__(self) -> None:
+        self.moves = MOVES if self.settings.expand else 1
+        self.examples = len(self.train) * self.moves
+        if self.settings.mini_batch_size > self.examples:
+            raise SettingError(
+                f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the {self.examples} training images"
+            )
+        if self.settings.expand and 1 in self.train.shape[1:]:
+            raise DataError("expand moves pictures by a pixel: expected images of (n, channels, rows, columns)")
+
+    def run(self) -> None:
+        """Train until the last epoch or until there is no improvement. Raises DivergedError, Interrupted."""
+        state, settings = self.state, self.settings
+        state.begin(settings, self.train.fingerprint())
+        with _signals() as check_signals:
+            while state.epoch < settings.epochs and not self._out_of_patience():
+                sound = self.engine.parameters.copy(), self.engine.velocity.copy(), state.step - state.epoch_step
+                try:
+                    self._epoch(check_signals)
+                    report = self._report()
+                except DivergedError:
+                    self.engine.parameters[...], self.engine.velocity[...], state.step = sound
+                    state.epoch_step = 0
+                    raise
+                state.epoch += 1
+                state.epoch_step, state.epoch_seconds = 0, 0.0
+                state.history.add(report)
+                self.save()
+                if self.callback:
+                    self.callback({"epoch": state.epoch, **report})
+
+    def _out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and schedules.epochs_without_improvement(self._accuracies()) >= patience
+
+    def _accuracies(self) -> list[float]:
+        return list(self.state.history.get("validation_accuracy", []))
+
+    def _epoch(self, check_signals: Callable[[], None]) -> None:
+        """The mini-batches of one epoch, or what is left of it; the last may be smaller."""
+        engine, state, settings = self.engine, self.state, self.settings
+        size, examples = settings.mini_batch_size, self.examples
+        order = shuffled(self.seed, state.epoch, examples)
+        factor = schedules.parse(settings.schedule)(settings.epochs, self._accuracies())
+        n = examples
+        if state.epoch_step == 0:
+            engine.sums[:] = 0
+        begun = time.perf_counter() - state.epoch_seconds
+        for first in range(state.epoch_step * size, examples, size):
+            try:
+                check_signals()
+            except Interrupted:
+                state.epoch_seconds = time.perf_counter() - begun
+                self.save()
+                raise
+            eta = settings.eta * factor(state.epoch + first / examples)
+            rates = Rates(eta, settings.lmbda / n, settings.lmbda_l1 / n, settings.momentum, settings.nesterov)
+            batch = order[first : first + size]
+            engine.step(self.train, batch, self.moves, Randomness(self.seed, state.step), rates)
+            if not math.isfinite(engine.sums[0]):
+                raise self._diverged("the cost", eta)
+            state.step += 1
+            state.epoch_step += 1
+            if self.progress:
+                self.progress(first + len(batch), examples)
+        state.epoch_seconds = time.perf_counter() - begun
+        if not np.isfinite(engine.parameters).all():
+            raise self._diverged("a weight", eta)
+
+    def _diverged(self, what: str, eta: float) -> DivergedError:
+        return DivergedError(
+            f"{what} is infinite or NaN in epoch {self.state.epoch + 1}, mini-batch {self.state.epoch_step + 1} "
+            f"(eta {eta:g}): the weights are back at the end of epoch {self.state.epoch}; try a smaller eta"
+        )
+
+    def _report(self) -> Report:
+        """One epoch's metrics; a new best epoch's parameters are kept."""
+        engine, state = self.engine, self.state
+        report = {"seconds": state.epoch_seconds, "cost": engine.sums[0] / self.examples}
+        if self.settings.monitor_training:
+            report |= _scores(engine, self.train, "training")
+        if self.validation is not None:
+            report |= _scores(engine, self.validation, "validation")
+        best = state.best.validation_accuracy if state.best else -math.inf
+        accuracy = report.get("validation_accuracy")
+        if accuracy is None or accuracy >= best:
+            if self.test is not None:
+                report |= _scores(engine, self.test, "test")
+            if accuracy is not None:
+                test_accuracy = report.get("test_accuracy", math.nan)
+                state.best = Best(state.epoch + 1, accuracy, test_accuracy, engine.parameters.copy())
+        elif self.test is not None:
+            report |= {name: state.history[name][-1] for name in ("test_cost", "test_accuracy")}
+        return {name: float(value) for name, value in report.items()}
+
+
+def _scores(engine: Engine, data: Dataset, name: str) -> Report:
+    cost, correct = engine.evaluate(data)
+    return {f"{name}_cost": cost / len(data), f"{name}_accuracy": correct / len(data)}
