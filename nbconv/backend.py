@@ -1,5 +1,6 @@
 """The one place that imports the kernels: it chooses the backend, and the module is the backend."""
 
+from importlib import import_module
 from types import ModuleType
 
 import numba
@@ -35,3 +36,14 @@ def set_threads(threads: int) -> None:
 def needs_compilation() -> bool:
     """Whether the kernels still have to be compiled on this machine."""
     return compilation.cache_is_cold()
+
+
+def threading_layer() -> str:
+    """The threading layer that Numba will use: omp, tbb or workqueue."""
+    for layer, module in (("omp", "omppool"), ("tbb", "tbbpool")):
+        try:
+            import_module(f"numba.np.ufunc.{module}")
+        except ImportError:
+            continue
+        return layer
+    return "workqueue"

@@ -7,6 +7,7 @@ virtual storage and sizes beyond the file's own are refused before any array is 
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -58,7 +59,7 @@ def save(path: Path, contents: Contents) -> None:
     root["digest"] = contents.digest()
     path = Path(os.path.realpath(path))
     if path.is_dir():
-        raise CheckpointError(f"{path} is a folder: expected the name of a file, such as {path / 'run.h5'}")
+        check_place(path)
     partial = path.with_name(f".{path.name}.partial")
     try:
         _replace(path, partial, _image(contents))
@@ -68,6 +69,17 @@ def save(path: Path, contents: Contents) -> None:
         raise CheckpointError(
             f"{path} could not be saved: {error.strerror or error}; {what}. Free some space, or choose another place"
         ) from error
+
+
+def check_place(path: Path) -> None:
+    """Raise CheckpointError unless a file can be written there, before hours of training find out."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: expected the name of a file, such as {path / 'run.h5'}")
+    try:
+        with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
+            pass
+    except OSError as error:
+        raise CheckpointError(f"{path} could not be saved: {error.strerror}; choose another place") from error
 
 
 def _image(contents: Contents) -> bytes:

@@ -60,6 +60,7 @@ def contents_of(network: "Network") -> Contents:
         "mini_batch_size": settings.get("mini_batch_size", 0),
         "settings": json.dumps(settings),
         "data": state.data,
+        "run": json.dumps(state.run),
         "best_epoch": state.best.epoch if state.best else 0,
         "best_validation_accuracy": state.best.validation_accuracy if state.best else math.nan,
         "best_test_accuracy": state.best.test_accuracy if state.best else math.nan,
@@ -107,6 +108,7 @@ def take(network: "Network", contents: Contents) -> None:
         best=best,
         settings=Settings(**settings) if settings else None,
         data=str(training["data"]),
+        run=json.loads(str(training["run"])),
     )
     if arrays:
         raise SettingError(f"it has {next(iter(arrays))}, which the network does not")

@@ -80,6 +80,7 @@ class State:
     best: Best | None = None
     settings: Settings | None = None
     data: str = ""  # fingerprint of the training data
+    run: dict[str, Any] = field(default_factory=dict)  # the settings of `nbconv train`, if it was that
 
     def begin(self, settings: Settings, data: str) -> None:
         """Go on where the training stopped; a half epoch of other settings or data begins anew."""
@@ -87,6 +88,15 @@ class State:
         if self.epoch_step and not (same and data == self.data):
             self.epoch_step = 0
         self.settings, self.data = settings, data
+
+    def accuracies(self) -> list[float]:
+        """The validation accuracies of the epochs that have one."""
+        return [accuracy for accuracy in self.history.get("validation_accuracy", []) if math.isfinite(accuracy)]
+
+    def out_of_patience(self, settings: Settings) -> bool:
+        """Whether the last `patience` epochs brought no better validation accuracy."""
+        patience = settings.patience
+        return patience is not None and schedules.epochs_without_improvement(self.accuracies()) >= patience
 
 
 @contextmanager
@@ -149,7 +159,7 @@ class Training:
         state, settings = self.state, self.settings
         state.begin(settings, self.train.fingerprint())
         with _signals() as check_signals:
-            while state.epoch < settings.epochs and not self._out_of_patience():
+            while state.epoch < settings.epochs and not state.out_of_patience(settings):
                 sound = self.engine.parameters.copy(), self.engine.velocity.copy(), state.step - state.epoch_step
                 try:
                     self._epoch(check_signals)
@@ -165,19 +175,12 @@ class Training:
                 if self.callback:
                     self.callback({"epoch": state.epoch, **report})
 
-    def _out_of_patience(self) -> bool:
-        patience = self.settings.patience
-        return patience is not None and schedules.epochs_without_improvement(self._accuracies()) >= patience
-
-    def _accuracies(self) -> list[float]:
-        return list(self.state.history.get("validation_accuracy", []))
-
     def _epoch(self, check_signals: Callable[[], None]) -> None:
         """The mini-batches of one epoch, or what is left of it; the last may be smaller."""
         engine, state, settings = self.engine, self.state, self.settings
         size, examples = settings.mini_batch_size, self.examples
         order = shuffled(self.seed, state.epoch, examples)
-        factor = schedules.parse(settings.schedule)(settings.epochs, self._accuracies())
+        factor = schedules.parse(settings.schedule)(settings.epochs, state.accuracies())
         n = examples
         if state.epoch_step == 0:
             engine.sums[:] = 0

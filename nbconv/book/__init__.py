@@ -1,1 +1,1 @@
-"""The book itself."""
+"""What belongs to the book alone: its experiments."""

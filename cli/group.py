@@ -1,0 +1,44 @@
+"""How errors leave the program: one line on standard error and an exit code."""
+
+import json
+from typing import Any
+
+import click
+
+
+class Group(click.Group):
+    """A group whose commands' errors are one line: exit 1; 130 and 143 after SIGINT and SIGTERM."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and turn what it raises into a line and an exit code."""
+        from nbconv.errors import Interrupted, NbconvError
+
+        try:
+            return super().invoke(ctx)
+        except Interrupted as stop:
+            raise SystemExit(128 + stop.signal_number) from stop
+        except KeyboardInterrupt as stop:
+            click.echo("Interrupted.", err=True)
+            raise SystemExit(130) from stop
+        except NbconvError as error:
+            raise click.ClickException(str(error)) from error
+        except MemoryError as error:
+            raise click.ClickException("out of memory: expected a smaller network, mini-batch or dataset") from error
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; NaN, which JSON lacks, as null."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: plain(entry) for key, entry in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [plain(entry) for entry in item]
+        return None if isinstance(item, float) and item != item else item
+
+    click.echo(json.dumps(plain(value)))
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as people read it: 97.67 %."""
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,61 @@
+"""How a training is told: a moving line on a terminal, one line for each epoch anywhere."""
+
+import sys
+import time
+
+import click
+
+from .group import percent
+
+
+class Progress:
+    """Prints to standard error; results go to standard output."""
+
+    def __init__(self, first_epoch: int, epochs: int):
+        self.epoch = first_epoch
+        self.epochs = epochs
+        self.live = sys.stderr.isatty()
+        self.begun = time.perf_counter()
+        self.first: tuple[float, int] | None = None  # when this epoch's first mini-batch was done, and its images
+        self.shown = 0.0
+
+    def mini_batch(self, done: int, total: int) -> None:
+        """Show images per second and the time left, ten times a second at most."""
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = (now, done)
+        if not self.live or now - self.shown < 0.1 or now == self.first[0]:
+            return
+        self.shown = now
+        rate = (done - self.first[1]) / (now - self.first[0])
+        if rate > 0:
+            left = ((self.epochs - self.epoch) * total - done) / rate
+            bar = "#" * (20 * done // total)
+            line = f"epoch {self.epoch + 1}/{self.epochs} [{bar:20}] {rate:,.0f} images/s, {duration(left)} left"
+            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+
+    def epoch_done(self, report: dict[str, float]) -> None:
+        """One line with an epoch's metrics."""
+        self.epoch = int(report["epoch"])
+        self.first = None
+        parts = [f"epoch {self.epoch:>{len(str(self.epochs))}}/{self.epochs}", f"cost {report['cost']:.4f}"]
+        for name in ("training", "validation", "test"):
+            if f"{name}_accuracy" in report:
+                parts.append(f"{name} {percent(report[name + '_accuracy'])}")
+        parts.append(f"{report['seconds']:.1f} s")
+        click.echo(("\r\x1b[K" if self.live else "") + "  ".join(parts), err=True)
+
+    def clear(self) -> None:
+        """Take the moving line away."""
+        if self.live:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: 8 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,111 @@
+"""nbconv train."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .group import percent, print_json
+from .progress import Progress, duration
+
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
+
+
+@click.command(epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options come before it.")
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--net", help="20C5-MP2-100N-10N, 784-30-10, or an experiment of the book: fc, conv, conv-only, conv-conv, "
+              "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
+              "double-1000, dropout.  [default: 20C3-MP2-100N-10N]")  # fmt: skip
+@click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden layers.  [default: relu]")
+@click.option("--data", help="digits, mnist, or a path: folder of IDX files, .npz, .h5, .pkl.gz.  [default: digits]")
+@click.option("--epochs", type=int, help="How many in all.  [default: 60]")
+@click.option("--mini-batch-size", type=int, help="[default: 10]")
+@click.option("--eta", type=float, help="Learning rate.  [default: 0.03]")
+@click.option("--lmbda", type=float, help="L2 regularisation: cost + lmbda/(2n) sum of w^2.  [default: 0]")
+@click.option("--lmbda-l1", type=float, help="L1 regularisation: cost + lmbda/n sum of |w|.  [default: 0]")
+@click.option("--momentum", type=float, help="In [0, 1).  [default: 0]")
+@click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum.")
+@click.option("--dropout", type=float, help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]")
+@click.option("--schedule", help="constant, halve:N, step:N:FACTOR, cosine or one-cycle.  [default: constant]")
+@click.option("--patience", type=int, help="Stop after so many epochs without a better validation accuracy.")
+@click.option("--expand/--no-expand", default=None, help="Train also on each image moved by a pixel in four directions.")
+@click.option("--monitor-training/--no-monitor-training", default=None, help="Accuracy on the training images, too.")
+@click.option("--initialiser", help="default, large, glorot, he or book3.")
+@click.option("--dtype", type=click.Choice(("float32", "float64")), help="[default: float32]")
+@click.option("--seed", type=int, help="Of weights, order and dropout.  [default: 0]")
+@click.option("--backend", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+@click.option("--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]")
+@click.option("--out", type=click.Path(path_type=Path), help="The checkpoint.  [default: run.h5]")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this checkpoint's run.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output at the end.")
+def train(
+    config: Path | None, backend: str, threads: int | None, out: Path | None, resume: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Train a network, with a checkpoint after each epoch.
+
+    Ctrl-C stops and saves; --resume goes on from there to the same result as without the stop.
+    """
+    given = {**_read_config(config), **{name: value for name, value in options.items() if value is not None}}
+    from nbconv import backend as backends
+    from nbconv import runs
+    from nbconv.errors import Interrupted
+
+    if threads is not None:
+        backends.set_threads(threads)
+    if resume is not None:
+        run = runs.resume(resume, given, out, backend)
+    else:
+        run = runs.begin(given, out or Path("run.h5"), backend)
+    state = run.network.state
+    progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
+    click.echo(f"{run.network.summary()}\n", err=True)
+    click.echo(f"{len(run.train):,} training images from {state.run['data']}, checkpoint {run.out}", err=True)
+    if backends.threading_layer() == "workqueue":
+        click.echo("Numba's omp threading layer is missing, training is slower: see nbconv doctor", err=True)
+    if backends.needs_compilation():
+        click.echo("Compiling the kernels, once for this machine: about 15 s ...", err=True)
+    try:
+        run.go(progress.epoch_done, progress.mini_batch)
+    except Interrupted:
+        progress.clear()
+        click.echo(f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.", err=True)
+        click.echo(f"Go on with: nbconv train --resume {run.out}", err=True)
+        raise
+    _print_result(run, as_json)
+
+
+def _read_config(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.ClickException(f"{path} cannot be read as TOML: {error}") from error
+    return {name.replace("-", "_"): value for name, value in settings.items()}
+
+
+def _print_result(run: Any, as_json: bool) -> None:
+    state = run.network.state
+    best = state.best
+    seconds = sum(state.history["seconds"])
+    if as_json:
+        print_json(
+            {
+                "checkpoint": str(run.out),
+                "network": run.network.notation,
+                "parameters": run.network.engine.count,
+                "epochs": state.epoch,
+                "seconds": seconds,
+                "best_epoch": best.epoch,
+                "validation_accuracy": best.validation_accuracy,
+                "test_accuracy": best.test_accuracy,
+                "settings": state.run,
+                "history": dict(state.history),
+            }
+        )
+        return
+    click.echo(f"Test accuracy {percent(best.test_accuracy)} ({round(best.test_accuracy * len(run.test))} of {len(run.test)}) "
+               f"at epoch {best.epoch}, the best in validation with {percent(best.validation_accuracy)}.")  # fmt: skip
+    click.echo(f"{state.epoch} epochs in {duration(seconds)}. Checkpoint: {run.out}")
+    click.echo(f"Try next: nbconv inspect {run.out}")

@@ -1,0 +1,95 @@
+"""nbconv eval, predict and inspect."""
+
+from pathlib import Path
+
+import click
+
+from .group import percent, print_json
+
+WEIGHTS = click.option("--weights", type=click.Choice(("best", "last")), default="best", show_default=True,
+                       help="The epoch with the best validation accuracy (the last if there is none), or the last.")  # fmt: skip
+CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+BACKEND = click.option("--backend", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+
+
+@click.command("eval")
+@CHECKPOINT
+@click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
+@click.option("--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True)
+@WEIGHTS
+@BACKEND
+@JSON
+def evaluate(checkpoint: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool) -> None:
+    """Cost and accuracy of a checkpoint's network."""
+    from nbconv import Network, SettingError, load_data
+
+    network = Network.load(checkpoint, backend=backend, weights=weights)
+    data = data or network.state.run.get("data")
+    if data is None:
+        raise SettingError(f"{checkpoint} does not say what data it was trained on: expected --data")
+    dataset = load_data(data)[("train", "validation", "test").index(split)]
+    result = network.evaluate(dataset)
+    epoch = network.state.best.epoch if weights == "best" and network.state.best else network.state.epoch
+    if as_json:
+        print_json({**result, "data": data, "split": split, "epoch": epoch})
+    else:
+        click.echo(f"{percent(result['accuracy'])} right: {result['correct']} of {result['total']} {split} images of {data}, "
+                   f"cost {result['cost']:.4f} (weights of epoch {epoch})")  # fmt: skip
+
+
+@click.command()
+@CHECKPOINT
+@click.argument("images", type=click.Path(path_type=Path))
+@WEIGHTS
+@BACKEND
+@JSON
+def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json: bool) -> None:
+    """Label and probability of each image in IMAGES: .npy, .npz, a picture, IDX, or a dataset's test images.
+
+    Pictures need Pillow and the network's size; the digits are white on black.
+    """
+    from nbconv import Network
+    from nbconv.data.sources import load_images
+
+    network = Network.load(checkpoint, backend=backend, weights=weights)
+    channels = network.input_shape[0] if len(network.input_shape) == 3 else 1
+    probabilities = network.predict_proba(load_images(images, channels))
+    labels = probabilities.argmax(axis=1)
+    rows = [(index, int(label), float(probabilities[index, label])) for index, label in enumerate(labels)]
+    if as_json:
+        print_json([{"image": index, "label": label, "probability": chance} for index, label, chance in rows])
+        return
+    click.echo("image  label  probability")
+    for index, label, chance in rows:
+        click.echo(f"{index:5}  {label:5}  {chance:11.4f}")
+
+
+@click.command()
+@CHECKPOINT
+@JSON
+def inspect(checkpoint: Path, as_json: bool) -> None:
+    """A checkpoint's network, settings and history."""
+    from nbconv import Network
+
+    network = Network.load(checkpoint, backend="cpu")
+    state = network.state
+    settings = state.run or (state.settings.to_dict() if state.settings else {})
+    if as_json:
+        best = state.best and {"epoch": state.best.epoch, "validation_accuracy": state.best.validation_accuracy,
+                               "test_accuracy": state.best.test_accuracy}  # fmt: skip
+        print_json({"network": network.notation, "input_shape": list(network.input_shape), "cost": network.cost,
+                    "parameters": network.engine.count, "dtype": network.dtype, "seed": network.seed, "epoch": state.epoch,
+                    "step": state.step, "settings": settings, "best": best, "history": dict(state.history)})  # fmt: skip
+        return
+    click.echo(network.summary())
+    if settings:
+        click.echo("\n" + ", ".join(f"{name} {value}" for name, value in settings.items() if value not in (None, False)))
+    metrics = [name for name in ("cost", "training_accuracy", "validation_accuracy", "test_accuracy", "seconds")
+               if name in state.history]  # fmt: skip
+    if metrics:
+        click.echo("\nepoch  " + "  ".join(metrics))
+    for epoch in range(state.epoch):
+        numbers = [f"{state.history[name][epoch]:{len(name)}.4f}" for name in metrics]
+        mark = "  best" if state.best and state.best.epoch == epoch + 1 else ""
+        click.echo(f"{epoch + 1:5}  " + "  ".join(numbers) + mark)

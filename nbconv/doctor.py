@@ -1,0 +1,65 @@
+"""What this machine and installation have: what `nbconv doctor` shows."""
+
+import platform
+import sys
+from importlib import metadata
+
+import llvmlite.binding
+import numba
+
+from . import __version__, backend
+from .data import sources
+from .kernels import compilation
+
+_PACKAGES = ("numba", "llvmlite", "numpy", "h5py", "click", "pooch", "matplotlib", "pillow", "numba-cuda")
+_FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "neon", "sve")
+
+
+def report() -> list[tuple[str, str]]:
+    """(topic, finding) pairs, remedies included."""
+    return [
+        ("nbconv", __version__),
+        ("python", f"{platform.python_version()} ({sys.executable})"),
+        *((package, _version(package)) for package in _PACKAGES),
+        ("cpu", _cpu()),
+        ("threads", f"{numba.config.NUMBA_NUM_THREADS} (fewer with --threads)"),
+        ("threading layer", _threading()),
+        ("kernel cache", _cache()),
+        ("mnist", _mnist()),
+        ("cuda", _cuda()),
+    ]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu() -> str:
+    features = llvmlite.binding.get_host_cpu_features()
+    return f"{llvmlite.binding.get_host_cpu_name()}: {', '.join(name for name in _FEATURES if features.get(name))}"
+
+
+def _threading() -> str:
+    layer = backend.threading_layer()
+    if layer == "omp":
+        return "omp"
+    return f"{layer}: slow to start; install OpenMP's runtime (Debian and Ubuntu: apt install libgomp1; macOS: brew install libomp)"
+
+
+def _cache() -> str:
+    state = "empty, kernels are compiled at the first run" if compilation.cache_is_cold() else "compiled kernels found"
+    return f"{compilation.CACHE} ({state})"
+
+
+def _mnist() -> str:
+    found = sources.find_mnist()
+    if found:
+        return str(found)
+    return f"not found, downloaded at its first use (looked in {', '.join(str(place) for place in sources.mnist_places())})"
+
+
+def _cuda() -> str:
+    return "off: this version has kernels for the CPU alone"

@@ -1,0 +1,137 @@
+"""A run: a network, its data and its training from named settings, begun or resumed; what `nbconv train` calls."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint, notation
+from .book.experiments import EXPERIMENTS
+from .data import load_data
+from .data.dataset import Dataset
+from .errors import CheckpointError, SettingError
+from .history import History
+from .network import Network
+from .training import Report
+
+DEFAULTS: dict[str, Any] = {
+    "net": "20C3-MP2-100N-10N",
+    "activation": "relu",
+    "data": "digits",
+    "initialiser": "default",
+    "dtype": "float32",
+    "seed": 0,
+    "dropout": 0.0,
+    "epochs": 60,
+    "mini_batch_size": 10,
+    "eta": 0.03,
+    "lmbda": 0.0,
+    "lmbda_l1": 0.0,
+    "momentum": 0.0,
+    "nesterov": False,
+    "schedule": "constant",
+    "patience": None,
+    "expand": False,
+    "monitor_training": False,
+}
+_OF_NETWORK = ("net", "activation", "initialiser", "dtype", "seed", "dropout")
+_OF_TRAINING = tuple(name for name in DEFAULTS if name not in (*_OF_NETWORK, "data"))
+
+
+@dataclass
+class Run:
+    """A network with its data and the arguments of its fit."""
+
+    network: Network
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    arguments: dict[str, Any]
+    out: Path
+
+    def go(
+        self, callback: Callable[[Report], None] | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> History:
+        """Train, with a checkpoint each epoch. Raises what `Network.fit` raises."""
+        return self.network.fit(
+            self.train, validation=self.validation, test=self.test, checkpoint=self.out,
+            callback=callback, progress=progress, **self.arguments,
+        )  # fmt: skip
+
+
+def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
+    """A new run from settings by name (those not given: the experiment's, if `net` names one, else the defaults).
+
+    A checkpoint that is in the way is kept beside it, with the ending .old. Raises SettingError, DataError.
+    """
+    settings = _settings(given)
+    sets = load_data(settings["data"])
+    train = sets[0]
+    layers = notation.parse(settings["net"], settings["activation"], settings["dropout"])
+    network = Network(
+        layers,
+        train.shape if not isinstance(layers[0], int) else None,
+        backend=backend,
+        seed=settings["seed"],
+        dtype=settings["dtype"],
+        initialiser=settings["initialiser"],
+    )
+    network.state.run = settings
+    checkpoint.check_place(out)
+    if out.is_file():
+        shutil.copy2(out, out.with_name(out.name + ".old"))
+    return Run(network, *sets, {name: settings[name] for name in _OF_TRAINING}, out)
+
+
+def resume(path: Path, given: Mapping[str, Any], out: Path | None = None, backend: str = "auto") -> Run:
+    """Go on with a run where its checkpoint stands; only the number of epochs may be raised.
+
+    Raises CheckpointError for a finished run, and for settings other than the checkpoint's.
+    """
+    network = Network.load(path, backend=backend)
+    state, stored = network.state, network.state.run
+    if not stored or state.settings is None:
+        raise CheckpointError(
+            f"{path} was not written by nbconv train: expected a run; go on from Python with Network.load(...).fit(...)"
+        )
+    wanted = _settings(given, stored)
+    for name in DEFAULTS:
+        if name != "epochs" and wanted[name] != stored[name]:
+            raise CheckpointError(
+                f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: leave it out to go on, "
+                "or begin a new run without --resume"
+            )
+    epochs = given.get("epochs", state.settings.epochs)
+    if epochs <= state.epoch:
+        raise CheckpointError(
+            f"{path} has finished its {state.epoch} epochs: expected --epochs {state.epoch + 1} or more to go on"
+        )
+    if state.out_of_patience(state.settings):
+        raise CheckpointError(
+            f"{path} has ended after epoch {state.epoch}, {state.settings.patience} epochs without a better validation "
+            "accuracy: begin a new run with a larger --patience"
+        )
+    sets = load_data(stored["data"])
+    if sets[0].fingerprint() != state.data:
+        raise CheckpointError(
+            f"{path} was trained on other data than {stored['data']} is now: expected the same images and labels"
+        )
+    out = out or path
+    checkpoint.check_place(out)
+    arguments = {name: stored[name] for name in _OF_TRAINING} | {"epochs": epochs - state.epoch}
+    return Run(network, *sets, arguments, out)
+
+
+def _settings(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
+    """All settings: the base's, over them those of the experiment that `net` names, over them those given."""
+    unknown = set(given) - set(DEFAULTS)
+    if unknown:
+        raise SettingError(f"{', '.join(sorted(unknown))} is no setting: expected {', '.join(DEFAULTS)}")
+    experiment = EXPERIMENTS.get(str(given.get("net")), {})
+    settings = {**base, **experiment, **{name: value for name, value in given.items() if name != "net" or not experiment}}
+    # A path by its whole name, so that the run can go on from anywhere.
+    if settings["data"] not in ("digits", "mnist"):
+        settings["data"] = os.path.abspath(settings["data"])
+    return settings
