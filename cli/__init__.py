@@ -11,7 +11,7 @@ from .use import evaluate, inspect, predict
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="nbconv")
 def main() -> None:
-    """Train and use the convolutional networks of Michael Nielsen's book.
+    r"""Train and use the convolutional networks of Michael Nielsen's book.
 
     \b
     nbconv train                              a network on the embedded digits

@@ -12,16 +12,18 @@ from .progress import Progress, duration
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
 
-@click.command(epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options come before it.")
+@click.command(
+    epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options come before it."
+)
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--net", help="20C5-MP2-100N-10N, 784-30-10, or an experiment of the book: fc, conv, conv-only, conv-conv, "
               "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
-              "double-1000, dropout.  [default: 20C3-MP2-100N-10N]")  # fmt: skip
-@click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden layers.  [default: relu]")
+              "double-1000, dropout.  [default: 20C5-MP2-100N-10N]")  # fmt: skip
+@click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden layers.  [default: sigmoid]")
 @click.option("--data", help="digits, mnist, or a path: folder of IDX files, .npz, .h5, .pkl.gz.  [default: digits]")
 @click.option("--epochs", type=int, help="How many in all.  [default: 60]")
 @click.option("--mini-batch-size", type=int, help="[default: 10]")
-@click.option("--eta", type=float, help="Learning rate.  [default: 0.03]")
+@click.option("--eta", type=float, help="Learning rate.  [default: 0.1]")
 @click.option("--lmbda", type=float, help="L2 regularisation: cost + lmbda/(2n) sum of w^2.  [default: 0]")
 @click.option("--lmbda-l1", type=float, help="L1 regularisation: cost + lmbda/n sum of |w|.  [default: 0]")
 @click.option("--momentum", type=float, help="In [0, 1).  [default: 0]")
@@ -29,7 +31,9 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 @click.option("--dropout", type=float, help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]")
 @click.option("--schedule", help="constant, halve:N, step:N:FACTOR, cosine or one-cycle.  [default: constant]")
 @click.option("--patience", type=int, help="Stop after so many epochs without a better validation accuracy.")
-@click.option("--expand/--no-expand", default=None, help="Train also on each image moved by a pixel in four directions.")
+@click.option(
+    "--expand/--no-expand", default=None, help="Train also on each image moved by a pixel in four directions."
+)
 @click.option("--monitor-training/--no-monitor-training", default=None, help="Accuracy on the training images, too.")
 @click.option("--initialiser", help="default, large, glorot, he or book3.")
 @click.option("--dtype", type=click.Choice(("float32", "float64")), help="[default: float32]")
@@ -40,7 +44,13 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with this checkpoint's run.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output at the end.")
 def train(
-    config: Path | None, backend: str, threads: int | None, out: Path | None, resume: Path | None, as_json: bool, **options: Any
+    config: Path | None,
+    backend: str,
+    threads: int | None,
+    out: Path | None,
+    resume: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a network, with a checkpoint after each epoch.
 
@@ -53,10 +63,7 @@ def train(
 
     if threads is not None:
         backends.set_threads(threads)
-    if resume is not None:
-        run = runs.resume(resume, given, out, backend)
-    else:
-        run = runs.begin(given, out or Path("run.h5"), backend)
+    run = runs.resume(resume, given, out, backend) if resume else runs.begin(given, out or Path("run.h5"), backend)
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
     click.echo(f"{run.network.summary()}\n", err=True)

@@ -84,7 +84,9 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
         return
     click.echo(network.summary())
     if settings:
-        click.echo("\n" + ", ".join(f"{name} {value}" for name, value in settings.items() if value not in (None, False)))
+        click.echo(
+            "\n" + ", ".join(f"{name} {value}" for name, value in settings.items() if value not in (None, False))
+        )
     metrics = [name for name in ("cost", "training_accuracy", "validation_accuracy", "test_accuracy", "seconds")
                if name in state.history]  # fmt: skip
     if metrics:

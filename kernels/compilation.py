@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import config
 
 # "nnan" and "ninf" are left out: with them the guards against NaN would be compiled away.
 FLAGS: dict[str, Any] = {
@@ -63,6 +62,7 @@ def _choose_cache() -> Path:
 
 
 CACHE = _choose_cache()
+config: Any = numba.config
 config.CACHE_DIR = str(CACHE)
 # A parallel region costs about 1 microsecond with omp and 100 with workqueue.
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import numba
 
@@ -16,7 +17,9 @@ def select(name: str) -> tuple[str, ModuleType]:
     if name not in BACKENDS:
         raise SettingError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
     if name == "cuda":
-        raise BackendError("backend 'cuda' is not there: this version has kernels for the CPU alone; use 'cpu' or 'auto'")
+        raise BackendError(
+            "backend 'cuda' is not there: this version has kernels for the CPU alone; use 'cpu' or 'auto'"
+        )
     return "cpu", cpu
 
 
@@ -25,9 +28,15 @@ def activation_kinds() -> dict[str, int]:
     return {"sigmoid": cpu.SIGMOID, "tanh": cpu.TANH, "relu": cpu.RELU, "linear": cpu.LINEAR}
 
 
+def thread_limit() -> int:
+    """The most CPU threads that this process can use."""
+    config: Any = numba.config
+    return int(config.NUMBA_NUM_THREADS)
+
+
 def set_threads(threads: int) -> None:
     """How many CPU threads the kernels of this Python thread use; results do not depend on it."""
-    most = numba.config.NUMBA_NUM_THREADS
+    most = thread_limit()
     if not isinstance(threads, int) or not 1 <= threads <= most:
         raise SettingError(f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)")
     numba.set_num_threads(threads)

@@ -120,7 +120,9 @@ def load(path: Path) -> Contents:
         with h5py.File(h5py.h5f.open_file_image(image)) as file:
             return _checked(file, path, len(image))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is damaged and cannot be used ({type(error).__name__}: {_first_line(error)})") from error
+        raise CheckpointError(
+            f"{path} is damaged and cannot be used ({type(error).__name__}: {_first_line(error)})"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -132,7 +134,9 @@ def _bytes(path: Path) -> bytes:
         if path.is_dir():
             raise CheckpointError(f"{path} is a folder: expected a checkpoint, such as run.h5")
         if not path.is_file():
-            raise CheckpointError(f"{path} does not exist: expected a checkpoint that nbconv train --out or Network.save wrote")
+            raise CheckpointError(
+                f"{path} does not exist: expected a checkpoint that nbconv train --out or Network.save wrote"
+            )
         if path.stat().st_size > LIMIT:
             raise CheckpointError(f"{path} has {path.stat().st_size} bytes: expected a checkpoint of at most {LIMIT}")
         image = path.read_bytes()
@@ -192,11 +196,8 @@ def _walk(group: h5py.Group, path: Path, prefix: str = "", depth: int = 0) -> It
 def _attributes(item: Any, path: Path) -> Attributes:
     attributes: Attributes = {}
     for name, value in item.attrs.items():
-        if isinstance(value, np.integer):
-            value = int(value)
-        elif isinstance(value, np.floating):
-            value = float(value)
-        if not isinstance(value, (str, int, float)):
+        plain = value.item() if isinstance(value, (np.integer, np.floating)) else value
+        if not isinstance(plain, (str, int, float)):
             raise CheckpointError(f"{path}: the attribute {name!r} is neither a text nor a number")
-        attributes[name] = value
+        attributes[name] = plain
     return attributes

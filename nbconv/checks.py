@@ -12,9 +12,9 @@ __all__ = ["choice", "count", "number", "pair", "seed"]
 
 def count(name: str, value: Any, least: int = 1) -> int:
     """A whole number of `least` or more."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise SettingError(f"{name} is {value!r}: expected a whole number of {least} or more")
-    if value > 2**31 - 1:
+    if int(value) > 2**31 - 1:
         raise SettingError(f"{name} is {value!r}: expected at most {2**31 - 1}")
     return int(value)
 
@@ -31,7 +31,7 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
 
 def number(name: str, value: Any, least: float = 0.0, below: float = math.inf, *, positive: bool = False) -> float:
     """A finite number in [least, below); with `positive`, greater than `least`."""
-    good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    good = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     if not good or value < least or value >= below or (positive and value <= least):
         limits = f"greater than {least:g}" if positive else f"of {least:g} or more"
         limits += "" if below == math.inf else f" and less than {below:g}"
@@ -41,7 +41,7 @@ def number(name: str, value: Any, least: float = 0.0, below: float = math.inf, *
 
 def seed(value: Any) -> int:
     """A whole number in [0, 2^63)."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**63:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**63:
         raise SettingError(f"seed is {value!r}: expected a whole number from 0 to 2^63 - 1")
     return int(value)
 

@@ -61,7 +61,9 @@ Cost = LogLikelihood | CrossEntropy | Quadratic
 def choose(name: str | None, last_layer: str, activation: str) -> Cost:
     """The cost of that name, or the last layer's own; raises SettingError if the two do not fit each other."""
     if name is None:
-        name = "log-likelihood" if last_layer == "Softmax" else "cross-entropy" if activation == "sigmoid" else "quadratic"
+        name = (
+            "log-likelihood" if last_layer == "Softmax" else "cross-entropy" if activation == "sigmoid" else "quadratic"
+        )
     if name == "log-likelihood" and last_layer == "Softmax":
         return LogLikelihood()
     if name == "cross-entropy" and last_layer == "Dense" and activation == "sigmoid":

@@ -5,7 +5,6 @@ import sys
 from importlib import metadata
 
 import llvmlite.binding
-import numba
 
 from . import __version__, backend
 from .data import sources
@@ -22,7 +21,7 @@ def report() -> list[tuple[str, str]]:
         ("python", f"{platform.python_version()} ({sys.executable})"),
         *((package, _version(package)) for package in _PACKAGES),
         ("cpu", _cpu()),
-        ("threads", f"{numba.config.NUMBA_NUM_THREADS} (fewer with --threads)"),
+        ("threads", f"{backend.thread_limit()} (fewer with --threads)"),
         ("threading layer", _threading()),
         ("kernel cache", _cache()),
         ("mnist", _mnist()),

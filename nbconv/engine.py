@@ -32,7 +32,9 @@ class Rates(NamedTuple):
     nesterov: bool
 
 
-def build_layers(specs: Sequence[LayerSpec], input_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]) -> list[Layer]:
+def build_layers(
+    specs: Sequence[LayerSpec], input_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]
+) -> list[Layer]:
     """The layers for that input. Raises SettingError where one does not fit the one before."""
     layers: list[Layer] = []
     shape = input_shape
@@ -49,7 +51,9 @@ def build_layers(specs: Sequence[LayerSpec], input_shape: Shape, kernels: Module
         shape = layer.output_shape
     last = layers[-1]
     if not isinstance(last, DenseLayer):
-        raise SettingError(f"the last layer is {specs[-1].notation}: expected Softmax or Dense, one neuron for each class")
+        raise SettingError(
+            f"the last layer is {specs[-1].notation}: expected Softmax or Dense, one neuron for each class"
+        )
     last.activation = kernels.LINEAR  # the cost begins at z
     return layers
 
@@ -100,7 +104,9 @@ class Engine:
 
     # A mini-batch's way
 
-    def forward(self, data: Dataset, order: Array, moves: int = 1, randomness: Randomness | None = None) -> tuple[Array, Array]:
+    def forward(
+        self, data: Dataset, order: Array, moves: int = 1, randomness: Randomness | None = None
+    ) -> tuple[Array, Array]:
         """z of the last layer and the labels of these images: gather them, then layer by layer."""
         images, image_labels, order = data.batch(order, moves)
         flat = isinstance(self.layers[0], DenseLayer)

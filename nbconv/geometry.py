@@ -52,9 +52,7 @@ class ConvGeometry:
     @property
     def output(self) -> tuple[int, int, int]:
         """(filters, rows, columns) of the output."""
-        rows, columns = (
-            _output_size(self.size[s], self.kernel[s], self.stride[s], self.padding[s]) for s in range(2)
-        )
+        rows, columns = (_output_size(self.size[s], self.kernel[s], self.stride[s], self.padding[s]) for s in range(2))
         return self.filters, rows, columns
 
     @property
@@ -75,7 +73,8 @@ class ConvGeometry:
         channels, rows, phases, columns = self.padded
         c, i, j = np.ogrid[:channels, : self.kernel[0], : self.kernel[1]]
         line = (c * rows + i) * phases + j % phases
-        return (line * columns + j // phases).ravel().astype(np.uint64)
+        taps: NDArray[np.uint64] = (line * columns + j // phases).ravel().astype(np.uint64)
+        return taps
 
     @property
     def row_step(self) -> int:

@@ -20,9 +20,17 @@ _CONV = Conv2D(3, 3, activation="tanh")
 # name: (layers, input shape, cost). A convolution before the layer in question checks its gradient to the input.
 CASES: dict[str, tuple[list[LayerSpec], Shape, str | None]] = {
     "convolution": ([Conv2D(3, 3), Conv2D(5, (2, 3), activation="tanh"), Softmax(3)], (2, 7, 8), None),
-    "convolution, relu": ([Conv2D(5, 3, activation="relu"), Conv2D(6, 3, activation="relu"), Softmax(3)], (1, 8, 8), None),
+    "convolution, relu": (
+        [Conv2D(5, 3, activation="relu"), Conv2D(6, 3, activation="relu"), Softmax(3)],
+        (1, 8, 8),
+        None,
+    ),
     "convolution, stride 2": ([Conv2D(5, 3, padding=1), Conv2D(2, 3, stride=2), Softmax(3)], (1, 9, 8), None),
-    "convolution, padding": ([Conv2D(4, 3, stride=(1, 2), padding=(2, 1)), Conv2D(2, 3, padding=1), Softmax(3)], (2, 5, 6), None),
+    "convolution, padding": (
+        [Conv2D(4, 3, stride=(1, 2), padding=(2, 1)), Conv2D(2, 3, padding=1), Softmax(3)],
+        (2, 5, 6),
+        None,
+    ),
     "convolution, whole image": ([Conv2D(2, 1), Conv2D(6, (5, 4)), Softmax(3)], (1, 5, 4), None),
     "max pooling": ([_CONV, MaxPool2D(2), Softmax(3)], (1, 8, 7), None),
     "max pooling, overlapping": ([_CONV, MaxPool2D(3, 2), Conv2D(2, 2), Softmax(3)], (1, 9, 9), None),

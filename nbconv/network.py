@@ -48,7 +48,7 @@ class Network:
     ):
         specs, shape = _specs(layers, input_shape)
         self.seed = checks.seed(seed)
-        self.dtype = checks.choice("dtype", str(np.dtype(dtype)) if dtype in (np.float32, np.float64) else dtype, DTYPES)
+        self.dtype = checks.choice("dtype", dtype, DTYPES)
         self.initialiser = checks.choice("initialiser", initialiser, tuple(INITIALISERS))
         self.backend, kernels = backends.select(backend)
         self.specs = specs
@@ -73,7 +73,9 @@ class Network:
         return self.state.history
 
     def __repr__(self) -> str:
-        return f"Network({self.notation}, input {show(self.input_shape)}, {self.engine.count} parameters, {self.backend})"
+        return (
+            f"Network({self.notation}, input {show(self.input_shape)}, {self.engine.count} parameters, {self.backend})"
+        )
 
     @property
     def notation(self) -> str:
@@ -144,11 +146,11 @@ class Network:
             if data is not None or name == "train":
                 self._check_data(data, name)
         if validation is None and (patience is not None or settings.schedule.startswith("halve")):
-            raise SettingError("patience and the schedule 'halve' look at the validation accuracy: expected validation data")
+            raise SettingError(
+                "patience and the schedule 'halve' look at the validation accuracy: expected validation data"
+            )
         save = (lambda: self.save(checkpoint)) if checkpoint is not None else (lambda: None)
-        Training(
-            self.engine, self.state, self.seed, settings, train, validation, test, save, callback, progress
-        ).run()
+        Training(self.engine, self.state, self.seed, settings, train, validation, test, save, callback, progress).run()
         return self.history.since(begin)
 
     def restore_best(self) -> None:
@@ -161,7 +163,8 @@ class Network:
 
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
         """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels). Raises DataError."""
-        return self.predict_proba(images).argmax(axis=1)
+        labels: NDArray[np.int64] = self.predict_proba(images).argmax(axis=1)
+        return labels
 
     def predict_proba(self, images: ArrayLike | Images) -> Array:
         """The last layer's activations, (n, classes): behind Softmax, probabilities. Raises DataError."""
@@ -222,7 +225,9 @@ class Network:
 
     def _check_data(self, data: Dataset | None, name: str) -> None:
         if not isinstance(data, Dataset):
-            raise DataError(f"{name} is a {type(data).__name__}: expected a Dataset, such as nbconv.Dataset(images, labels)")
+            raise DataError(
+                f"{name} is a {type(data).__name__}: expected a Dataset, such as nbconv.Dataset(images, labels)"
+            )
         flat = len(self.input_shape) == 1 or data.shape[:2] == (1, 1)
         if data.shape != self.input_shape and not (flat and math.prod(data.shape) == math.prod(self.input_shape)):
             raise DataError(

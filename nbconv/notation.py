@@ -7,6 +7,7 @@ MP2     max pooling in 2x2 windows; MP3s2 in 3x3 windows, 2 apart; L2P2 L2 pooli
 """
 
 import re
+from collections.abc import Callable
 
 from .errors import SettingError
 from .layers import AvgPool2D, Conv2D, Dense, L2Pool2D, LayerSpec, MaxPool2D, Softmax
@@ -15,7 +16,7 @@ _SIDES = r"(\d+(?:x\d+)?)"
 _CONV = re.compile(rf"(\d+)C{_SIDES}(?:s{_SIDES})?(?:p{_SIDES})?")
 _POOL = re.compile(rf"(MP|L2P|AP){_SIDES}(?:s{_SIDES})?")
 _DENSE = re.compile(r"(\d+)N")
-_POOLS = {"MP": MaxPool2D, "L2P": L2Pool2D, "AP": AvgPool2D}
+_POOLS: dict[str, Callable[..., LayerSpec]] = {"MP": MaxPool2D, "L2P": L2Pool2D, "AP": AvgPool2D}
 
 
 def _sides(text: str) -> int | tuple[int, int]:
@@ -58,5 +59,7 @@ def parse(text: str, activation: str = "sigmoid", dropout: float = 0.0) -> list[
         position += len(part) + 1
     last = layers[-1]
     if not isinstance(last, Dense):
-        raise SettingError(f"net {text!r}, position {position - len(parts[-1]) - 1}: the last layer is {parts[-1]}, expected such as 10N")
+        raise SettingError(
+            f"net {text!r}, position {position - len(parts[-1]) - 1}: the last layer is {parts[-1]}, expected such as 10N"
+        )
     return [*layers[:-1], Softmax(last.neurons, dropout)]

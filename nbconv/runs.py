@@ -17,8 +17,8 @@ from .network import Network
 from .training import Report
 
 DEFAULTS: dict[str, Any] = {
-    "net": "20C3-MP2-100N-10N",
-    "activation": "relu",
+    "net": "20C5-MP2-100N-10N",
+    "activation": "sigmoid",
     "data": "digits",
     "initialiser": "default",
     "dtype": "float32",
@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "dropout": 0.0,
     "epochs": 60,
     "mini_batch_size": 10,
-    "eta": 0.03,
+    "eta": 0.1,
     "lmbda": 0.0,
     "lmbda_l1": 0.0,
     "momentum": 0.0,
@@ -130,7 +130,11 @@ def _settings(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> d
     if unknown:
         raise SettingError(f"{', '.join(sorted(unknown))} is no setting: expected {', '.join(DEFAULTS)}")
     experiment = EXPERIMENTS.get(str(given.get("net")), {})
-    settings = {**base, **experiment, **{name: value for name, value in given.items() if name != "net" or not experiment}}
+    settings = {
+        **base,
+        **experiment,
+        **{name: value for name, value in given.items() if name != "net" or not experiment},
+    }
     # A path by its whole name, so that the run can go on from anywhere.
     if settings["data"] not in ("digits", "mnist"):
         settings["data"] = os.path.abspath(settings["data"])

@@ -132,7 +132,9 @@ def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
             if array is None:
                 raise SettingError(f"it lacks {path}/{name}")
             if array.shape != target.shape or array.dtype != target.dtype:
-                raise SettingError(f"{path}/{name} is {array.dtype} {array.shape}, expected {target.dtype} {target.shape}")
+                raise SettingError(
+                    f"{path}/{name} is {array.dtype} {array.shape}, expected {target.dtype} {target.shape}"
+                )
             if not np.isfinite(array).all():
                 raise SettingError(f"{path}/{name} has numbers that are infinite or NaN")
             target[...] = array

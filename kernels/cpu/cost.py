@@ -82,7 +82,7 @@ def quadratic(delta, sums, z, labels, scale, kind):
         cost = 0.0
         for j in range(z.shape[1]):
             y = 1.0 if j == labels[n] else 0.0
-            a = np.float64(z[n, j])
+            a = z[n, j] * 1.0
             slope = 1.0
             if kind == scalar.SIGMOID:
                 a = scalar.sigmoid(a)

@@ -17,8 +17,10 @@ SLICE = 4096  # images read at a time where not all are wanted at once
 class Store(Protocol):
     """What images are kept in: an array, or a file read in slices (n, channels, rows, columns)."""
 
-    shape: Shape
-    dtype: np.dtype[Any]
+    @property
+    def shape(self) -> Shape: ...  # noqa: D102 -- said above
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102 -- said above
 
     def __getitem__(self, key: Any) -> Array: ...
 
@@ -58,11 +60,15 @@ def image_store(images: ArrayLike) -> Array:
         raise DataError(f"images have the dtype {array.dtype}: expected uint8 levels 0 to 255 or real values in [0, 1]")
     shape = four_axes(array.shape)
     if array.size == 0:
-        raise DataError(f"images have the shape {show(array.shape)}: expected at least one image with at least one pixel")
+        raise DataError(
+            f"images have the shape {show(array.shape)}: expected at least one image with at least one pixel"
+        )
     if kind in "iu" and array.dtype != np.uint8:
         low, high = array.min(), array.max()
         if low < 0 or high > 255:
-            raise DataError(f"integer images go from {low} to {high}: expected levels 0 to 255, or real values in [0, 1]")
+            raise DataError(
+                f"integer images go from {low} to {high}: expected levels 0 to 255, or real values in [0, 1]"
+            )
     dtype = np.uint8 if kind in "iu" else np.float64 if array.dtype.itemsize >= 8 else np.float32
     return np.ascontiguousarray(array, dtype).reshape(shape)
 
@@ -86,7 +92,9 @@ def check_labels(labels: ArrayLike, images: int) -> NDArray[np.int64]:
     try:
         array = np.asarray(labels)
     except ValueError as error:
-        raise DataError(f"labels are no array of numbers ({error}): expected one whole number for each image") from error
+        raise DataError(
+            f"labels are no array of numbers ({error}): expected one whole number for each image"
+        ) from error
     if array.ndim != 1:
         raise DataError(f"labels have the shape {show(array.shape) or '()'}: expected one whole number for each image")
     if len(array) != images:

@@ -116,7 +116,9 @@ def read_npz(path: Path) -> dict[str, Array]:
     with _reading(path, "an .npz file of numbers"), zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if member.file_size > LIMIT:
-                raise DataError(f"{path}: {member.filename} unpacks to {member.file_size} bytes: expected at most {LIMIT}")
+                raise DataError(
+                    f"{path}: {member.filename} unpacks to {member.file_size} bytes: expected at most {LIMIT}"
+                )
             with archive.open(member) as file:
                 name = member.filename.removesuffix(".npy")
                 arrays[name] = _npy(file, f"{path}: {member.filename}", member.file_size)

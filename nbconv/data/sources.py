@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import zipfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,9 @@ def load_path(path: Path) -> Three:
     if path.is_dir():
         return _idx_folder(path)
     if not path.exists():
-        raise DataError(f"{path} does not exist: expected digits, mnist, or a folder of IDX files, .npz, .h5 or .pkl.gz")
+        raise DataError(
+            f"{path} does not exist: expected digits, mnist, or a folder of IDX files, .npz, .h5 or .pkl.gz"
+        )
     suffixes = "".join(path.suffixes[-2:])
     if path.suffix == ".npz":
         return _named_sets(path, formats.read_npz(path))
@@ -67,13 +68,15 @@ def _digits() -> Three:
     with resources.as_file(resources.files("nbconv.data") / "digits.npz") as path:
         arrays = formats.read_npz(path)
     images, labels = arrays["images"], arrays["labels"]
-    train, valid, test = (Dataset(images[part], labels[part]) for part in (slice(1197), slice(1197, 1497), slice(1497, None)))
+    train, valid, test = (
+        Dataset(images[part], labels[part]) for part in (slice(1197), slice(1197, 1497), slice(1497, None))
+    )
     return train, valid, test
 
 
 def _square(images: Array) -> Array:
     """Flat rows as pictures, where the number of pixels is a square."""
-    side = int(round(images.shape[-1] ** 0.5)) if images.ndim == 2 else 0
+    side = round(images.shape[-1] ** 0.5) if images.ndim == 2 else 0
     return images.reshape(len(images), 1, side, side) if side > 0 and side * side == images.shape[-1] else images
 
 
@@ -81,7 +84,9 @@ def _last_sixth(images: Any, labels: Array) -> tuple[tuple[Any, Array], tuple[An
     """Training data without, and validation data of, the last sixth: of MNIST's 60,000, the book's 50,000 and 10,000."""
     border = len(labels) - len(labels) // 6
     if border in (0, len(labels)):
-        raise DataError(f"{len(labels)} training images are too few to set a sixth aside for validation: expected 6 or more")
+        raise DataError(
+            f"{len(labels)} training images are too few to set a sixth aside for validation: expected 6 or more"
+        )
     return (select(images, slice(border)), labels[:border]), (select(images, slice(border, None)), labels[border:])
 
 
@@ -137,7 +142,9 @@ def _checked_idx(folder: Path, name: str) -> Array:
     digest = hashlib.sha256(head)
     digest.update(array.reshape(-1).data)
     if digest.hexdigest() != MNIST_FILES[name]:
-        raise DataError(f"{path} is not MNIST's file: its SHA-256 is {digest.hexdigest()}, expected {MNIST_FILES[name]}")
+        raise DataError(
+            f"{path} is not MNIST's file: its SHA-256 is {digest.hexdigest()}, expected {MNIST_FILES[name]}"
+        )
     return array
 
 
@@ -182,7 +189,9 @@ def _download_mnist() -> Path:
 def _idx_folder(folder: Path) -> Three:
     missing = [name for name in MNIST_FILES if not _idx_file(folder, name)]
     if missing:
-        raise DataError(f"{folder} lacks {', '.join(missing)} (or .gz): expected the four IDX files named as MNIST's are")
+        raise DataError(
+            f"{folder} lacks {', '.join(missing)} (or .gz): expected the four IDX files named as MNIST's are"
+        )
     paths = [_idx_file(folder, name) or folder for name in MNIST_FILES]
     images, labels, test_images, test_labels = (
         formats.read_idx(path, 3 if "images" in path.name else 1) for path in paths

@@ -12,7 +12,7 @@ from .base import Array, Layer, LayerSpec, Randomness
 
 
 @dataclass(frozen=True)
-class _Pool2D(LayerSpec):
+class Pool2D(LayerSpec):
     """Windows of `size`, `stride` apart (their own size if left out); both one number or (rows, columns).
 
     Windows may overlap. Rows and columns at the edge that no whole window reaches are left out.
@@ -46,7 +46,7 @@ class _Pool2D(LayerSpec):
 
 
 @dataclass(frozen=True)
-class MaxPool2D(_Pool2D):
+class MaxPool2D(Pool2D):
     """The largest activation of each window; of equal ones the first, row by row, gets the delta."""
 
     letters = "MP"
@@ -57,7 +57,7 @@ class MaxPool2D(_Pool2D):
 
 
 @dataclass(frozen=True)
-class L2Pool2D(_Pool2D):
+class L2Pool2D(Pool2D):
     """The square root of the sum of the squares of each window."""
 
     letters = "L2P"
@@ -68,7 +68,7 @@ class L2Pool2D(_Pool2D):
 
 
 @dataclass(frozen=True)
-class AvgPool2D(_Pool2D):
+class AvgPool2D(Pool2D):
     """The mean of each window."""
 
     letters = "AP"

@@ -1,0 +1,41 @@
+# The first use of any target makes .venv; PYTHON chooses the interpreter, 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := nbconv kernels cli tests benchmarks
+
+.PHONY: train test lint types bench clean
+
+train: .venv/ready
+	$(BIN)/nbconv train --net 20C3p1-MP2-40C3-100N-10N --activation relu --initialiser he --eta 0.03 --expand --epochs 30 --out digits.h5
+
+test: lint types
+	$(BIN)/pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+# mypy does not see through the folders' mapping in pyproject.toml: it reads the tree as it is when installed.
+types: .venv/ready
+	@rm -rf build/types && mkdir -p build/types
+	@cp -r nbconv build/types/nbconv && cp -r kernels cli build/types/nbconv/
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
+
+bench: .venv/ready .venv-bench/ready
+	$(BIN)/python benchmarks/training.py
+
+clean:
+	rm -rf .venv .venv-bench build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "nbconv needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The engines to compare with are no dependencies of the project; they live in an environment of their own.
+.venv-bench/ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
+	@touch $@
