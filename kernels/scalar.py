@@ -11,20 +11,19 @@ LOG2_E = 1.4426950408889634
 LN2_HIGH = 0.6931471803691238  # its last 21 bits are zero: k * LN2_HIGH is exact
 LN2_LOW = 1.9082149292705877e-10
 
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, SplitMix64's step
+
 SIGMOID, TANH, RELU, LINEAR = range(4)
 
 
 @register_jitable
-def exp_negative(x):
-    """e^x for x <= 0, to 2 ulp of float64; 0 below -708, NaN for NaN.
+def _reduced(x):
+    """(2^k, e^r - 1) with x = k ln 2 + r and |r| <= ln(2)/2, for -708 <= x <= 0: e^x is 2^k + 2^k (e^r - 1).
 
-    Range reduction x = k ln 2 + r with |r| <= ln(2)/2, then the Taylor series of e^r to r^13/13!,
-    then the exponent k written into the bits of a float64.
+    e^r - 1 is its Taylor series up to r^13/13!; 2^k is written into the bits of a float64.
     """
-    x = np.float64(x)
-    clamped = max(x, -708.0)
-    k = np.floor(clamped * LOG2_E + 0.5)
-    r = (clamped - k * LN2_HIGH) - k * LN2_LOW
+    k = np.floor(x * LOG2_E + 0.5)
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
     p = 1.0 / 6227020800.0
     p = p * r + 1.0 / 479001600.0
     p = p * r + 1.0 / 39916800.0
@@ -38,9 +37,15 @@ def exp_negative(x):
     p = p * r + 1.0 / 6.0
     p = p * r + 0.5
     p = p * r + 1.0
-    p = p * r + 1.0
-    power = np.int64((np.int64(k) + 1023) << 52).view(np.float64)
-    return p * power if x >= -708.0 else (0.0 if x < -708.0 else x)
+    return np.int64((np.int64(k) + 1023) << 52).view(np.float64), p * r
+
+
+@register_jitable
+def exp_negative(x):
+    """e^x for x <= 0, to 2 ulp of float64; 0 below -708, NaN for NaN."""
+    x = np.float64(x)
+    power, rest = _reduced(max(x, -708.0))
+    return power + power * rest if x >= -708.0 else (0.0 if x < -708.0 else x)
 
 
 @register_jitable
@@ -54,11 +59,12 @@ def sigmoid(z):
 
 @register_jitable
 def tanh(z):
-    """tanh(z) = (1 - e^-2|z|) / (1 + e^-2|z|) with the sign of z, chapter 3, equation (109)."""
+    """tanh(z) = -u / (2 + u) with u = e^-2|z| - 1, and the sign of z, chapter 3, equation (110); exact near 0, too."""
     z = np.float64(z)
-    e = exp_negative(-2.0 * abs(z))
-    t = (1.0 - e) / (1.0 + e)
-    return t if z >= 0.0 else -t
+    power, rest = _reduced(max(-2.0 * abs(z), -708.0))
+    u = (power - 1.0) + power * rest
+    t = -u / (2.0 + u)
+    return t if z > 0.0 else (-t if z < 0.0 else z)
 
 
 @register_jitable
@@ -73,11 +79,11 @@ def mix(bits):
 @register_jitable
 def random_key(seed, step, layer):
     """The key of one layer's random numbers in one step of training: 64 bits."""
-    return mix(mix(mix(np.uint64(seed)) ^ np.uint64(step)) ^ np.uint64(layer))
+    return mix(mix(mix(np.uint64(seed) + GOLDEN) ^ np.uint64(step)) ^ np.uint64(layer))
 
 
 @register_jitable
 def uniform(key, element):
     """The number in [0, 1) of an element under a key: a function of both, whatever the order or the threads."""
-    bits = mix(np.uint64(key) + np.uint64(element) * np.uint64(0x9E3779B97F4A7C15))
+    bits = mix(np.uint64(key) + np.uint64(element) * GOLDEN)
     return np.float64(np.int64(bits >> np.uint64(11))) * (1.0 / 9007199254740992.0)

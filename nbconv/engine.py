@@ -100,7 +100,7 @@ class Engine:
         """Fill the parameters by the initialiser of that name."""
         for index, layer in enumerate(self.with_parameters):
             is_softmax = has_softmax and layer is self.with_parameters[-1]
-            initialise(layer.weights, layer.biases, name, (*layer.fans, layer.pooled), is_softmax, (seed, index))
+            initialise(layer.weights, layer.biases, name, (*layer.fans, layer.pooled), is_softmax, (seed, 0, index))
 
     # A mini-batch's way
 
@@ -146,12 +146,12 @@ class Engine:
             self.cost.delta(self.kernels, self.buffers.array("delta", z.shape), sums, z, labels, 1.0)
         return float(sums[0]), int(sums[1])
 
-    def activations(self, data: Dataset) -> Array:
-        """The last layer's activations, (n, classes)."""
+    def outputs(self, data: Dataset) -> Array:
+        """z of the last layer, (n, classes)."""
         out = np.empty((len(data), *self.layers[-1].output_shape), self.dtype)
         for order in self._batches(data):
             z, _ = self.forward(data, order)
-            self.cost.activate(self.kernels, out[order[0] : order[0] + len(z)], z)
+            out[order[0] : order[0] + len(z)] = z
         return out
 
     def mean_gradient(self, data: Dataset, randomness: Randomness | None = None) -> Array:

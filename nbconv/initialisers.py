@@ -23,9 +23,9 @@ def initialise(
     name: str,
     fans: tuple[int, int, int],
     is_softmax: bool,
-    seed: tuple[int, int],
+    seed: tuple[int, int, int],
 ) -> None:
-    """Fill one layer's weights and biases, normally distributed, by the generator of (network's seed, layer).
+    """Fill one layer's weights and biases, normally distributed, by the generator of `seed`.
 
     With "book3" a softmax layer begins at zero.
     """

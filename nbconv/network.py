@@ -163,12 +163,15 @@ class Network:
 
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
         """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels). Raises DataError."""
-        labels: NDArray[np.int64] = self.predict_proba(images).argmax(axis=1)
+        labels: NDArray[np.int64] = self.engine.outputs(self._given(images, None)).argmax(axis=1)
         return labels
 
     def predict_proba(self, images: ArrayLike | Images) -> Array:
         """The last layer's activations, (n, classes): behind Softmax, probabilities. Raises DataError."""
-        return self.engine.activations(self._given(images, None))
+        z = self.engine.outputs(self._given(images, None))
+        a = np.empty_like(z)
+        self.cost_function.activate(self.engine.kernels, a, z)
+        return a
 
     def evaluate(self, data: Dataset) -> dict[str, float | int]:
         """{"cost": mean cost without regularisation, "accuracy": share in [0, 1], "correct": n, "total": n}."""

@@ -126,7 +126,7 @@ def _signals() -> Iterator[Callable[[], None]]:
 
 def shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The order of an epoch: a function of seed and epoch alone."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
+    return np.random.default_rng((seed, 1, epoch)).permutation(count)
 
 
 @dataclass

@@ -9,7 +9,7 @@ and the output's next row is `row_step` further on.
 
 from numba import njit, prange, uint64
 
-from ..compilation import PARALLEL
+from ..compilation import PARALLEL, SUMS
 from .tile import FOUR, ONE, THREE, TWO, ZERO, add_products, blocks, dot_products, steps
 
 
@@ -46,7 +46,7 @@ def conv2d_unpad(da, padded, padding_y, padding_x):
                 da[c, y, x, n] = padded[c, y + padding_y, phase, q, n]
 
 
-@njit(**PARALLEL)
+@njit(**SUMS)
 def conv2d_forward(z, a, w, b, taps, row_step):
     """z[f, y, x, n] = b[f] + sum_(c, i, j) w[f, c, i, j] a[c, y s + i, x s + j, n], equation (125).
 
@@ -71,7 +71,7 @@ def conv2d_forward(z, a, w, b, taps, row_step):
         add_products(z_flat, z0, plane, here, w_flat, f * count, count, ONE, a_flat, a0, taps, scale, run)
 
 
-@njit(**PARALLEL)
+@njit(**SUMS)
 def conv2d_backward_weights(dw, dz, a, taps, row_step):
     """dC/dw[f, c, i, j] = sum_(y, x, n) dz[f, y, x, n] a[c, y s + i, x s + j, n].
 
@@ -102,7 +102,7 @@ def conv2d_backward_weights(dw, dz, a, taps, row_step):
         )  # fmt: skip
 
 
-@njit(**PARALLEL)
+@njit(**SUMS)
 def conv2d_backward_biases(db, dz):
     """dC/db[f] = sum_(y, x, n) dz[f, y, x, n]. db: (filters,), overwritten."""
     dz_flat = dz.reshape(-1)
@@ -114,9 +114,9 @@ def conv2d_backward_biases(db, dz):
         db[f] = total
 
 
-@njit(**PARALLEL)
+@njit(**SUMS)
 def conv2d_backward_input(da, dz, w, taps, stride_y):
-    """dC/da[c, r, x s + j, n] = sum over f, i, j and y with y s + i = r of w[f, c, i, j] dz[f, y, x, n].
+    """dC/da[c, r, q, n] = sum of w[f, c, i, j] dz[f, y, x, n] over f, i, j, y, x with y s + i = r and x s + j = q.
 
     da: laid out as a, padding included, overwritten. dz: like z. w, taps: as in `conv2d_forward`.
     Each row r of four channels gathers what its own thread needs; nothing is multiplied with padding.

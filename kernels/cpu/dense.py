@@ -6,13 +6,13 @@ and all three products run over long rows, however few images there are.
 
 from numba import njit, prange, uint64
 
-from ..compilation import PARALLEL
+from ..compilation import SUMS
 from .tile import FOUR, ONE, ZERO, add_products, blocks, dot_products, steps
 
 CHUNK = 512  # columns of w that one thread works on at a time: four rows of them stay in the first-level cache
 
 
-@njit(**PARALLEL)
+@njit(**SUMS)
 def dense_forward(z, a, w, b):
     """z[n, j] = b[j] + sum_k w[j, k] a[n, k], equation (25).
 
@@ -42,7 +42,7 @@ def dense_forward(z, a, w, b):
                 z[n + r, j + k] += b[j + k]
 
 
-@njit(**PARALLEL)
+@njit(**SUMS)
 def dense_backward_weights(dw, dz, a):
     """dC/dw[j, k] = sum_n dz[n, j] a[n, k], equation (BP4). dw: like w, overwritten."""
     n_out, n_in = dw.shape
@@ -66,7 +66,7 @@ def dense_backward_weights(dw, dz, a):
         )  # fmt: skip
 
 
-@njit(**PARALLEL)
+@njit(**SUMS)
 def dense_backward_biases(db, dz):
     """dC/db[j] = sum_n dz[n, j], equation (BP3). db: (neurons out,), overwritten."""
     images, n_out = dz.shape
@@ -78,7 +78,7 @@ def dense_backward_biases(db, dz):
                 db[j] += dz[n, j]
 
 
-@njit(**PARALLEL)
+@njit(**SUMS)
 def dense_backward_input(da, dz, w):
     """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z). da: like a, overwritten."""
     images, n_in = da.shape

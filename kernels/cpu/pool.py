@@ -13,7 +13,7 @@ from ..compilation import PARALLEL
 
 @njit(**PARALLEL)
 def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
-    """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first, row by row, wins.
+    """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first wins, row by row; NaN wins over all.
 
     a: (channels, rows, columns, images), overwritten. winner: like a, int32, overwritten: the winner's place
     i * size_x + j in its window. x: (channels, input rows, input columns, images).
@@ -31,7 +31,6 @@ def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
                     r, s = y * stride_y + i, q * stride_x + j
                     for n in range(uint64(images)):
                         value, best = x[c, r, s, n], a[c, y, q, n]
-                        # A NaN wins over every number, so that it is not lost.
                         higher = value > best or (value != value and best == best)
                         a[c, y, q, n] = value if higher else best
                         winner[c, y, q, n] = place if higher else winner[c, y, q, n]

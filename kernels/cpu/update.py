@@ -12,7 +12,7 @@ def sgd(parameters, velocity, gradient, weights, eta, decay, decay_l1, momentum,
     """g = gradient + decay w + decay_l1 sgn(w) (weights only); v = momentum v - eta g; w = w + v, equations (107), (108).
 
     With nesterov, w = w + momentum v - eta g (Sutskever et al. 2013). parameters, velocity, gradient: flat,
-    the first `weights` elements are weights, the rest biases, which are not regularised (equations (91), (92)).
+    the first `weights` elements are weights, the rest biases, which are not regularised (chapter 3, equations (90), (91)).
     decay is lmbda / n, decay_l1 its like for L1. parameters and, unless momentum is 0, velocity: updated.
     """
     eta = parameters.dtype.type(eta)

@@ -1,0 +1,5 @@
+"""python -m nbconv: the command line."""
+
+from .cli import main
+
+main(prog_name="nbconv")

@@ -1,0 +1,198 @@
+"""The oracle: every kernel's equation as plain loops over NumPy arrays in float64. Slow, obvious, shared by all tests.
+
+Arrays here are images first: (images, channels, rows, columns), (images, neurons). `last` and `first` change sides.
+"""
+
+import math
+
+import numpy as np
+
+
+def last(a):
+    """From (images, channels, rows, columns) to (channels, rows, columns, images)."""
+    return np.ascontiguousarray(np.moveaxis(a, 0, -1))
+
+
+def first(a):
+    """From (channels, rows, columns, images) to (images, channels, rows, columns)."""
+    return np.moveaxis(a, -1, 0)
+
+
+def pad(a, padding):
+    return np.pad(np.asarray(a, np.float64), ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+
+
+def conv2d_forward(a, w, b, stride=(1, 1), padding=(0, 0)):
+    a = pad(a, padding)
+    images, _, rows, columns = a.shape
+    filters, _, kernel_rows, kernel_columns = w.shape
+    out_rows = (rows - kernel_rows) // stride[0] + 1
+    out_columns = (columns - kernel_columns) // stride[1] + 1
+    z = np.zeros((images, filters, out_rows, out_columns))
+    for n, f, y, x in np.ndindex(*z.shape):
+        y0, x0 = y * stride[0], x * stride[1]
+        field = a[n, :, y0 : y0 + kernel_rows, x0 : x0 + kernel_columns]
+        z[n, f, y, x] = b[f] + np.sum(np.float64(w[f]) * field)
+    return z
+
+
+def conv2d_backward(dz, a, w, stride=(1, 1), padding=(0, 0)):
+    """(dw, db, da) of C for dC/dz."""
+    padded = pad(a, padding)
+    dw, da = np.zeros(w.shape), np.zeros(padded.shape)
+    db = np.zeros(len(w))
+    kernel_rows, kernel_columns = w.shape[2:]
+    for n, f, y, x in np.ndindex(*dz.shape):
+        field = (n, slice(None), slice(y * stride[0], y * stride[0] + kernel_rows),
+                 slice(x * stride[1], x * stride[1] + kernel_columns))  # fmt: skip
+        delta = float(dz[n, f, y, x])
+        dw[f] += delta * padded[field]
+        da[field] += delta * np.float64(w[f])
+        db[f] += delta
+    rows, columns = a.shape[2:]
+    return dw, db, da[:, :, padding[0] : padding[0] + rows, padding[1] : padding[1] + columns]
+
+
+def windows(x, size, stride):
+    """(place of the output, slice of its window) for each output of a pooling."""
+    images, channels, rows, columns = x.shape
+    out_rows, out_columns = (rows - size[0]) // stride[0] + 1, (columns - size[1]) // stride[1] + 1
+    for n, c, y, q in np.ndindex(images, channels, out_rows, out_columns):
+        y0, x0 = y * stride[0], q * stride[1]
+        yield (n, c, y, q), (n, c, slice(y0, y0 + size[0]), slice(x0, x0 + size[1]))
+
+
+def pool_shape(x, size, stride):
+    return (*x.shape[:2], (x.shape[2] - size[0]) // stride[0] + 1, (x.shape[3] - size[1]) // stride[1] + 1)
+
+
+def pool2d_forward(kind, x, size, stride):
+    x = np.asarray(x, np.float64)
+    value = {"max": np.max, "avg": np.mean, "l2": lambda window: math.sqrt(np.sum(window**2))}[kind]
+    a = np.zeros(pool_shape(x, size, stride))
+    for place, window in windows(x, size, stride):
+        a[place] = value(x[window])
+    return a
+
+
+def pool2d_backward(kind, da, x, size, stride):
+    x = np.asarray(x, np.float64)
+    dx = np.zeros(x.shape)
+    for place, window in windows(x, size, stride):
+        delta, part = float(da[place]), x[window]
+        if kind == "max":
+            winner = np.unravel_index(np.argmax(part), part.shape)  # of equal ones the first
+            dx[window][winner] += delta
+        elif kind == "avg":
+            dx[window] += delta / part.size
+        else:
+            norm = math.sqrt(np.sum(part**2))
+            dx[window] += delta * part / norm if norm else 0.0
+    return dx
+
+
+def dense_forward(a, w, b):
+    z = np.zeros((len(a), len(w)))
+    for n, j in np.ndindex(*z.shape):
+        z[n, j] = float(b[j]) + sum(float(w[j, k]) * float(a[n, k]) for k in range(a.shape[1]))
+    return z
+
+
+def dense_backward(dz, a, w):
+    """(dw, db, da) of C for dC/dz."""
+    dw, db, da = np.zeros(w.shape), np.zeros(len(w)), np.zeros(a.shape)
+    for n, j in np.ndindex(*dz.shape):
+        delta = float(dz[n, j])
+        dw[j] += delta * a[n]
+        db[j] += delta
+        da[n] += delta * np.float64(w[j])
+    return dw, db, da
+
+
+def sigmoid(z):
+    return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
+
+
+ACTIVATIONS = {
+    "sigmoid": sigmoid,
+    "tanh": math.tanh,
+    "relu": lambda z: max(z, 0.0),
+    "linear": lambda z: z,
+}
+DERIVATIVES = {  # by z
+    "sigmoid": lambda z: sigmoid(z) * sigmoid(-z),
+    "tanh": lambda z: 1 - math.tanh(z) ** 2,
+    "relu": lambda z: 1.0 if z > 0 else 0.0,
+    "linear": lambda z: 1.0,
+}
+
+
+def unit(label, classes):
+    return [1.0 if j == label else 0.0 for j in range(classes)]
+
+
+def log_likelihood(z, label):
+    """(cost, delta) of one image."""
+    highest = max(z)
+    powers = [math.exp(v - highest) for v in z]
+    total = sum(powers)
+    delta = [power / total - y for power, y in zip(powers, unit(label, len(z)), strict=True)]
+    return math.log(total) + highest - z[label], delta
+
+
+def cross_entropy(z, label):
+    cost, delta = 0.0, []
+    for v, y in zip(z, unit(label, len(z)), strict=True):
+        # -ln sigma(v) = ln(1 + e^-v), and -ln(1 - sigma(v)) = ln(1 + e^v)
+        u = -v if y else v
+        cost += u + math.log1p(math.exp(-u)) if u > 0 else math.log1p(math.exp(u))
+        delta.append(sigmoid(v) - y)
+    return cost, delta
+
+
+def quadratic(z, label, activation):
+    cost, delta = 0.0, []
+    for v, y in zip(z, unit(label, len(z)), strict=True):
+        difference = ACTIVATIONS[activation](v) - y
+        cost += difference**2 / 2
+        delta.append(difference * DERIVATIVES[activation](v))
+    return cost, delta
+
+
+def sgd(parameters, velocity, gradient, weights, eta, decay, decay_l1, momentum, nesterov):
+    """(parameters, velocity) after one step."""
+    parameters, velocity = np.array(parameters, np.float64), np.array(velocity, np.float64)
+    for i in range(len(parameters)):
+        g = float(gradient[i])
+        if i < weights:
+            g += decay * parameters[i] + decay_l1 * np.sign(parameters[i])
+        velocity[i] = momentum * velocity[i] - eta * g
+        parameters[i] += momentum * velocity[i] - eta * g if nesterov else velocity[i]
+    return parameters, velocity
+
+
+MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # none, up, down, left, right: (rows down, columns right)
+
+
+def moved(image, move):
+    """An image (channels, rows, columns) moved by one pixel, the emptied edge 0."""
+    down, right = MOVES[move]
+    out = np.zeros_like(image)
+    for c, y, x in np.ndindex(*image.shape):
+        if 0 <= y - down < image.shape[1] and 0 <= x - right < image.shape[2]:
+            out[c, y, x] = image[c, y - down, x - right]
+    return out
+
+
+def splitmix(bits):
+    """SplitMix64's finaliser, on Python's whole numbers."""
+    mask = 2**64 - 1
+    bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & mask
+    return bits ^ (bits >> 31)
+
+
+def uniform(seed, step, layer, element):
+    golden = 0x9E3779B97F4A7C15
+    key = splitmix(splitmix(splitmix((seed + golden) % 2**64) ^ step) ^ layer)
+    return (splitmix((key + element * golden) % 2**64) >> 11) / 2**53

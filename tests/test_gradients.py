@@ -1,0 +1,85 @@
+"""Whole networks' gradients against central differences in float64."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import nbconv
+from nbconv import gradcheck
+from nbconv.layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Randomness, Softmax
+
+
+@pytest.mark.parametrize("name", gradcheck.CASES)
+def test_every_layer_kind(name):
+    result = gradcheck.check(name, *gradcheck.CASES[name])
+    assert result.error < gradcheck.BOUND, f"{result}"
+
+
+@settings(max_examples=25)
+@given(
+    channels=st.integers(1, 3), rows=st.integers(5, 9), columns=st.integers(5, 9), filters=st.integers(1, 5),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)), stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.integers(0, 2), pool=st.sampled_from([MaxPool2D, L2Pool2D, AvgPool2D]),
+    size=st.integers(1, 3), pool_stride=st.integers(1, 3), seed=st.integers(0, 1000),
+    activation=st.sampled_from(["sigmoid", "tanh", "linear"]), dropout=st.sampled_from([0.0, 0.4]),
+)  # fmt: skip
+def test_any_geometry(
+    channels, rows, columns, filters, kernel, stride, padding, pool, size, pool_stride, seed, activation, dropout
+):
+    layers = [
+        Conv2D(2, 2, padding=1, activation="tanh"),
+        Conv2D(filters, kernel, stride, padding, activation),
+        pool(size, pool_stride),
+        Softmax(3, dropout=dropout),
+    ]
+    try:
+        nbconv.Network(layers, (channels, rows, columns))
+    except nbconv.SettingError:
+        assume(False)
+    result = gradcheck.check("any", layers, (channels, rows, columns), None, seed)
+    assert result.error < gradcheck.BOUND, f"{result}"
+
+
+def test_a_wrong_gradient_is_found(monkeypatch):
+    """The checker itself can fail."""
+    from nbconv.layers.dense import DenseLayer
+
+    right = DenseLayer.backward
+
+    def wrong(self, *arguments):
+        out = right(self, *arguments)
+        self.d_weights *= 1.001
+        return out
+
+    monkeypatch.setattr(DenseLayer, "backward", wrong)
+    assert gradcheck.check("wrong", [Dense(4), Softmax(3)], (5,), None).error > 1e-4
+
+
+def test_public_gradients_are_the_mean_over_the_images():
+    network = nbconv.Network([5, 4, 3], dtype="float64", seed=3)
+    random = np.random.default_rng(0)
+    images, labels = random.uniform(size=(7, 5)), random.integers(0, 3, 7)
+    whole = network.gradients(images, labels)
+    single = [network.gradients(images[n : n + 1], labels[n : n + 1]) for n in range(7)]
+    for layer, arrays in enumerate(whole):
+        for name, gradient in arrays.items():
+            mean = np.mean([one[layer][name] for one in single], axis=0)
+            assert np.allclose(gradient, mean, rtol=1e-12, atol=1e-15)
+    data = nbconv.Dataset(images, labels)
+    differences = network.engine.views(gradcheck.central_differences(network, data, None))
+    for arrays, pair in zip(whole, differences, strict=True):
+        assert np.allclose(arrays["weights"], pair[0], rtol=1e-6, atol=1e-10)
+        assert np.allclose(arrays["biases"], pair[1], rtol=1e-6, atol=1e-10)
+
+
+def test_float32_gradients_agree_with_float64():
+    layers = [Conv2D(3, 3, activation="tanh"), MaxPool2D(2), Dense(6, dropout=0.5), Softmax(4)]
+    random = np.random.default_rng(5)
+    data = nbconv.Dataset(random.uniform(size=(20, 1, 8, 8)), random.integers(0, 4, 20))
+    double = nbconv.Network(layers, (1, 8, 8), dtype="float64")
+    single = nbconv.Network(layers, (1, 8, 8))
+    double.set_parameters(single.parameters())
+    randomness = Randomness(1, 2)
+    ours, right = (network.engine.mean_gradient(data, randomness) for network in (single, double))
+    assert np.abs(ours - right).max() <= 1e-5 * np.abs(right).max()

@@ -1,0 +1,104 @@
+"""The rules of the house, executable: who imports whom, what is packaged, what --help loads."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# nbconv's modules from the ground up: each may import those before it, and those of its own room.
+FLOORS = [
+    {"errors", "schedules", "history", "initialisers", "checks"},
+    {"geometry", "backend", "costs", "data", "checkpoint"},
+    {"layers"},
+    {"engine"},
+    {"training"},
+    {"storage"},
+    {"network", "notation", "book"},
+    {"gradcheck", "doctor", "runs"},
+    {"__main__"},
+]
+
+
+def imports(path, package):
+    """The absolute names of the modules that a file imports, at its top or within functions, types excepted."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*base, node.module] if node.module else base)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def sources():
+    """(file, its package, its module's name) of everything that is installed."""
+    for folder, package in (("nbconv", "nbconv"), ("kernels", "nbconv.kernels"), ("cli", "nbconv.cli")):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            inside = path.relative_to(ROOT / folder).with_suffix("").parts
+            yield path, ".".join([package, *inside[:-1]]), ".".join([package, *inside])
+
+
+def test_imports_run_one_way():
+    for path, package, module in sources():
+        if module == "nbconv.data.make_digits":
+            continue
+        for name in imports(path, package):
+            if module.startswith("nbconv.kernels"):
+                assert name.split(".")[0] != "nbconv" or name.startswith("nbconv.kernels"), f"{path} imports {name}"
+                for one, other in (("cpu", "cuda"), ("cuda", "cpu")):
+                    if module.startswith(f"nbconv.kernels.{one}"):
+                        assert not name.startswith(f"nbconv.kernels.{other}"), f"{path} imports {name}"
+            elif not module.startswith("nbconv.cli"):
+                assert not name.startswith("nbconv.cli") or module == "nbconv.__main__", f"{path} imports {name}"
+                if name.startswith("nbconv.kernels") or name.split(".")[0] == "numba":
+                    assert module in ("nbconv.backend", "nbconv.doctor"), f"{path} imports {name}"
+
+
+def test_the_floors_of_the_house():
+    floor = {module: number for number, modules in enumerate(FLOORS) for module in modules}
+    for path, package, module in sources():
+        room = module.split(".")[1]
+        if not module.startswith("nbconv.") or room in ("kernels", "cli", "__init__"):
+            continue
+        assert room in floor, f"{path} is on no floor: put {room} into FLOORS"
+        for name in imports(path, package):
+            other = name.split(".")[1] if name.startswith("nbconv.") else ""
+            if other in floor and other != room:
+                assert floor[other] <= floor[room], f"{path} imports {name} from a floor above"
+
+
+def test_every_folder_is_packaged():
+    packages = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    assert packages == {package for _, package, _ in sources()}
+
+
+def test_help_is_light():
+    """nbconv --help loads neither Numba nor h5py nor NumPy."""
+    script = "import sys; from nbconv.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    loaded = out.splitlines()[-1].split()
+    assert "click" in loaded
+    assert not {"numba", "h5py", "numpy"} & set(loaded)
+
+
+def test_public_names():
+    import nbconv
+
+    for name in nbconv.__all__:
+        assert getattr(nbconv, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        nbconv.nothing  # noqa: B018 -- the access is the test
+
+
+def test_no_file_is_too_long():
+    for path, _, _ in sources():
+        assert len(path.read_text().splitlines()) <= 350, path

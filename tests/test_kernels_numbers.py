@@ -1,0 +1,154 @@
+"""Activations, dropout, costs, update and layout kernels against the oracle."""
+
+import math
+
+import numpy as np
+import oracle
+import pytest
+from conftest import close
+
+from nbconv.kernels import scalar
+
+KINDS = {"sigmoid": scalar.SIGMOID, "tanh": scalar.TANH, "relu": scalar.RELU, "linear": scalar.LINEAR}
+Z = np.concatenate([np.linspace(-30, 30, 1001), [-1e4, 1e4, -800, 800, -0.0, 1e-30, -709, -708, 36.9]])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_activation(kernels, dtype, name):
+    z = Z.astype(dtype)
+    a = z.copy()
+    kernels.activation_forward(a, KINDS[name])
+    right = np.array([oracle.ACTIVATIONS[name](float(v)) for v in z])
+    assert np.abs(a - right).max() <= 4 * np.finfo(dtype).eps * max(1, np.abs(right).max())
+    # relative, too, where it is no denormal number
+    normal = np.abs(right) > 1e-37
+    if name == "sigmoid":
+        assert (np.abs(a - right)[normal] <= 8 * np.finfo(dtype).eps * np.abs(right)[normal]).all()
+    dz = np.full(len(z), 3, dtype)
+    kernels.activation_backward(dz, a, KINDS[name])
+    slopes = np.array([oracle.DERIVATIVES[name](float(v)) for v in z])
+    assert np.abs(dz - 3 * slopes).max() <= 16 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_activation_of_nan_and_infinity(kernels, dtype, name):
+    a = np.array([np.nan, np.inf, -np.inf], dtype)
+    kernels.activation_forward(a, KINDS[name])
+    limits = {"sigmoid": (1, 0), "tanh": (1, -1), "relu": (np.inf, 0), "linear": (np.inf, -np.inf)}[name]
+    assert math.isnan(a[0])
+    assert tuple(a[1:]) == limits
+
+
+def test_exp_negative_is_good_to_two_ulp():
+    x = -np.concatenate([np.linspace(0, 40, 20001), np.linspace(40, 707, 5001)])
+    ours = np.array([float(scalar.exp_negative(v)) for v in x])
+    assert (np.abs(ours - np.exp(x)) <= 2 * np.spacing(np.exp(x))).all()
+
+
+def test_dropout_is_the_oracle_mask(kernels, dtype):
+    a = np.arange(1, 5001, dtype=dtype)
+    out = np.empty_like(a)
+    kernels.dropout(out, a, 0.3, 7, 11, 2)
+    kept = np.array([oracle.uniform(7, 11, 2, i) >= 0.3 for i in range(len(a))])
+    assert np.array_equal(out != 0, kept)
+    close(out[kept], a[kept] / 0.7, dtype)
+    assert abs(kept.mean() - 0.7) < 0.02
+
+
+@pytest.mark.parametrize("change", [(8, 11, 2), (7, 12, 2), (7, 11, 3)])
+def test_dropout_masks_of_other_seeds_steps_and_layers_are_independent(kernels, change):
+    ones = np.ones(20_000)
+    mine, other = np.empty_like(ones), np.empty_like(ones)
+    kernels.dropout(mine, ones, 0.5, 7, 11, 2)
+    kernels.dropout(other, ones, 0.5, *change)
+    both = ((mine > 0) & (other > 0)).mean()
+    assert abs(both - 0.25) < 0.015
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e4])
+@pytest.mark.parametrize("name", ["log_likelihood", "cross_entropy", "sigmoid", "tanh", "relu", "linear"])
+def test_cost(kernels, dtype, name, scale):
+    random = np.random.default_rng(3)
+    z = (random.uniform(-1, 1, (9, 6)) * scale).astype(dtype)
+    z[0] = scale * np.array([1, -1, 1, -1, 0, 1])
+    labels = random.integers(0, 6, 9)
+    delta, sums = np.full(z.shape, np.nan, dtype), np.array([2.0, 1.0])
+    if name in KINDS:
+        kernels.quadratic(delta, sums, z, labels, 0.25, KINDS[name])
+        right = [oracle.quadratic([float(v) for v in row], label, name) for row, label in zip(z, labels, strict=True)]
+    else:
+        getattr(kernels, name)(delta, sums, z, labels, 0.25)
+        right = [getattr(oracle, name)([float(v) for v in row], label) for row, label in zip(z, labels, strict=True)]
+    assert sums[0] == pytest.approx(2 + sum(cost for cost, _ in right), rel=1e-9)
+    assert sums[1] == 1 + (z.argmax(axis=1) == labels).sum()
+    deltas = 0.25 * np.array([row for _, row in right])
+    assert np.isfinite(delta).all()
+    assert np.abs(delta - deltas).max() <= 4 * np.finfo(dtype).eps * max(1, np.abs(deltas).max())
+
+
+def test_softmax(kernels, dtype):
+    z = np.array([[0, 0, 0], [1e4, 0, -1e4], [-1e4, -1e4, -1e4], [1, 2, 3]], dtype)
+    a = np.empty_like(z)
+    kernels.softmax(a, z)
+    powers = np.exp(z - z.max(axis=1, keepdims=True))
+    close(a, powers / powers.sum(axis=1, keepdims=True), dtype)
+
+
+def test_nan_shows_in_the_cost(kernels, dtype):
+    for name in ("log_likelihood", "cross_entropy"):
+        delta, sums = np.empty((1, 3), dtype), np.zeros(2)
+        getattr(kernels, name)(delta, sums, np.array([[0, np.nan, 0]], dtype), np.array([0]), 1.0)
+        assert math.isnan(sums[0]), name
+
+
+@pytest.mark.parametrize("weights", [0, 1, 20_000, 16_384, 40_000])
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd(kernels, dtype, weights, momentum, nesterov):
+    random = np.random.default_rng(1)
+    parameters, velocity, gradient = (random.standard_normal(40_000).astype(dtype) for _ in range(3))
+    parameters[::7] = 0
+    right = oracle.sgd(parameters, velocity, gradient, weights, 0.1, 0.01, 0.02, momentum, nesterov)
+    kernels.sgd(parameters, velocity, gradient, weights, 0.1, 0.01, 0.02, momentum, nesterov)
+    close(parameters, right[0], dtype, 4)
+    if momentum:
+        close(velocity, right[1], dtype, 4)
+
+
+@pytest.mark.parametrize("stored", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("flat", [False, True])
+def test_gather_with_moves(kernels, dtype, stored, flat):
+    random = np.random.default_rng(2)
+    images = random.integers(0, 256, (6, 2, 4, 3)).astype(stored)
+    scale = 1 / 255 if stored == np.uint8 else 1.0
+    images = images if stored == np.uint8 else images / images.dtype.type(255)
+    labels = np.arange(6) * 3
+    order = random.permutation(30)
+    a = np.full((30, 24) if flat else (2, 4, 3, 30), np.nan, dtype)
+    y = np.full(30, -1)
+    kernels.gather(a, y, images, labels, order, 5, scale)
+    assert np.array_equal(y, labels[order // 5])
+    right = np.stack([oracle.moved(images[code // 5] * np.float64(scale), code % 5) for code in order])
+    ours = a.reshape(right.shape) if flat else oracle.first(a)
+    close(ours, right, dtype)
+
+
+def test_images_first_and_last_are_transposes(kernels, dtype):
+    a = np.arange(35, dtype=dtype).reshape(5, 7)
+    out, back = np.empty((7, 5), dtype), np.empty_like(a)
+    kernels.images_first(out, a)
+    kernels.images_last(back, out)
+    assert np.array_equal(out, a.T)
+    assert np.array_equal(back, a)
+
+
+def test_compiled_tanh_and_softmax_keep_float64_precision(kernels):
+    """The compiler may not reorder what the order makes precise."""
+    z = np.concatenate([10.0 ** np.arange(-300.0, 1.5), np.linspace(0, 30, 3001)])
+    a = z.copy()
+    kernels.activation_forward(a, scalar.TANH)
+    assert (np.abs(a - np.tanh(z)) <= 4 * np.spacing(np.tanh(z))).all()
+    z = np.stack([np.zeros(5001), -np.linspace(0, 700, 5001)], axis=1)
+    a = np.empty_like(z)
+    kernels.softmax(a, z)
+    right = np.exp(z[:, 1]) / (1 + np.exp(z[:, 1]))
+    assert (np.abs(a[:, 1] - right) <= 6 * np.spacing(right)).all()

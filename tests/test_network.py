@@ -1,0 +1,259 @@
+"""The public class: what it accepts, what it refuses and how it says so."""
+
+import numpy as np
+import oracle
+import pytest
+from conftest import close
+
+import nbconv
+from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Network, SettingError, Softmax
+
+DESIGN = [
+    Conv2D(20, 5, activation="relu"),
+    MaxPool2D(2),
+    Conv2D(40, 5, activation="relu"),
+    MaxPool2D(2),
+    Dense(100, activation="relu", dropout=0.5),
+    Softmax(10),
+]
+
+
+def small(**options):
+    layers = [Conv2D(3, 3, activation="tanh"), MaxPool2D(2), Dense(5), Softmax(4)]
+    return Network(layers, input_shape=(2, 8, 8), **options)
+
+
+def test_the_network_of_the_design():
+    network = Network(DESIGN, input_shape=(1, 28, 28), backend="auto", seed=0, dtype="float32")
+    shapes = [(layer["weights"].shape, layer["biases"].shape) for layer in network.parameters()]
+    assert shapes == [((20, 1, 5, 5), (20,)), ((40, 20, 5, 5), (40,)), ((100, 640), (100,)), ((10, 100), (10,))]
+    summary = network.summary()
+    assert "520" in summary  # the book's twenty feature maps
+    assert "20x24x24" in summary
+    assert network.backend == "cpu"
+    assert network.cost == "log-likelihood"
+
+
+def test_the_shorthand_of_the_book():
+    network = Network([784, 30, 10])
+    assert network.cost == "cross-entropy"
+    assert [layer["weights"].size + layer["biases"].size for layer in network.parameters()] == [23550, 310]
+    assert [spec.activation for spec in network.specs] == ["sigmoid", "sigmoid"]
+
+
+def test_a_forward_pass_is_the_oracle():
+    network = small(dtype="float64", seed=4)
+    images = np.random.default_rng(1).uniform(size=(7, 2, 8, 8))
+    conv, dense, softmax = network.parameters()
+    a = np.tanh(oracle.conv2d_forward(images, conv["weights"], conv["biases"]))
+    a = oracle.pool2d_forward("max", a, (2, 2), (2, 2)).reshape(7, -1)
+    a = np.vectorize(oracle.sigmoid)(oracle.dense_forward(a, dense["weights"], dense["biases"]))
+    powers = np.exp(oracle.dense_forward(a, softmax["weights"], softmax["biases"]))
+    close(network.predict_proba(images), powers / powers.sum(axis=1, keepdims=True), np.float64, 10)
+    assert np.array_equal(network.predict(images), powers.argmax(axis=1))
+
+
+@pytest.mark.parametrize("pool", [L2Pool2D(2), AvgPool2D(3, 2), MaxPool2D((2, 1))])
+def test_every_pooling_trains(pool):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 60)
+    images = random.uniform(0, 0.4, (60, 1, 8, 8))
+    images[labels == 1, :, :4] += 0.5
+    data = nbconv.Dataset(images, labels)
+    network = Network([Conv2D(4, 3, activation="tanh"), pool, Softmax(2)], (1, 8, 8))
+    network.fit(data, epochs=15, mini_batch_size=10, eta=0.1)
+    assert network.evaluate(data)["accuracy"] > 0.95
+
+
+def test_images_in_any_form_give_the_same_answer(digits):
+    network = Network([Conv2D(3, 3), MaxPool2D(2), Softmax(10)], (1, 8, 8), dtype="float64")
+    levels = np.ascontiguousarray(digits[2].store[:11])
+    values = levels / 255
+    right = network.predict_proba(values)
+    forms = {
+        "levels": levels,
+        "flat": values.reshape(11, 64),
+        "no channels": values[:, 0],
+        "fortran": np.asfortranarray(values),
+        "sliced": np.repeat(values, 2, axis=0)[::2],
+        "reversed": values[::-1][::-1],
+        "big-endian": values.astype(">f8"),
+        "int64 levels": levels.astype(np.int64),
+        "a view of a dataset": digits[2][:11].images,
+        "list": values.tolist(),
+    }
+    frozen = values.copy()
+    frozen.flags.writeable = False
+    forms["read-only"] = frozen
+    for name, images in forms.items():
+        assert np.allclose(network.predict_proba(images), right, rtol=1e-6, atol=1e-7), name
+    assert np.array_equal(levels, digits[2].store[:11])
+    assert np.allclose(network.predict_proba(values.astype(np.float16)), right, atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 7, 99, 100, 101, 250])
+def test_any_number_of_images(digits, count):
+    network = Network([Conv2D(3, 3), MaxPool2D(2), Softmax(10)], (1, 8, 8))
+    whole = network.predict_proba(digits[0].images[:250])
+    assert np.array_equal(network.predict_proba(digits[0].images[:count]), whole[:count]) or np.allclose(
+        network.predict_proba(digits[0].images[:count]), whole[:count], rtol=1e-5
+    )
+    result = network.evaluate(digits[0][:count])
+    assert result["total"] == count
+    assert result["correct"] == (whole[:count].argmax(axis=1) == digits[0].labels[:count]).sum()
+    assert result["accuracy"] == result["correct"] / count
+
+
+def test_parameters_are_copies_and_come_back():
+    network, other = small(seed=1), small(seed=2)
+    parameters = network.parameters()
+    parameters[0]["weights"][...] = 9
+    assert not (network.parameters()[0]["weights"] == 9).any()
+    other.set_parameters(network.parameters())
+    images = np.random.default_rng(0).uniform(size=(3, 2, 8, 8))
+    assert np.array_equal(network.predict_proba(images), other.predict_proba(images))
+
+
+@pytest.mark.parametrize("wrong", ["count", "keys", "shape", "nan", "text"])
+def test_wrong_parameters_change_nothing(wrong):
+    network = small()
+    before = network.engine.parameters.copy()
+    given = network.parameters()
+    given[0]["weights"][...] = 5
+    if wrong == "count":
+        given.pop()
+    elif wrong == "keys":
+        given[1]["bias"] = given[1].pop("biases")
+    elif wrong == "shape":
+        given[2]["weights"] = given[2]["weights"].T
+    elif wrong == "nan":
+        given[2]["biases"][0] = np.nan
+    else:
+        given[2]["biases"] = ["a"] * 4
+    with pytest.raises(SettingError, match="expected"):
+        network.set_parameters(given)
+    assert np.array_equal(network.engine.parameters, before)
+
+
+def test_seeds_and_initialisers():
+    assert np.array_equal(small(seed=1).engine.parameters, small(seed=1).engine.parameters)
+    assert not np.array_equal(small(seed=1).engine.parameters, small(seed=2).engine.parameters)
+    for name, deviation in (("default", 784**-0.5), ("large", 1), ("glorot", (2 / 1184) ** 0.5), ("he", (2 / 784) ** 0.5),
+                            ("book3", 400**-0.5)):  # fmt: skip
+        weights = Network([784, 400, 10], initialiser=name).parameters()[0]["weights"]
+        assert weights.std() == pytest.approx(deviation, rel=0.01), name
+    conv, _, softmax = Network(
+        [Conv2D(400, 5), MaxPool2D(2), Dense(5), Softmax(10)], (1, 28, 28), initialiser="book3"
+    ).parameters()
+    assert conv["weights"].std() == pytest.approx((400 * 25 / 4) ** -0.5, rel=0.03)
+    assert not softmax["weights"].any()
+    assert not softmax["biases"].any()
+
+
+IMAGE = (1, 8, 8)
+REFUSED = {
+    "kernel larger than the image": (
+        lambda: Network([Conv2D(2, 9), Softmax(3)], IMAGE),
+        "9x9 kernel does not fit its 8x8 input",
+    ),
+    "pooling larger than the map": (
+        lambda: Network([Conv2D(2, 5), MaxPool2D(5), Softmax(3)], IMAGE),
+        "5x5 pooling window",
+    ),
+    "zero filters": (lambda: Conv2D(0, 3), "Conv2D filters is 0"),
+    "negative kernel": (lambda: Conv2D(2, -3), "Conv2D kernel is -3"),
+    "zero stride": (lambda: Conv2D(2, 3, stride=0), "Conv2D stride is 0"),
+    "negative padding": (lambda: Conv2D(2, 3, padding=-1), "Conv2D padding is -1"),
+    "three sides": (lambda: Conv2D(2, (3, 3, 3)), "pair"),
+    "fractional size": (lambda: MaxPool2D(2.5), "MaxPool2D size is 2.5"),
+    "zero neurons": (lambda: Dense(0), "Dense neurons is 0"),
+    "huge": (lambda: Dense(2**40), "at most"),
+    "true": (lambda: Dense(True), "Dense neurons is True"),
+    "unknown activation": (lambda: Dense(3, activation="elu"), "sigmoid, tanh, relu, linear"),
+    "dropout 1": (lambda: Dense(3, dropout=1.0), "Dense dropout is 1.0"),
+    "dropout NaN": (lambda: Softmax(3, dropout=float("nan")), "Softmax dropout is nan"),
+    "no layers": (lambda: Network([], IMAGE), "list of layers"),
+    "one size": (lambda: Network([784]), "at least one layer"),
+    "a text": (lambda: Network("784-30-10"), "list of layers"),
+    "a mixture": (lambda: Network([Dense(3), 10], IMAGE), "layer 2 is 10"),
+    "no input shape": (lambda: Network([Dense(3)]), "input_shape was not given"),
+    "two-part input shape": (lambda: Network([Dense(3)], (8, 8)), "input_shape"),
+    "zero in the input shape": (lambda: Network([Dense(3)], (1, 0, 8)), "input_shape is 0"),
+    "shorthand with another input": (lambda: Network([784, 10], (1, 8, 8)), "expected 784 inputs"),
+    "convolution of neurons": (lambda: Network([Dense(64), Conv2D(2, 3), Softmax(3)], IMAGE), "64 neurons"),
+    "convolution of flat input": (lambda: Network([Conv2D(2, 3), Softmax(3)], (64,)), "layer 1, 2C3"),
+    "convolution at the end": (lambda: Network([Conv2D(2, 3)], IMAGE), "last layer is 2C3"),
+    "cost and layer 1": (lambda: Network([Softmax(3)], IMAGE, cost="cross-entropy"), "cross-entropy behind a sigmoid"),
+    "cost and layer 2": (
+        lambda: Network([Dense(3)], IMAGE, cost="log-likelihood"),
+        "expected log-likelihood behind Softmax",
+    ),
+    "cost and layer 3": (
+        lambda: Network([Dense(3, "relu")], IMAGE, cost="cross-entropy"),
+        "Dense with activation relu",
+    ),
+    "unknown cost": (lambda: Network([Dense(3)], IMAGE, cost="hinge"), "cost is 'hinge'"),
+    "unknown initialiser": (lambda: Network([3, 2], initialiser="ones"), "default, large, glorot, he, book3"),
+    "unknown dtype": (lambda: Network([3, 2], dtype="float16"), "float32, float64"),
+    "negative seed": (lambda: Network([3, 2], seed=-1), "seed is -1"),
+    "unknown backend": (lambda: Network([3, 2], backend="tpu"), "auto, cpu, cuda"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_networks_that_cannot_be(name):
+    make, message = REFUSED[name]
+    with pytest.raises(SettingError) as refused:
+        make()
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert (
+        "expected" in str(refused.value)
+        or "use a smaller" in str(refused.value)
+        or "put it before" in str(refused.value)
+    )
+
+
+def test_cuda_is_an_error_where_it_is_not():
+    with pytest.raises(nbconv.BackendError, match="cuda"):
+        Network([3, 2], backend="cuda")
+    network = Network([3, 2])
+    with pytest.raises(nbconv.BackendError, match="cuda"):
+        network.to("cuda")
+    assert network.to("cpu") is network
+    assert network.backend == "cpu"
+
+
+def test_data_that_does_not_fit(digits):
+    network = Network([Conv2D(3, 3), Softmax(5)], (1, 8, 8))
+    with pytest.raises(nbconv.DataError, match=r"1x8x8.*expected|expected 1x8x8"):
+        network.predict(np.zeros((3, 1, 9, 8)))
+    with pytest.raises(nbconv.DataError, match="largest label is 9 and the network has 5 classes"):
+        network.evaluate(digits[0])
+    with pytest.raises(nbconv.DataError, match="expected a Dataset"):
+        network.evaluate(digits[0].images)
+    with pytest.raises(nbconv.DataError, match="image 1 has pixels that are NaN or infinite"):
+        network.predict(np.array([np.zeros(64), np.full(64, np.nan)]))
+    with pytest.raises(nbconv.DataError, match="at least one image"):
+        network.predict(np.zeros((0, 64)))
+    with pytest.raises(nbconv.DataError, match="dtype"):
+        network.predict(np.zeros((1, 64), complex))
+    with pytest.raises(nbconv.DataError, match="2 labels were given for 3 images"):
+        network.gradients(np.zeros((3, 64)), [0, 1])
+
+
+def test_layers_can_be_used_in_many_networks():
+    first, second = (Network(DESIGN, (1, 28, 28), seed=0) for _ in range(2))
+    images = np.random.default_rng(0).uniform(size=(3, 784))
+    before = second.predict_proba(images)
+    first.fit(nbconv.Dataset(images, [1, 2, 3]), epochs=3, mini_batch_size=3, eta=0.1)
+    assert np.array_equal(second.predict_proba(images), before)
+
+
+def test_predict_and_evaluate_agree_where_activations_are_equal():
+    """Behind a ReLU layer all z < 0 have the activation 0: both look at z."""
+    network = Network([Dense(4, activation="relu")], (3,))
+    network.set_parameters([{"weights": np.zeros((4, 3)), "biases": [-3, -1, -2, -4]}])
+    images = np.zeros((2, 3))
+    assert network.predict(images).tolist() == [1, 1]
+    assert network.evaluate(nbconv.Dataset(images, [1, 0]))["correct"] == 1

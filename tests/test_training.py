@@ -1,0 +1,236 @@
+"""Training: what it reports, that it has the same bits again, and how it stops."""
+
+import math
+
+import numpy as np
+import oracle
+import pytest
+
+import nbconv
+from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax, backend, schedules
+from nbconv.training import shuffled
+
+LAYERS = [
+    Conv2D(6, 3, activation="relu"),
+    MaxPool2D(2),
+    Dense(20, activation="relu", dropout=0.3),
+    Softmax(10, dropout=0.2),
+]
+ALL_ON = {
+    "mini_batch_size": 7, "eta": 0.05, "lmbda": 0.5, "lmbda_l1": 0.1, "momentum": 0.8, "nesterov": True,
+    "schedule": "cosine:6", "expand": True,
+}  # fmt: skip
+
+
+def network(**options):
+    return Network(LAYERS, (1, 8, 8), **options)
+
+
+@pytest.fixture
+def few(digits):
+    return digits[0][:103], digits[1][:50], digits[2][:50]
+
+
+def same(one, other):
+    return np.array_equal(one.engine.parameters, other.engine.parameters)
+
+
+def test_it_learns(digits):
+    train, valid, test = digits
+    net = Network([Conv2D(10, 3, activation="relu"), MaxPool2D(2), Dense(30, activation="relu"), Softmax(10)], (1, 8, 8),
+                  initialiser="he")  # fmt: skip
+    reports = []
+    history = net.fit(train, 15, 10, 0.05, validation=valid, test=test, monitor_training=True, callback=reports.append)
+    assert history["validation_accuracy"][-1] > 0.9
+    assert history.epochs == len(reports) == 15
+    assert reports[-1]["epoch"] == 15
+    for name in ("cost", "seconds", "training_cost", "training_accuracy", "validation_cost", "validation_accuracy",
+                 "test_cost", "test_accuracy"):  # fmt: skip
+        assert len(history[name]) == 15, name
+        assert all(math.isfinite(number) for number in history[name]), name
+    accuracies = history["validation_accuracy"]
+    best = max(epoch for epoch in range(15) if accuracies[epoch] == max(accuracies))
+    assert net.state.best.epoch == best + 1
+    assert history["test_accuracy"][best] == history["test_accuracy"][-1] == net.state.best.test_accuracy
+    net.restore_best()
+    assert net.evaluate(valid)["accuracy"] == max(accuracies)
+    assert net.evaluate(test)["accuracy"] == history["test_accuracy"][-1]
+
+
+def test_one_step_is_the_equations(digits):
+    """One mini-batch by hand: gradient from the public face, update from the oracle, both with L2 over n images."""
+    train = digits[0][:10]
+    net = Network([64, 12, 10], dtype="float64", seed=2)
+    gradient = net.engine.mean_gradient(train)
+    right, _ = oracle.sgd(
+        net.engine.parameters, net.engine.velocity, gradient, net.engine.weights_count, 0.5, 3.0 / 10, 0, 0, False
+    )
+    net.fit(train, epochs=1, mini_batch_size=10, eta=0.5, lmbda=3.0)
+    assert np.allclose(net.engine.parameters, right, rtol=1e-12, atol=1e-14)
+
+
+def test_the_last_smaller_mini_batch_is_trained_on(few):
+    net = network()
+    net.fit(few[0], epochs=2, mini_batch_size=10, eta=0.01)
+    assert net.state.step == 22  # 103 images
+
+
+def test_orders_are_functions_of_seed_and_epoch():
+    orders = [shuffled(seed, epoch, 50) for seed in (0, 1) for epoch in (0, 1)]
+    for index, order in enumerate(orders):
+        assert sorted(order) == list(range(50))
+        assert all(not np.array_equal(order, other) for other in orders[:index])
+    assert np.array_equal(shuffled(1, 1, 50), orders[3])
+
+
+def test_same_seed_same_bits(few):
+    runs = [network(seed=5) for _ in range(2)]
+    for net in runs:
+        net.fit(few[0], epochs=3, **ALL_ON)
+    assert same(*runs)
+    other = network(seed=6)
+    other.fit(few[0], epochs=3, **ALL_ON)
+    assert not same(runs[0], other)
+
+
+@pytest.mark.skipif(backend.thread_limit() < 2, reason="needs two CPU threads")
+def test_same_bits_with_one_and_two_threads(few):
+    runs = []
+    for threads in (1, 2):
+        backend.set_threads(threads)
+        runs.append(network())
+        runs[-1].fit(few[0], epochs=3, **ALL_ON)
+    backend.set_threads(backend.thread_limit())
+    assert same(*runs)
+
+
+def test_five_epochs_are_two_and_three(few, tmp_path):
+    whole, parts = network(), network()
+    history = whole.fit(few[0], epochs=5, validation=few[1], test=few[2], **ALL_ON)
+    parts.fit(few[0], epochs=2, validation=few[1], test=few[2], **ALL_ON)
+    parts.save(tmp_path / "two.h5")
+    resumed = Network.load(tmp_path / "two.h5")
+    rest = resumed.fit(few[0], epochs=3, validation=few[1], test=few[2], **ALL_ON)
+    parts.fit(few[0], epochs=3, validation=few[1], test=few[2], **ALL_ON)
+    assert same(whole, resumed)
+    assert same(whole, parts)
+    assert rest.epochs == 3
+    for name in history:
+        if name != "seconds":
+            assert resumed.history[name] == whole.history[name], name
+    assert resumed.state.best.epoch == whole.state.best.epoch
+    assert np.array_equal(resumed.state.best.parameters, whole.state.best.parameters)
+
+
+def test_divergence_names_epoch_and_step_and_keeps_what_was_good(few, tmp_path):
+    net = network()
+    net.fit(few[0], epochs=1, mini_batch_size=10, eta=0.01, checkpoint=tmp_path / "good.h5")
+    before, content = net.engine.parameters.copy(), (tmp_path / "good.h5").read_bytes()
+    with pytest.raises(DivergedError, match=r"epoch 2, mini-batch \d+ \(eta 1e[+]30\)"):
+        net.fit(few[0], epochs=20, mini_batch_size=10, eta=1e30, momentum=0.99, checkpoint=tmp_path / "good.h5")
+    assert np.array_equal(net.engine.parameters, before)
+    assert net.state.epoch == 1
+    assert (tmp_path / "good.h5").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0"), ({"epochs": -3}, "epochs is -3"), ({"epochs": 1.5}, "epochs is 1.5"),
+        ({"mini_batch_size": 0}, "mini_batch_size is 0"), ({"mini_batch_size": 104}, "at most the 103 training images"),
+        ({"eta": float("nan")}, "eta is nan"), ({"eta": -1.0}, "eta is -1.0"), ({"eta": 0}, "eta is 0"),
+        ({"eta": float("inf")}, "eta is inf"), ({"eta": "fast"}, "eta is 'fast'"),
+        ({"lmbda": -1}, "lmbda is -1"), ({"momentum": 1.0}, "momentum is 1.0"), ({"nesterov": True}, "momentum"),
+        ({"schedule": "warm"}, "schedule is 'warm'"), ({"schedule": "halve:2"}, "validation data"),
+        ({"patience": 0}, "patience is 0"), ({"patience": 3}, "validation data"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be(few, change, message):
+    net = network()
+    before = net.engine.parameters.copy()
+    with pytest.raises(SettingError, match="expected") as refused:
+        net.fit(few[0], **{"epochs": 1, "mini_batch_size": 10, "eta": 0.1, **change})
+    assert message in str(refused.value)
+    assert np.array_equal(net.engine.parameters, before)
+
+
+def test_data_that_does_not_fit(few):
+    net = Network([Softmax(5)], (1, 8, 8))
+    with pytest.raises(nbconv.DataError, match="train: the largest label is 9"):
+        net.fit(few[0], 1, 10, 0.1)
+    net = Network([Softmax(10)], (64,))
+    flat = nbconv.Dataset(np.asarray(few[0].images).reshape(103, 64), few[0].labels)
+    net.fit(flat, 1, 10, 0.1)
+    with pytest.raises(nbconv.DataError, match="expand"):
+        net.fit(flat, 1, 10, 0.1, expand=True)
+    with pytest.raises(nbconv.DataError, match="validation: images are 1x2x2"):
+        net.fit(few[0], 1, 10, 0.1, validation=nbconv.Dataset(np.zeros((3, 1, 2, 2)), [0, 1, 2]))
+
+
+def test_early_stopping(few):
+    net = Network([64, 10])
+    history = net.fit(few[0], epochs=500, mini_batch_size=10, eta=0.5, validation=few[1], patience=4)
+    accuracies = history["validation_accuracy"]
+    assert history.epochs < 500
+    assert len(accuracies) - 1 - accuracies.index(max(accuracies)) == 4
+
+
+def test_expand_trains_on_five_times_as_many(few):
+    net = network()
+    seen = []
+    net.fit(few[0], 1, 10, 0.01, expand=True, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (515, 515)
+    assert len(seen) == 52
+
+
+def test_schedules():
+    constant = schedules.parse("constant")(10, [])
+    assert constant(0) == constant(9.5) == 1
+    halve = schedules.parse("halve:2")
+    assert halve(10, [0.1, 0.2, 0.2])(3) == 1
+    assert halve(10, [0.1, 0.2, 0.2, 0.2])(4) == 0.5
+    assert halve(10, [0.1, 0.2, 0.2, 0.2, 0.1])(5) == 0.5
+    assert halve(10, [0.1, 0.2, 0.2, 0.2, 0.1, 0.2])(6) == 0.25
+    step = schedules.parse("step:3:0.5")(10, [])
+    assert [step(epoch) for epoch in (0, 2.99, 3, 6)] == [1, 1, 0.5, 0.25]
+    assert schedules.parse("step:3")(10, [])(3) == pytest.approx(0.1)
+    cosine = schedules.parse("cosine")(10, [])
+    assert [cosine(epoch) for epoch in (0, 5, 10)] == pytest.approx([1, 0.5, 0])
+    assert schedules.parse("cosine:5")(10, [])(5) == pytest.approx(0)
+    cycle = schedules.parse("one-cycle")(10, [])
+    assert [cycle(epoch) for epoch in (0, 3, 10)] == pytest.approx([1 / 25, 1, 1 / 10_000])
+    for wrong in (
+        "halve",
+        "halve:0",
+        "halve:x",
+        "step:1:0",
+        "step:1:nan",
+        "cosine:0",
+        "cosine:-1",
+        "constant:1",
+        "",
+        "step",
+    ):
+        with pytest.raises(SettingError, match="expected"):
+            schedules.parse(wrong)
+
+
+def test_a_schedule_reaches_the_update(few):
+    plain, stepped = network(), network()
+    plain.fit(few[0], 1, 10, 0.01)
+    stepped.fit(few[0], 1, 10, 0.01, schedule="step:1:0.5")
+    assert same(plain, stepped)
+    plain.fit(few[0], 1, 10, 0.01)
+    stepped.fit(few[0], 1, 10, 0.01, schedule="step:1:0.5")
+    assert not same(plain, stepped)
+
+
+def test_training_from_another_thread(few):
+    """Signals are the main thread's; elsewhere fit trains all the same."""
+    import threading
+
+    net, done = network(), []
+    thread = threading.Thread(target=lambda: done.append(net.fit(few[0], 1, 10, 0.01)))
+    thread.start()
+    thread.join()
+    assert done[0].epochs == 1
