@@ -1,6 +1,8 @@
 """How errors leave the program: one line on standard error and an exit code."""
 
 import json
+import os
+import sys
 from typing import Any
 
 import click
@@ -14,7 +16,9 @@ class Group(click.Group):
         from nbconv.errors import Interrupted, NbconvError
 
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
         except Interrupted as stop:
             raise SystemExit(128 + stop.signal_number) from stop
         except KeyboardInterrupt as stop:
@@ -22,6 +26,11 @@ class Group(click.Group):
             raise SystemExit(130) from stop
         except NbconvError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise  # whoever read the output has gone: click ends quietly
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
+            raise click.ClickException(f"the output could not be written: {error.strerror}") from error
         except MemoryError as error:
             raise click.ClickException("out of memory: expected a smaller network, mini-batch or dataset") from error
 

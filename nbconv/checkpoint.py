@@ -1,14 +1,18 @@
-"""A file that is whole or not there: attributes and arrays in HDF5, with a digest of all of it.
+"""A file that is whole or not there: attributes and arrays in HDF5, behind a first line with a digest of every byte.
 
 Written beside its place, flushed to the disk, read back, then renamed; so a process killed at any moment
-leaves the old file or the new one. Read as bytes that nobody has vouched for: links, filters, external and
-virtual storage and sizes beyond the file's own are refused before any array is read, and the digest must fit.
+leaves the old file or the new one. Read as bytes that nobody has vouched for: damaged ones make HDF5 hang, so
+it is given none before the first line fits them; links, filters, external and virtual storage and sizes beyond
+the file's own are refused before any array is read, and the digest of the content must fit, too.
 """
 
+import glob
 import hashlib
+import math
 import os
+import secrets
 import tempfile
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,7 +25,11 @@ from .errors import CheckpointError
 
 FORMAT, VERSION = "nbconv", 1
 LIMIT = 2**32  # bytes; the largest network of the book takes 20 million
-OBJECTS = 10_000
+OBJECTS = 20_000  # arrays, and as many groups: 3,333 layers have so many
+ATTRIBUTES = 100  # at one place; save writes 14
+HEAD = ("format", "version", "nbconv_version", "digest")  # the root attributes that save itself writes
+MAGIC = b"\x89HDF\r\n\x1a\n"
+SEAL, SEAL_BYTES = b"nbconv checkpoint, HDF5 from byte 512 on, of SHA-256 ", 512  # HDF5's smallest user block
 
 Array = NDArray[Any]
 Attributes = dict[str, str | int | float]
@@ -34,11 +42,20 @@ class Contents:
         self.attributes: dict[str, Attributes] = {"": {}}
         self.arrays: dict[str, Array] = {}
 
+    def groups(self) -> list[str]:
+        """Every group, those that only hold others included."""
+        parents = {str(parent) for path in self.arrays for parent in PurePosixPath(path).parents} - {"."}
+        return sorted(parents | set(self.attributes))
+
+    def names(self) -> set[str]:
+        """Every group, array and attribute ("training@epoch"), except those that save itself adds."""
+        attributes = {f"{group}@{name}" for group, names in self.attributes.items() for name in names}
+        return {*self.groups(), *self.arrays, *attributes} - {f"@{name}" for name in HEAD}
+
     def digest(self) -> str:
         """SHA-256 over every name, type, shape, number and attribute, except the digest's own."""
         digest = hashlib.sha256()
-        parents = {str(parent) for path in self.arrays for parent in PurePosixPath(path).parents} - {"."}
-        for group in sorted(parents | set(self.attributes)):
+        for group in self.groups():
             digest.update(f"{group}\n".encode())
             for name, value in sorted(self.attributes.get(group, {}).items()):
                 if (group, name) != ("", "digest"):
@@ -49,6 +66,12 @@ class Contents:
         return digest.hexdigest()
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, as one line that can be shown whatever stood in the file."""
+    text = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+    return "".join(letter if letter.isprintable() else " " for letter in text[:400])
+
+
 # Writing
 
 
@@ -57,34 +80,38 @@ def save(path: Path, contents: Contents) -> None:
     root = contents.attributes[""]
     root |= {"format": FORMAT, "version": VERSION, "nbconv_version": __version__}
     root["digest"] = contents.digest()
-    path = Path(os.path.realpath(path))
-    if path.is_dir():
+    if os.path.isdir(path):
         check_place(path)
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        _replace(path, partial, _image(contents))
-    except OSError as error:
-        partial.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
-        what = "the old file is as it was" if path.exists() else "no file was left"
+        _replace(Path(os.path.realpath(path)), _image(contents))
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        what = "the old file is as it was" if os.path.exists(path) else "no file was left"
         raise CheckpointError(
-            f"{path} could not be saved: {error.strerror or error}; {what}. Free some space, or choose another place"
+            f"{path} could not be saved: {_reason(error)}; {what}. Free some space, or choose another place"
         ) from error
 
 
 def check_place(path: Path) -> None:
     """Raise CheckpointError unless a file can be written there, before hours of training find out."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise CheckpointError(f"{path} is a folder: expected the name of a file, such as {path / 'run.h5'}")
     try:
         with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
             pass
-    except OSError as error:
-        raise CheckpointError(f"{path} could not be saved: {error.strerror}; choose another place") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} could not be saved: {_reason(error)}; choose another place") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or one_line(error))
 
 
 def _image(contents: Contents) -> bytes:
     """The file's bytes, made in memory: the newer format, whose own structure has checksums."""
-    with h5py.File("image", "w", driver="core", backing_store=False, libver=("v110", "v110")) as file:
+    if len(contents.arrays) > OBJECTS:
+        raise ValueError(f"it would have {len(contents.arrays)} arrays, expected at most {OBJECTS}")
+    core = {"driver": "core", "backing_store": False, "userblock_size": SEAL_BYTES}
+    with h5py.File("image", "w", libver=("v110", "v110"), **core) as file:
         for group, attributes in contents.attributes.items():
             target = file.require_group(group) if group else file
             for name, value in attributes.items():
@@ -92,22 +119,43 @@ def _image(contents: Contents) -> bytes:
         for path, array in contents.arrays.items():
             file.create_dataset(path, data=array)
         file.flush()
-        return bytes(file.id.get_file_image())
+        image = sealed(file.id.get_file_image())
+    if len(image) > LIMIT:
+        raise ValueError(f"it would have {len(image)} bytes, expected at most {LIMIT}")
+    return image
 
 
-def _replace(path: Path, partial: Path, image: bytes) -> None:
-    with open(partial, "wb") as file:
-        file.write(image)
-        file.flush()
-        os.fsync(file.fileno())
-    if partial.read_bytes() != image:
-        raise OSError("what was read back is not what was written")
-    os.replace(partial, path)
-    folder = os.open(path.parent, os.O_RDONLY)
+def sealed(body: bytes) -> bytes:
+    """An HDF5 image (all but its user block) as a whole file."""
+    return _seal(body) + body
+
+
+def _seal(body: bytes | memoryview) -> bytes:
+    return SEAL + hashlib.sha256(body).hexdigest().encode().ljust(SEAL_BYTES - len(SEAL), b"\n")
+
+
+def _replace(path: Path, image: bytes) -> None:
+    # What killed processes left goes; each save has a name of its own, so that none renames another's half file.
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.partial"):
+        left.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        os.fsync(folder)
+        with open(partial, "xb") as file:
+            file.write(image)
+            file.flush()
+            os.fsync(file.fileno())
+        if partial.read_bytes() != image:
+            raise OSError("what was read back is not what was written")
+        os.replace(partial, path)
     finally:
-        os.close(folder)
+        with suppress(OSError):
+            partial.unlink()
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 # Reading
@@ -115,89 +163,136 @@ def _replace(path: Path, partial: Path, image: bytes) -> None:
 
 def load(path: Path) -> Contents:
     """The contents of a checkpoint. Raises CheckpointError unless every bit is as it was saved."""
-    image = _bytes(path)
     try:
+        image = _bytes(path)
         with h5py.File(h5py.h5f.open_file_image(image)) as file:
-            return _checked(file, path, len(image))
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError, UnicodeDecodeError) as error:
+            return _Reader(path, len(image)).read(file)
+    except CheckpointError:
+        raise
+    except Exception as error:  # h5py has no tree of its own, and raises nearly anything for what it does not expect
         raise CheckpointError(
-            f"{path} is damaged and cannot be used ({type(error).__name__}: {_first_line(error)})"
+            f"{path} is damaged and cannot be used ({type(error).__name__}: {one_line(error)}): "
+            "expected a checkpoint as nbconv wrote it; use another copy of it"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
-
-
 def _bytes(path: Path) -> bytes:
+    """A file's bytes, if they are those that save wrote."""
+    if os.path.isdir(path):
+        raise CheckpointError(f"{path} is a folder: expected a checkpoint, such as run.h5")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise CheckpointError(f"{path} is no ordinary file: expected a checkpoint, such as run.h5")
     try:
-        if path.is_dir():
-            raise CheckpointError(f"{path} is a folder: expected a checkpoint, such as run.h5")
-        if not path.is_file():
-            raise CheckpointError(
-                f"{path} does not exist: expected a checkpoint that nbconv train --out or Network.save wrote"
-            )
-        if path.stat().st_size > LIMIT:
-            raise CheckpointError(f"{path} has {path.stat().st_size} bytes: expected a checkpoint of at most {LIMIT}")
-        image = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    if not image.startswith(b"\x89HDF\r\n\x1a\n"):
-        raise CheckpointError(f"{path} is not a checkpoint: expected an HDF5 file that nbconv wrote")
+        with open(path, "rb") as file:
+            size, head = os.fstat(file.fileno()).st_size, file.read(SEAL_BYTES)
+            if not head.startswith(SEAL):
+                what = "an HDF5 file, but no checkpoint" if head.startswith(MAGIC) else "no checkpoint"
+                raise CheckpointError(f"{path} is {what}: expected what nbconv train --out or Network.save wrote")
+            if size > LIMIT:
+                raise CheckpointError(f"{path} has {size} bytes: expected a checkpoint of at most {LIMIT}")
+            file.seek(0)
+            image = file.read()
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} does not exist: expected a checkpoint that nbconv train --out or Network.save wrote"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {_reason(error)}; expected a checkpoint") from error
+    if head != _seal(memoryview(image)[SEAL_BYTES:]):
+        _check_version(path, _version(image))
+        raise CheckpointError(
+            f"{path} is damaged, or another program changed it: expected the bytes whose SHA-256 stands in its first "
+            "line; use another copy of it"
+        )
     return image
 
 
-def _checked(file: h5py.File, path: Path, size: int) -> Contents:
-    contents = Contents()
-    contents.attributes[""] = _attributes(file, path)
-    root = contents.attributes[""]
-    if root.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is an HDF5 file but no checkpoint: its attribute 'format' is not {FORMAT!r}")
-    if root.get("version") != VERSION:
+def _version(image: bytes) -> Any:
+    """The format version of a file whose seal is not ours, a number, which HDF5 reads from checksummed bytes alone."""
+    try:
+        with h5py.File(h5py.h5f.open_file_image(image)) as file:
+            is_number = file.attrs.get_id("version").dtype.kind == "i"
+            return file.attrs["version"].item() if is_number else VERSION
+    except Exception:  # as in load
+        return VERSION
+
+
+def _check_version(path: Path, version: Any) -> None:
+    if version != VERSION:
         raise CheckpointError(
-            f"{path} has the format version {root.get('version')!r}, written by nbconv {root.get('nbconv_version')}: "
-            f"this is nbconv {__version__}, which reads version {VERSION}; use a newer nbconv"
+            f"{path} has the format version {version!r}: this is nbconv {__version__}, which reads version {VERSION}; "
+            "use the nbconv that wrote it, or a newer one"
         )
-    datasets = {}
-    for name, item in _walk(file, path):
-        if isinstance(item, h5py.Group):
-            contents.attributes[name] = _attributes(item, path)
-        else:
-            datasets[name] = item
-    declared = sum(item.size * item.dtype.itemsize for item in datasets.values())
-    if declared > size:
-        raise CheckpointError(f"{path} declares {declared} bytes of arrays and has {size}: it is damaged")
-    contents.arrays = {name: item[()] for name, item in datasets.items()}
-    if contents.digest() != root.get("digest"):
-        raise CheckpointError(f"{path} is damaged: its content does not fit its digest; use another copy of it")
-    return contents
 
 
-def _walk(group: h5py.Group, path: Path, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every group and dataset below, by path; raises CheckpointError for whatever save never writes."""
-    if depth > 3 or len(group) > OBJECTS:
-        raise CheckpointError(f"{path} is no checkpoint of this version: {prefix or '/'} holds too many groups")
-    for name in group:
-        where = prefix + name
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise CheckpointError(f"{path}: {where} is a link, which a checkpoint never has")
-        item = group[name]
-        if isinstance(item, h5py.Dataset):
-            plain = item.id.get_create_plist().get_nfilters() == 0 and item.chunks is None
-            if item.is_virtual or item.external or not plain or item.dtype.kind not in "iuf":
-                raise CheckpointError(f"{path}: {where} is not stored as plain numbers in the file itself")
-        elif not isinstance(item, h5py.Group):
-            raise CheckpointError(f"{path}: {where} is neither a group nor an array")
-        yield where, item
-        if isinstance(item, h5py.Group):
-            yield from _walk(item, path, where + "/", depth + 1)
+class _Reader:
+    """Reads what nobody has vouched for; refuses whatever save never writes, and more than the file can hold."""
+
+    def __init__(self, path: Path, size: int):
+        self.path = path
+        self.room = size
+        self.contents = Contents()
+        self.datasets: dict[str, Any] = {}
+
+    def read(self, file: h5py.File) -> Contents:
+        """The contents, if they fit their digest."""
+        root = self._attributes(file)
+        if root.get("format") != FORMAT:
+            raise self._error(f"its attribute 'format' is not {FORMAT!r}")
+        _check_version(self.path, root.get("version"))
+        self._walk(file)
+        for name, item in self.datasets.items():
+            self._take(math.prod(item.shape) * item.dtype.itemsize, name)
+        self.contents.arrays = {name: item[()] for name, item in self.datasets.items()}
+        if self.contents.digest() != root.get("digest"):
+            raise self._error("its content does not fit its digest")
+        return self.contents
+
+    def _walk(self, group: Any, prefix: str = "", depth: int = 0) -> None:
+        """Take in the attributes and datasets of a group and all below."""
+        self.contents.attributes[prefix.removesuffix("/")] = self._attributes(group)
+        for name in group:
+            where = prefix + name
+            if depth > 2 or max(len(self.contents.attributes), len(self.datasets)) > OBJECTS:
+                raise self._error(f"{where!r} is one group or array too many")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise self._error(f"{where!r} is a link")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                self._walk(item, where + "/", depth + 1)
+            elif isinstance(item, h5py.Dataset) and _is_plain(item):
+                self.datasets[where] = item
+            else:
+                raise self._error(f"{where!r} is not stored as plain numbers in the file itself")
+
+    def _attributes(self, item: Any) -> Attributes:
+        if len(item.attrs) > ATTRIBUTES:
+            raise self._error(f"it has {len(item.attrs)} attributes at one place")
+        attributes: Attributes = {}
+        for name in item.attrs:
+            kept = item.attrs.get_id(name)
+            is_plain = kept.shape == () and (kept.dtype.kind in "iuf" or h5py.check_string_dtype(kept.dtype))
+            value = item.attrs[name] if is_plain else None
+            value = value.item() if isinstance(value, np.generic) else value
+            if not isinstance(value, (str, int, float)):
+                raise self._error(f"the attribute {name!r} is neither a text nor a number")
+            self._take(len(value) if isinstance(value, str) else 0, name)
+            attributes[name] = value
+        return attributes
+
+    def _take(self, size: int, name: str) -> None:
+        """Count bytes that are about to be read, so that no file makes more of itself than it has."""
+        self.room -= size
+        if self.room < 0:
+            raise self._error(f"{name!r} would make it larger than it is")
+
+    def _error(self, what: str) -> CheckpointError:
+        return CheckpointError(f"{self.path} is no checkpoint as nbconv writes it: {what}; use another copy of it")
 
 
-def _attributes(item: Any, path: Path) -> Attributes:
-    attributes: Attributes = {}
-    for name, value in item.attrs.items():
-        plain = value.item() if isinstance(value, (np.integer, np.floating)) else value
-        if not isinstance(plain, (str, int, float)):
-            raise CheckpointError(f"{path}: the attribute {name!r} is neither a text nor a number")
-        attributes[name] = plain
-    return attributes
+def _is_plain(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset is numbers, in one piece, in this file, unfiltered; asked before anything of it is read."""
+    made = dataset.id.get_create_plist()
+    whole = made.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
+    here = made.get_external_count() == 0 and made.get_nfilters() == 0
+    return whole and here and dataset.shape is not None and dataset.dtype.kind in "iuf"

@@ -6,10 +6,15 @@
 /training              how far the training is, its settings as JSON, the best epoch
 /best                  the best epoch's weights and biases, in the same groups
 /history/<metric>      one number for each epoch
+
+What comes back is checked in three steps: each value where it is used, how far the training is by its own sense, and
+at the end that the network would be saved under the very names, with the very values, that were read.
 """
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import backend as backends
-from .checkpoint import Contents
+from .checkpoint import Contents, one_line
 from .engine import build_layers, parameter_count
-from .errors import SettingError
+from .errors import BackendError, CheckpointError, SettingError
 from .history import History
 from .layers import from_dict, to_dict
 from .training import Best, Settings, State
@@ -31,11 +36,11 @@ Array = NDArray[Any]
 
 
 def contents_of(network: "Network") -> Contents:
-    """Everything that is needed to go on with a network."""
+    """Everything that is needed to go on with a network. Raises CheckpointError for weights that load would refuse."""
     state, sums = network.state, network.engine.sums
     settings = asdict(state.settings) if state.settings else {}
     contents = Contents()
-    contents.attributes[""]["network"] = json.dumps(
+    contents.attributes[""]["network"] = _json(
         {
             "input_shape": list(network.input_shape),
             "layers": [to_dict(spec) for spec in network.specs],
@@ -47,20 +52,20 @@ def contents_of(network: "Network") -> Contents:
     )
     _put(contents, network, "layers", network.engine.parameters)
     _put(contents, network, "optimizer", network.engine.velocity)
-    contents.attributes["optimizer"] = {name: settings.get(name, 0.0) for name in ("eta", "momentum", "lmbda")}
+    contents.attributes["optimizer"] = {name: float(settings.get(name, 0.0)) for name in ("eta", "momentum", "lmbda")}
     contents.attributes["optimizer"]["schedule"] = settings.get("schedule", "constant")
     contents.attributes["training"] = {
         "epoch": state.epoch,
         "step": state.step,
         "epoch_step": state.epoch_step,
         "epoch_seconds": state.epoch_seconds,
-        "epoch_cost": float(sums[0]),
-        "epoch_correct": float(sums[1]),
+        "epoch_cost": float(sums[0]) if state.epoch_step else 0.0,
+        "epoch_correct": float(sums[1]) if state.epoch_step else 0.0,
         "seed": network.seed,
-        "mini_batch_size": settings.get("mini_batch_size", 0),
-        "settings": json.dumps(settings),
+        "mini_batch_size": int(settings.get("mini_batch_size", 0)),
+        "settings": _json(settings),
         "data": state.data,
-        "run": json.dumps(state.run),
+        "run": _json(state.run),
         "best_epoch": state.best.epoch if state.best else 0,
         "best_validation_accuracy": state.best.validation_accuracy if state.best else math.nan,
         "best_test_accuracy": state.best.test_accuracy if state.best else math.nan,
@@ -73,45 +78,87 @@ def contents_of(network: "Network") -> Contents:
     return contents
 
 
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Whatever goes wrong with values that nobody has vouched for is one line of a SettingError."""
+    try:
+        yield
+    except BackendError:
+        raise
+    except Exception as error:
+        raise SettingError(one_line(error)) from error
+
+
 def arguments_of(contents: Contents, backend: str) -> dict[str, Any]:
     """The arguments of Network for a checkpoint's contents, sized as its arrays are. Raises SettingError."""
-    stored = json.loads(str(contents.attributes[""]["network"]))
-    arguments = {name: stored[name] for name in ("input_shape", "cost", "seed", "dtype", "initialiser")}
-    specs = [from_dict(layer) for layer in stored["layers"]]
-    # Before a network of that size is made, see that the file has its numbers.
-    _, kernels = backends.select(backend)
-    layers = build_layers(specs, tuple(stored["input_shape"]), kernels, np.dtype(stored["dtype"]))
-    found = sum(array.size for name, array in contents.arrays.items() if name.startswith("layers/"))
-    if found != parameter_count(layers):
-        raise SettingError(f"it has {found} parameters, expected {parameter_count(layers)}")
-    return {**arguments, "layers": specs, "backend": backend}
+    with _refused():
+        stored = json.loads(str(contents.attributes[""]["network"]))
+        arguments = {name: stored[name] for name in ("input_shape", "cost", "seed", "dtype", "initialiser")}
+        if not stored["layers"]:
+            raise SettingError("it has no layers, expected at least one")
+        specs = [from_dict(layer) for layer in stored["layers"]]
+        # Before a network of that size is made, see that the file has its numbers; their type plays no part in it.
+        _, kernels = backends.select(backend)
+        layers = build_layers(specs, tuple(stored["input_shape"]), kernels, np.dtype(np.float32))
+        found = sum(array.size for name, array in contents.arrays.items() if name.startswith("layers/"))
+        if found != parameter_count(layers):
+            raise SettingError(f"it has {found} parameters, expected {parameter_count(layers)}")
+        return {**arguments, "layers": specs, "backend": backend}
 
 
 def take(network: "Network", contents: Contents) -> None:
-    """Put a checkpoint's arrays and state into the network made for them. Raises SettingError, KeyError, ValueError."""
-    arrays = dict(contents.arrays)
-    network.engine.parameters[...] = _flat(arrays, network, "layers")
-    network.engine.velocity[...] = _flat(arrays, network, "optimizer")
-    training = contents.attributes["training"]
-    network.engine.sums[:] = float(training["epoch_cost"]), float(training["epoch_correct"])
-    settings = json.loads(str(training["settings"]))
-    best = None
-    if int(training["best_epoch"]):
-        scores = float(training["best_validation_accuracy"]), float(training["best_test_accuracy"])
-        best = Best(int(training["best_epoch"]), *scores, _flat(arrays, network, "best"))
-    network.state = State(
-        epoch=int(training["epoch"]),
-        step=int(training["step"]),
-        epoch_step=int(training["epoch_step"]),
-        epoch_seconds=float(training["epoch_seconds"]),
-        history=_history(arrays, int(contents.attributes["history"]["epochs"])),
-        best=best,
-        settings=Settings(**settings) if settings else None,
-        data=str(training["data"]),
-        run=json.loads(str(training["run"])),
-    )
-    if arrays:
-        raise SettingError(f"it has {next(iter(arrays))}, which the network does not")
+    """Put a checkpoint's arrays and state into the network made for them. Raises SettingError."""
+    with _refused():
+        network.engine.parameters[...] = _flat(contents.arrays, network, "layers")
+        network.engine.velocity[...] = _flat(contents.arrays, network, "optimizer")
+        training = contents.attributes["training"]
+        network.engine.sums[:] = float(training["epoch_cost"]), float(training["epoch_correct"])
+        settings, run = json.loads(str(training["settings"])), json.loads(str(training["run"]))
+        best = None
+        if int(training["best_epoch"]):
+            scores = float(training["best_validation_accuracy"]), float(training["best_test_accuracy"])
+            best = Best(int(training["best_epoch"]), *scores, _flat(contents.arrays, network, "best"))
+        network.state = State(
+            epoch=int(training["epoch"]),
+            step=int(training["step"]),
+            epoch_step=int(training["epoch_step"]),
+            epoch_seconds=float(training["epoch_seconds"]),
+            history=_history(contents),
+            best=best,
+            settings=Settings(**settings) if settings else None,
+            data=str(training["data"]),
+            run=run,
+        )
+        _check_state(network.state, network.engine.sums)
+        _check_again(contents, contents_of(network))
+
+
+def _check_state(state: State, sums: Array) -> None:
+    """Raise SettingError for a training that cannot be so far."""
+    if state.epoch != state.history.epochs:
+        raise SettingError(f"it is at epoch {state.epoch} and has a history of {state.history.epochs}")
+    if not 0 <= state.epoch_step <= state.step < 2**62 or (state.epoch_step and not state.settings):
+        raise SettingError(f"it is at mini-batch {state.epoch_step} of an epoch and {state.step} in all")
+    if state.best and not 0 < state.best.epoch <= state.epoch:
+        raise SettingError(f"its best epoch is {state.best.epoch} of {state.epoch}")
+    if not (np.isfinite(sums).all() and math.isfinite(state.epoch_seconds) and isinstance(state.run, dict)):
+        raise SettingError("the cost or the seconds of its epoch are infinite or NaN, or its run is no settings")
+
+
+def _check_again(contents: Contents, again: Contents) -> None:
+    """Raise SettingError unless a network that was read would be saved as it was read."""
+    for name in sorted(contents.names() ^ again.names()):
+        raise SettingError(f"it lacks {name!r}" if name in again.names() else f"{name!r} is no part of it")
+    for group, attributes in again.attributes.items():
+        for name, value in attributes.items():
+            found = contents.attributes[group][name]
+            # JSON may be written in other ways, and lack a setting that has come since.
+            if name not in ("network", "settings") and repr(found) != repr(value):
+                raise SettingError(f"{group}@{name} is {found!r}, expected {value!r}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=np.generic.item)
 
 
 def _paths(network: "Network", group: str) -> list[str]:
@@ -120,17 +167,21 @@ def _paths(network: "Network", group: str) -> list[str]:
 
 def _put(contents: Contents, network: "Network", group: str, flat: Array) -> None:
     for path, (weights, biases) in zip(_paths(network, group), network.engine.views(flat), strict=True):
-        contents.arrays[f"{path}/weights"], contents.arrays[f"{path}/biases"] = weights, biases
+        for name, array in (("weights", weights), ("biases", biases)):
+            if not np.isfinite(array).all():
+                raise CheckpointError(
+                    f"the network cannot be saved: {path}/{name} has numbers that are infinite or NaN; a file that was "
+                    "there is as it was"
+                )
+            contents.arrays[f"{path}/{name}"] = array
 
 
 def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
-    """The flat buffer of a group, whose arrays must be exactly the network's; they are taken out of `arrays`."""
+    """The flat buffer of a group, whose arrays must be exactly the network's."""
     flat = np.empty_like(network.engine.parameters)
     for path, pair in zip(_paths(network, group), network.engine.views(flat), strict=True):
         for name, target in zip(("weights", "biases"), pair, strict=True):
-            array = arrays.pop(f"{path}/{name}", None)
-            if array is None:
-                raise SettingError(f"it lacks {path}/{name}")
+            array = arrays[f"{path}/{name}"]
             if array.shape != target.shape or array.dtype != target.dtype:
                 raise SettingError(
                     f"{path}/{name} is {array.dtype} {array.shape}, expected {target.dtype} {target.shape}"
@@ -141,11 +192,17 @@ def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
     return flat
 
 
-def _history(arrays: dict[str, Array], epochs: int) -> History:
-    metrics = {}
-    for name in [name for name in arrays if name.startswith("history/")]:
-        numbers = arrays.pop(name)
-        if numbers.shape != (epochs,) or numbers.dtype != np.float64:
-            raise SettingError(f"{name} is {numbers.dtype} {numbers.shape}, expected float64 ({epochs},)")
-        metrics[name.removeprefix("history/")] = numbers.tolist()
+def _history(contents: Contents) -> History:
+    epochs, metrics = int(contents.attributes["history"]["epochs"]), {}
+    for path, numbers in contents.arrays.items():
+        if path.startswith("history/"):
+            if numbers.shape != (epochs,) or numbers.dtype != np.float64:
+                raise SettingError(f"{path!r} is {numbers.dtype} {numbers.shape}, expected float64 ({epochs},)")
+            metrics[path.removeprefix("history/")] = numbers.tolist()
+    expected = {"seconds", "cost"}
+    for data in ("training", "validation", "test"):
+        if any(name.startswith(f"{data}_") for name in metrics):
+            expected |= {f"{data}_cost", f"{data}_accuracy"}
+    if metrics and metrics.keys() != expected:
+        raise SettingError(f"its history has the metrics {sorted(metrics)}, expected {sorted(expected)}")
     return History(metrics)

@@ -94,7 +94,7 @@ def test_any_geometry(channels, filters, images, rows, columns, kernel_rows, ker
 def test_the_adjoint_of_the_forward_is_the_backward(kernels, geometry):
     """<dz, conv(a)> = <conv_backward_input(dz), a> for zero biases."""
     ours, _, dz, _, _ = run(kernels, geometry, np.dtype("float64"))
-    a, w, b = case(geometry, np.float64)
+    a, _, b = case(geometry, np.float64)
     z, _, _, da = ours
     without_biases = z - b[None, :, None, None]
     assert np.vdot(oracle.first(dz), without_biases) == pytest.approx(np.vdot(da, a), rel=1e-10)

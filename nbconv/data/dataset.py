@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..errors import DataError
 from ..geometry import Shape, show
 
 Array = NDArray[Any]
-SLICE = 4096  # images read at a time where not all are wanted at once
+PIECE = 2**24  # bytes read at a time where not all are wanted at once
 
 
 class Store(Protocol):
@@ -27,8 +28,26 @@ class Store(Protocol):
 
 def select(store: Store, part: Any) -> Store:
     """Some of a store's images; those in a file are still not read."""
+    if isinstance(store, np.ndarray):
+        return np.ascontiguousarray(store[part])
     chosen: Store = getattr(store, "select", store.__getitem__)(part)
     return chosen
+
+
+def pieces(store: Store) -> Iterator[slice]:
+    """Slices that cover a store, each of about PIECE bytes or of one image."""
+    step = max(1, PIECE // (math.prod(store.shape[1:]) * store.dtype.itemsize))
+    for first in range(0, store.shape[0], step):
+        yield slice(first, min(first + step, store.shape[0]))
+
+
+def as_array(values: ArrayLike, name: str) -> Array:
+    """Values from a caller as an array; raises DataError if they are none."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{name} are no array of numbers ({reason}): expected rows of equal length") from error
 
 
 def four_axes(shape: Shape) -> Shape:
@@ -51,10 +70,7 @@ def image_store(images: ArrayLike) -> Array:
     Integers are pixel levels 0 to 255; booleans and real numbers are values. Arrays that are so already are
     not copied; none is changed. Raises DataError.
     """
-    try:
-        array = np.asarray(images)
-    except ValueError as error:
-        raise DataError(f"images are no array of numbers ({error}): expected rows of equal length") from error
+    array = as_array(images, "images")
     kind = array.dtype.kind
     if kind not in "buif":
         raise DataError(f"images have the dtype {array.dtype}: expected uint8 levels 0 to 255 or real values in [0, 1]")
@@ -70,33 +86,31 @@ def image_store(images: ArrayLike) -> Array:
                 f"integer images go from {low} to {high}: expected levels 0 to 255, or real values in [0, 1]"
             )
     dtype = np.uint8 if kind in "iu" else np.float64 if array.dtype.itemsize >= 8 else np.float32
-    return np.ascontiguousarray(array, dtype).reshape(shape)
+    with np.errstate(over="ignore"):  # what is too large for the dtype becomes infinite, which check_pixels refuses
+        return np.ascontiguousarray(array, dtype).reshape(shape)
 
 
 def check_pixels(store: Store, only_unit_range: bool) -> None:
     """Raise DataError for pixels that are NaN, infinite or, if asked, outside [0, 1]."""
     if store.dtype == np.uint8:
         return
-    for first in range(0, store.shape[0], SLICE):
-        part = store[first : first + SLICE]
+    for piece in pieces(store):
+        part = store[piece]
         low, high = float(part.min()), float(part.max())
         if not (math.isfinite(low) and math.isfinite(high)):
-            bad = first + int(np.argmin(np.isfinite(part).reshape(len(part), -1).all(axis=1)))
+            bad = piece.start + int(np.argmin(np.isfinite(part).reshape(len(part), -1).all(axis=1)))
             raise DataError(f"image {bad} has pixels that are NaN or infinite: expected values in [0, 1]")
         if only_unit_range and (low < 0 or high > 1):
-            raise DataError(f"image values go from {low:g} to {high:g}: expected [0, 1], or uint8 levels 0 to 255")
+            raise DataError(f"image values go from {low:.9g} to {high:.9g}: expected [0, 1], or uint8 levels 0 to 255")
 
 
 def check_labels(labels: ArrayLike, images: int) -> NDArray[np.int64]:
     """Labels as int64; raises DataError unless they are one whole number of 0 or more for each image."""
-    try:
-        array = np.asarray(labels)
-    except ValueError as error:
-        raise DataError(
-            f"labels are no array of numbers ({error}): expected one whole number for each image"
-        ) from error
+    array = as_array(labels, "labels")
     if array.ndim != 1:
-        raise DataError(f"labels have the shape {show(array.shape) or '()'}: expected one whole number for each image")
+        raise DataError(
+            f"labels have the shape {show(array.shape) or 'of a single number'}: expected one whole number for each image"
+        )
     if len(array) != images:
         raise DataError(f"{len(array)} labels were given for {images} images: expected one for each")
     if array.dtype.kind not in "iu":
@@ -145,17 +159,17 @@ class Dataset:
 
     def __init__(self, images: ArrayLike | Images, labels: ArrayLike):
         store = images.store if isinstance(images, Images) else image_store(images)
+        check_pixels(store, only_unit_range=True)
         self._take(store, labels)
 
     @classmethod
     def from_store(cls, store: Store, labels: ArrayLike) -> "Dataset":
-        """A dataset over a store that reads its images when they are wanted."""
+        """A dataset over images whose pixels have been checked."""
         dataset = cls.__new__(cls)
         dataset._take(store, labels)
         return dataset
 
     def _take(self, store: Store, labels: ArrayLike) -> None:
-        check_pixels(store, only_unit_range=True)
         self.labels = check_labels(labels, store.shape[0])
         self.store = store
         self.images = Images(store)
@@ -168,7 +182,7 @@ class Dataset:
         """The images of a slice, as a dataset."""
         if not isinstance(part, slice):
             raise DataError(f"a dataset was indexed with {part!r}: expected a slice; single images are in .images")
-        return Dataset.from_store(select(self.store, part), self.labels[part])
+        return self.select(part)
 
     def __repr__(self) -> str:
         return f"Dataset({len(self)} images of {show(self.shape)}, {self.classes} classes)"
@@ -177,6 +191,13 @@ class Dataset:
     def shape(self) -> Shape:
         """(channels, rows, columns) of an image."""
         return tuple(self.store.shape[1:])
+
+    def select(self, part: slice | NDArray[np.int64]) -> "Dataset":
+        """The images of a slice or with these numbers, as a dataset."""
+        labels = self.labels[part]
+        if len(labels) == 0:
+            raise DataError(f"{part} of {len(self)} images has none: expected at least one")
+        return Dataset.from_store(select(self.store, part), labels)
 
     def batch(self, order: NDArray[np.int64], moves: int) -> tuple[Array, Array, NDArray[np.int64]]:
         """(images, labels, order) for the gather kernel; of a file, only the images that the order asks for."""

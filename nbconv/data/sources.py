@@ -1,17 +1,19 @@
 """Where data comes from: the embedded digits, MNIST with its download, or a path."""
 
 import hashlib
+import math
 import os
+import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
-from . import formats
-from .dataset import Dataset, image_store, select
+from . import formats, hdf5, pickles
+from .dataset import Dataset, Images
 
 Array = NDArray[Any]
 Three = tuple[Dataset, Dataset, Dataset]
@@ -27,6 +29,7 @@ MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
+SOURCES = "digits, mnist, or a path: a folder of IDX files, .npz, .h5, .hdf5, .pkl or .pkl.gz"
 _SPLIT_NAMES = (("train", "training"), ("valid", "validation", "val"), ("test", "testing"))
 
 
@@ -41,169 +44,185 @@ def load_data(source: str | os.PathLike[str]) -> Three:
     if source == "digits":
         return _digits()
     if source == "mnist":
-        return _mnist()
-    return load_path(Path(source))
+        return _idx_folder(find_mnist() or _download_mnist(), checked=True)
+    return load_path(_path(source))
+
+
+def _path(source: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(source).expanduser()
+    except (TypeError, RuntimeError) as error:
+        raise DataError(f"the data's source is {source!r} ({error}): expected digits, mnist or a path") from error
 
 
 def load_path(path: Path) -> Three:
     """Training, validation and test data from a file or folder."""
-    if path.is_dir():
-        return _idx_folder(path)
-    if not path.exists():
-        raise DataError(
-            f"{path} does not exist: expected digits, mnist, or a folder of IDX files, .npz, .h5 or .pkl.gz"
-        )
-    suffixes = "".join(path.suffixes[-2:])
-    if path.suffix == ".npz":
-        return _named_sets(path, formats.read_npz(path))
-    if path.suffix in (".h5", ".hdf5"):
-        return _h5(path)
-    if suffixes in (".pkl.gz", ".pkl") or path.suffix == ".pkl":
-        train, valid, test = (Dataset(_square(images), labels) for images, labels in formats.read_pickle(path))
-        return train, valid, test
-    raise DataError(f"{path} has no known ending: expected a folder of IDX files, .npz, .h5, .hdf5, .pkl or .pkl.gz")
+    name = path.name.lower()
+    with formats.reading(path, SOURCES):
+        if path.is_dir():
+            return _idx_folder(path)
+        if not path.exists():
+            raise DataError(f"{path} does not exist: expected {SOURCES}")
+        if not path.is_file():
+            raise DataError(f"{path} is neither file nor folder: expected {SOURCES}")
+        if name.endswith(".npz"):
+            return _npz(path)
+        if name.endswith((".h5", ".hdf5")):
+            return _h5(path)
+        if name.endswith((".pkl", ".pkl.gz")):
+            return _pickle(path)
+    raise DataError(f"{path} has no known ending: expected {SOURCES}")
+
+
+def _dataset(images: Array | Images, labels: Array, names: str) -> Dataset:
+    """A dataset; if it cannot be one, the error says of which arrays or files."""
+    try:
+        return Dataset(images, labels)
+    except DataError as error:
+        raise DataError(f"{names}: {error}") from error
 
 
 def _digits() -> Three:
     with resources.as_file(resources.files("nbconv.data") / "digits.npz") as path:
-        arrays = formats.read_npz(path)
-    images, labels = arrays["images"], arrays["labels"]
-    train, valid, test = (
-        Dataset(images[part], labels[part]) for part in (slice(1197), slice(1197, 1497), slice(1497, None))
-    )
-    return train, valid, test
+        arrays = formats.read_npz(path, ("images", "labels"))
+    data = Dataset(arrays["images"], arrays["labels"])
+    return data[:1197], data[1197:1497], data[1497:]
 
 
-def _square(images: Array) -> Array:
-    """Flat rows as pictures, where the number of pixels is a square."""
-    side = round(images.shape[-1] ** 0.5) if images.ndim == 2 else 0
-    return images.reshape(len(images), 1, side, side) if side > 0 and side * side == images.shape[-1] else images
-
-
-def _last_sixth(images: Any, labels: Array) -> tuple[tuple[Any, Array], tuple[Any, Array]]:
+def _last_sixth(data: Dataset) -> tuple[Dataset, Dataset]:
     """Training data without, and validation data of, the last sixth: of MNIST's 60,000, the book's 50,000 and 10,000."""
-    border = len(labels) - len(labels) // 6
-    if border in (0, len(labels)):
+    border = len(data) - len(data) // 6
+    if border == len(data):
         raise DataError(
-            f"{len(labels)} training images are too few to set a sixth aside for validation: expected 6 or more"
+            f"{len(data)} training images are too few to set a sixth aside for validation: expected 6 or more"
         )
-    return (select(images, slice(border)), labels[:border]), (select(images, slice(border, None)), labels[border:])
+    return data[:border], data[border:]
 
 
-def _shuffled_split(images: Any, labels: Array) -> list[tuple[Any, Array]]:
+def _shuffled_split(data: Dataset) -> Three:
     """70 : 15 : 15, shuffled by a fixed generator."""
-    count = len(labels)
+    count = len(data)
     part = count * 15 // 100
     if part == 0:
         raise DataError(f"{count} images are too few to split 70 : 15 : 15: expected 7 or more, or named sets")
     order = np.random.default_rng(0).permutation(count)
-    cuts = order[: count - 2 * part], order[count - 2 * part : count - part], order[count - part :]
-    return [(select(images, cut), labels[cut]) for cut in cuts]
+    border = count - 2 * part
+    return data.select(order[:border]), data.select(order[border : border + part]), data.select(order[border + part :])
 
 
-# MNIST
-
-
-def _mnist() -> Three:
-    folder = find_mnist() or _download_mnist()
-    arrays = [_checked_idx(folder, name) for name in MNIST_FILES]
-    train, valid = _last_sixth(arrays[0], arrays[1])
-    return Dataset(*train), Dataset(*valid), Dataset(arrays[2], arrays[3])
+# MNIST and folders like it
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:
-    return next((folder / (name + end) for end in ("", ".gz") if (folder / (name + end)).is_file()), None)
+    """One of MNIST's files, also as train-images.idx3-ubyte and gzipped."""
+    names = (form + end for form in (name, name.replace("-idx", ".idx")) for end in ("", ".gz"))
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _has_mnist(folder: Path) -> bool:
-    return all(_idx_file(folder, name) for name in MNIST_FILES)
+def _axes(name: str) -> int:
+    return 3 if "images" in name else 1
+
+
+def _idx_folder(folder: Path, checked: bool = False) -> Three:
+    files = {name: _idx_file(folder, name) for name in MNIST_FILES}
+    missing = [name for name, path in files.items() if path is None]
+    if missing:
+        raise DataError(
+            f"{folder} lacks {', '.join(missing)} (or .gz): expected the four IDX files named as MNIST's are"
+        )
+    arrays = []
+    for name, path in files.items():
+        assert path is not None
+        arrays.append(_checked_idx(path, name) if checked else formats.read_idx(path, _axes(name)))
+    train = _dataset(arrays[0], arrays[1], f"{folder}: training images and labels")
+    return *_last_sixth(train), _dataset(arrays[2], arrays[3], f"{folder}: test images and labels")
 
 
 def mnist_places() -> list[Path]:
-    """The folders where MNIST is looked for, in order."""
+    """The folders where MNIST is looked for, in order; the last is the cache."""
     import pooch
 
-    places = []
-    if os.environ.get("NBCONV_DATA"):
-        places += [Path(os.environ["NBCONV_DATA"]) / "mnist", Path(os.environ["NBCONV_DATA"])]
+    given = os.environ.get("NBCONV_DATA")
+    places = [_path(given) / "mnist", _path(given)] if given else []
     return [*places, Path(pooch.os_cache("nbconv")) / "mnist"]
 
 
 def find_mnist() -> Path | None:
     """The first folder that has all four files of MNIST."""
-    return next((place for place in mnist_places() if _has_mnist(place)), None)
+    return next((place for place in mnist_places() if all(_idx_file(place, name) for name in MNIST_FILES)), None)
 
 
-def _checked_idx(folder: Path, name: str) -> Array:
-    path = _idx_file(folder, name)
-    assert path is not None
-    array = formats.read_idx(path, 3 if "images" in name else 1)
+def _checked_idx(path: Path, name: str) -> Array:
+    array = formats.read_idx(path, _axes(name))
     head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     digest = hashlib.sha256(head)
     digest.update(array.reshape(-1).data)
     if digest.hexdigest() != MNIST_FILES[name]:
         raise DataError(
-            f"{path} is not MNIST's file: its SHA-256 is {digest.hexdigest()}, expected {MNIST_FILES[name]}"
+            f"{path} is not MNIST's file: its SHA-256 is {digest.hexdigest()}, expected {MNIST_FILES[name]}; "
+            "remove it, and it is downloaded again"
         )
     return array
 
 
 def _download_mnist() -> Path:
     """MNIST in the user's cache, from the first mirror that gives it; each file is checked before it is kept."""
+    places = mnist_places()
+    try:
+        places[-1].mkdir(parents=True, exist_ok=True)
+        for name in MNIST_FILES:
+            _download(places[-1], name)
+    except (OSError, DataError) as error:
+        raise DataError(
+            f"MNIST is not in {', '.join(map(str, places))} and could not be downloaded ({error}): connect to the "
+            "internet, or put its four IDX files into a folder and set NBCONV_DATA to it"
+        ) from error
+    return places[-1]
+
+
+def _download(folder: Path, name: str) -> None:
+    """One of MNIST's files, whole and right, or none."""
     import pooch
     import requests
 
-    folder = mnist_places()[-1]
+    reasons = []
     pooch.get_logger().setLevel("WARNING")
-    for name in MNIST_FILES:
-        if _idx_file(folder, name):
-            continue
-        reasons = []
-        for mirror in MNIST_MIRRORS:
+    for mirror in () if _idx_file(folder, name) else MNIST_MIRRORS:
+        with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as kept_apart:
             try:
-                fetched = pooch.retrieve(
-                    mirror + name + ".gz",
-                    known_hash=None,
-                    fname=name + ".gz.part",
-                    path=folder,
-                    downloader=pooch.HTTPDownloader(timeout=30),
-                )
-                Path(fetched).rename(folder / (name + ".gz"))
-                _checked_idx(folder, name)
-                break
-            except (requests.RequestException, OSError, DataError) as error:
-                (folder / (name + ".gz")).unlink(missing_ok=True)
+                downloader = pooch.HTTPDownloader(timeout=30)
+                pooch.retrieve(mirror + name + ".gz", None, name + ".gz", kept_apart, downloader=downloader)
+                _checked_idx(Path(kept_apart) / (name + ".gz"), name)
+            except DataError:
+                reasons.append(f"{mirror}: {name}.gz is not MNIST's")
+            except requests.RequestException as error:
                 reasons.append(f"{mirror}: {type(error).__name__}")
-        else:
-            places = ", ".join(str(place) for place in mnist_places())
-            raise DataError(
-                f"MNIST is not in {places} and could not be downloaded ({'; '.join(reasons)}): connect to the internet, "
-                "or put its four IDX files into a folder and set NBCONV_DATA to it"
-            )
-    return folder
+            else:
+                os.replace(Path(kept_apart) / (name + ".gz"), folder / (name + ".gz"))
+                return
+    if reasons:
+        raise DataError("; ".join(reasons))
 
 
 # Paths
 
 
-def _idx_folder(folder: Path) -> Three:
-    missing = [name for name in MNIST_FILES if not _idx_file(folder, name)]
-    if missing:
-        raise DataError(
-            f"{folder} lacks {', '.join(missing)} (or .gz): expected the four IDX files named as MNIST's are"
-        )
-    paths = [_idx_file(folder, name) or folder for name in MNIST_FILES]
-    images, labels, test_images, test_labels = (
-        formats.read_idx(path, 3 if "images" in path.name else 1) for path in paths
+def _pickle(path: Path) -> Three:
+    train, valid, test = (
+        _dataset(_square(images), labels, f"{name} data")
+        for name, (images, labels) in zip(("training", "validation", "test"), pickles.read_pickle(path), strict=True)
     )
-    if len(images) != len(labels):
-        raise DataError(f"{paths[1]} has {len(labels)} labels for {len(images)} images: expected one for each")
-    train, valid = _last_sixth(images, labels)
-    return Dataset(*train), Dataset(*valid), Dataset(test_images, test_labels)
+    return train, valid, test
 
 
-def _sets(path: Path, names: list[str]) -> dict[str, tuple[str, str]]:
-    """Which arrays are the images and labels of which set."""
+def _square(images: Array) -> Array:
+    """Flat rows as pictures, where the number of pixels is a square."""
+    side = math.isqrt(images.shape[1]) if images.ndim == 2 else 0
+    return images.reshape(len(images), 1, side, side) if side > 0 and side * side == images.shape[1] else images
+
+
+def _sets(names: list[str]) -> dict[str, tuple[str, str]]:
+    """Which arrays of a file are the images and labels of which set."""
     found = {}
     for set_names in _SPLIT_NAMES:
         for name in set_names:
@@ -213,58 +232,49 @@ def _sets(path: Path, names: list[str]) -> dict[str, tuple[str, str]]:
     if not found and "images" in names and "labels" in names:
         found["all"] = ("images", "labels")
     if "all" not in found and not {"train", "test"} <= found.keys():
+        held = ", ".join(repr(name[:40]) for name in names[:10]) or "nothing"
         raise DataError(
-            f"{path} holds {', '.join(names) or 'nothing'}: expected images and labels, or train_images, train_labels, "
+            f"it holds {held}: expected images and labels, or train_images, train_labels, "
             "test_images and test_labels (and validation_images, validation_labels)"
         )
     return found
 
 
-def _named_sets(path: Path, arrays: dict[str, Array]) -> Three:
-    sets = _sets(path, list(arrays))
-    pairs = {key: (image_store(arrays[images]), arrays[labels]) for key, (images, labels) in sets.items()}
-    for images, labels in pairs.values():
-        if labels.ndim != 1 or len(images) != len(labels):
-            Dataset(images, labels)  # says what is wrong
-    return _three(pairs)
+def _split(sets: dict[str, Dataset]) -> Three:
+    if "all" in sets:
+        return _shuffled_split(sets["all"])
+    if "valid" in sets:
+        return sets["train"], sets["valid"], sets["test"]
+    return *_last_sixth(sets["train"]), sets["test"]
 
 
-def _three(pairs: dict[str, tuple[Any, Array]]) -> Three:
-    if "all" in pairs:
-        parts = _shuffled_split(*pairs["all"])
-    elif "valid" in pairs:
-        parts = [pairs["train"], pairs["valid"], pairs["test"]]
-    else:
-        parts = [*_last_sixth(*pairs["train"]), pairs["test"]]
-    train, valid, test = (Dataset.from_store(images, labels) for images, labels in parts)
-    return train, valid, test
+def _npz(path: Path) -> Three:
+    sets = _sets(formats.npz_names(path))
+    arrays = formats.read_npz(path, {name for pair in sets.values() for name in pair})
+    return _split({key: _dataset(arrays[i], arrays[k], f"{i} and {k}") for key, (i, k) in sets.items()})
 
 
 def _h5(path: Path) -> Three:
-    datasets = formats.open_h5(path)
-    pairs: dict[str, tuple[Any, Array]] = {}
-    for key, (images_name, labels_name) in _sets(path, list(datasets)).items():
-        images, labels = datasets[images_name], datasets[labels_name]
-        if images.ndim not in (2, 3, 4) or labels.ndim != 1 or 0 in images.shape or len(images) != len(labels):
-            raise DataError(
-                f"{path}: {images_name} has the shape {images.shape} and {labels_name} {labels.shape}: expected "
-                "(n, channels, rows, columns), (n, rows, columns) or (n, pixels), and (n,)"
-            )
-        formats.h5_pixel_levels(path, images)
-        pairs[key] = (formats.H5Images(images), labels[:])
-    return _three(pairs)
+    with hdf5.opened(path) as file:
+        sets = {}
+        for key, (i, k) in _sets(list(file)).items():
+            images, labels = hdf5.open_images(file, i), hdf5.read_labels(file, k)
+            sets[key] = _dataset(Images(images), labels, f"{i} and {k}")
+        return _split(sets)
 
 
-def load_images(path: Path, channels: int) -> Any:
+def load_images(path: str | os.PathLike[str], channels: int) -> ArrayLike | Images:
     """Images alone, for a prediction: an .npy file, a picture, or the test images of a dataset's path."""
-    if path.suffix == ".npy":
+    if str(path) in ("digits", "mnist"):
+        return load_data(str(path))[2].images
+    path = _path(path)
+    name = path.name.lower()
+    if name.endswith(".npy"):
         return formats.read_npy(path)
-    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", ".gif"):
-        return formats.read_png(path, channels)
-    if path.suffix == ".npz":
-        with_images = formats.read_npz(path)
-        if set(with_images) == {"images"}:
-            return with_images["images"]
-    if not path.is_dir() and "idx3" in path.name:
+    if name.endswith(formats.PICTURES):
+        return formats.read_picture(path, channels)
+    if name.endswith(".npz") and formats.npz_names(path) == ["images"]:
+        return formats.read_npz(path, ["images"])["images"]
+    if "idx3" in name and path.is_file():
         return formats.read_idx(path, 3)
-    return load_data(str(path) if str(path) in ("digits", "mnist") else path)[2].images
+    return load_path(path)[2].images

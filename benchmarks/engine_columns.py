@@ -1,0 +1,52 @@
+"""The book's way as a worker: backpropagation with NumPy, one image (a column) at a time, as its network2.py does.
+
+Written anew from equations (BP1) to (BP4); dense sigmoid networks with the cross-entropy cost alone.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from networks import CLASSES, ETA, NETWORKS, images_for
+from worker import serve
+
+
+def prepare(network: str, mini_batch_size: int) -> Callable[[], None]:
+    """One epoch, image by image within each mini-batch."""
+    sizes = [int(part) for part in NETWORKS[network][0].split("-")]
+    random = np.random.default_rng(0)
+    weights = [random.standard_normal((n_out, n_in)) / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)]
+    biases = [random.standard_normal((size, 1)) for size in sizes[1:]]
+    count = images_for(mini_batch_size)
+    images = [random.uniform(size=(sizes[0], 1)) for _ in range(count)]
+    targets = [np.eye(CLASSES)[random.integers(CLASSES)][:, None] for _ in range(count)]
+
+    def backprop(x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        activations = [x]
+        for w, b in zip(weights, biases, strict=True):
+            activations.append(1 / (1 + np.exp(-(w @ activations[-1] + b))))
+        delta = activations[-1] - y
+        d_biases, d_weights = [delta], [delta @ activations[-2].T]
+        for layer in range(len(weights) - 1, 0, -1):
+            a = activations[layer]
+            delta = (weights[layer].T @ delta) * a * (1 - a)
+            d_biases.insert(0, delta)
+            d_weights.insert(0, delta @ activations[layer - 1].T)
+        return d_biases, d_weights
+
+    def epoch() -> None:
+        order = random.permutation(count)
+        for first in range(0, count, mini_batch_size):
+            sums_b = [np.zeros_like(b) for b in biases]
+            sums_w = [np.zeros_like(w) for w in weights]
+            for n in order[first : first + mini_batch_size]:
+                d_biases, d_weights = backprop(images[n], targets[n])
+                sums_b = [total + d for total, d in zip(sums_b, d_biases, strict=True)]
+                sums_w = [total + d for total, d in zip(sums_w, d_weights, strict=True)]
+            for parameters, sums in ((weights, sums_w), (biases, sums_b)):
+                parameters[:] = [p - ETA / mini_batch_size * d for p, d in zip(parameters, sums, strict=True)]
+
+    return epoch
+
+
+serve(prepare)

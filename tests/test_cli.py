@@ -1,0 +1,252 @@
+"""The command line as real processes: output, exit codes, signals, resuming, bad input."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+import nbconv
+
+FAST = ("--net", "4C3-MP2-10N", "--eta", "0.05", "--epochs", "3")
+FULL = (
+    "--net", "4C3-MP2-20N-10N", "--activation", "relu", "--eta", "0.02", "--dropout", "0.2", "--momentum", "0.5", "--nesterov",
+    "--expand", "--lmbda", "0.1", "--schedule", "cosine:5", "--mini-batch-size", "7",
+)  # fmt: skip
+
+
+def weights(path):
+    """Everything that training made: the arrays of a checkpoint, times left out."""
+    arrays = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return {name: array for name, array in arrays.items() if name != "history/seconds"}
+
+
+def same(one, other):
+    one, other = weights(one), weights(other)
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+
+
+def test_train_eval_inspect_predict(command, tmp_path):
+    done = command("train", *FAST)
+    accuracy, right = re.search(r"Test accuracy ([\d.]+) % \((\d+) of 300\) at epoch \d", done.stdout).groups()
+    assert "Checkpoint: run.h5" in done.stdout
+    assert "nbconv inspect run.h5" in done.stdout
+    assert len(re.findall(r"^epoch \d/3  cost ", done.stderr, re.MULTILINE)) == 3
+    assert "\r" not in done.stderr + done.stdout
+    assert "\x1b" not in done.stderr + done.stdout
+    evaluated = command("eval", "run.h5").stdout
+    assert evaluated.startswith(f"{accuracy} % right: {right} of 300 test images of digits")
+    inspected = command("inspect", "run.h5").stdout
+    assert "4C3 (Conv2D, sigmoid)" in inspected
+    assert "best" in inspected
+    np.save(tmp_path / "five.npy", np.asarray(nbconv.load_data("digits")[2].images)[:5])
+    rows = command("predict", "run.h5", "five.npy").stdout.splitlines()
+    assert len(rows) == 6
+    labels = nbconv.Network.load(tmp_path / "run.h5", weights="best").predict(np.load(tmp_path / "five.npy"))
+    assert [int(row.split()[1]) for row in rows[1:]] == labels.tolist()
+
+
+def test_json_is_one_document(command, tmp_path):
+    trained = json.loads(command("train", *FAST, "--out", "a.h5", "--json").stdout)
+    assert trained["epochs"] == 3
+    assert trained["checkpoint"] == "a.h5"
+    assert len(trained["history"]["validation_accuracy"]) == 3
+    evaluated = json.loads(command("eval", "a.h5", "--json").stdout)
+    assert evaluated["accuracy"] == trained["test_accuracy"]
+    assert evaluated["total"] == 300
+    last = json.loads(command("eval", "a.h5", "--weights", "last", "--split", "validation", "--json").stdout)
+    assert last["accuracy"] == trained["history"]["validation_accuracy"][-1]
+    inspected = json.loads(command("inspect", "a.h5", "--json").stdout)
+    assert inspected["history"] == trained["history"]
+    assert inspected["settings"]["eta"] == 0.05
+    predicted = json.loads(command("predict", "a.h5", "digits", "--json").stdout)
+    assert len(predicted) == 300
+    assert set(predicted[0]) == {"image", "label", "probability"}
+    found = json.loads(command("doctor", "--json").stdout)
+    assert found["numba"]
+
+
+def test_a_configuration_file(command, tmp_path):
+    (tmp_path / "run.toml").write_text('net = "4C3-MP2-10N"\nmini-batch-size = 20\nepochs = 5\neta = 0.05\n')
+    settings = json.loads(command("train", "run.toml", "--epochs", "2", "--json").stdout)["settings"]
+    assert (settings["net"], settings["mini_batch_size"], settings["epochs"]) == ("4C3-MP2-10N", 20, 2)
+    (tmp_path / "bad.toml").write_text("speed = 3\n")
+    assert "speed is no setting" in command("train", "bad.toml", code=1).stderr
+    (tmp_path / "bad.toml").write_text("speed = = 3\n")
+    assert "cannot be read as TOML" in command("train", "bad.toml", code=1).stderr
+    assert "none.toml" in command("train", "none.toml", code=1).stderr
+
+
+def test_resume_has_the_same_bits(command, tmp_path):
+    command("train", *FULL, "--epochs", "5", "--out", "whole.h5")
+    command("train", *FULL, "--epochs", "2", "--out", "part.h5")
+    command("train", "--resume", "part.h5", "--epochs", "5", "--threads", "1")
+    assert same(tmp_path / "whole.h5", tmp_path / "part.h5")
+    finished = command("train", "--resume", "part.h5", code=1).stderr
+    assert "has finished its 5 epochs: expected --epochs 6 or more" in finished
+    command("train", "--resume", "part.h5", "--epochs", "6", "--out", "other.h5", *FULL)
+    assert h5py.File(tmp_path / "other.h5")["training"].attrs["epoch"] == 6
+    assert h5py.File(tmp_path / "part.h5")["training"].attrs["epoch"] == 5
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name"),
+    [("--eta", "0.5", "eta"), ("--net", "5C3-MP2-10N", "net"), ("--seed", "3", "seed"), ("--data", "other.npz", "data"),
+     ("--activation", "tanh", "activation"), ("--mini-batch-size", "11", "mini_batch_size"), ("--dropout", "0.1", "dropout")],
+)  # fmt: skip
+def test_resume_with_other_settings_is_refused(command, tmp_path, option, value, name):
+    command("train", *FAST)
+    before = (tmp_path / "run.h5").read_bytes()
+    error = command("train", "--resume", "run.h5", "--epochs", "5", option, value, code=1).stderr
+    assert f"was trained with {name} " in error
+    assert value in error
+    assert (tmp_path / "run.h5").read_bytes() == before
+
+
+def test_resume_needs_the_same_data(command, tmp_path):
+    images, labels = np.zeros((70, 6, 6), np.uint8), np.arange(70) % 10
+    np.savez(tmp_path / "own.npz", images=images, labels=labels)
+    command("train", *FAST, "--data", "own.npz")
+    np.savez(tmp_path / "own.npz", images=images + 1, labels=labels)
+    assert "was trained on other data" in command("train", "--resume", "run.h5", "--epochs", "4", code=1).stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_run_can_be_resumed(command, tmp_path, number, code):
+    net = ("--net", "20C3-MP2-50N-10N", "--epochs", "8", *FULL[2:])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbconv", "train", *net, "--out", "stopped.h5"],
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stderr:
+        if line.startswith("epoch 2/"):
+            break
+    time.sleep(0.1)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert "Stopped and saved after epoch" in error
+    assert "nbconv train --resume stopped.h5" in error
+    with h5py.File(tmp_path / "stopped.h5") as file:
+        assert file["training"].attrs["epoch"] < 8
+    command("train", "--resume", "stopped.h5")
+    command("train", *net, "--out", "whole.h5")
+    assert same(tmp_path / "stopped.h5", tmp_path / "whole.h5")
+
+
+def test_a_terminal_sees_progress(tmp_path):
+    """On a terminal: a moving line with images per second and time left."""
+    read, write = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbconv", "train", "--net", "20C3-MP2-50N-10N", "--epochs", "3", "--expand"],
+        cwd=tmp_path, stdin=write, stdout=write, stderr=write,
+    )  # fmt: skip
+    os.close(write)
+    seen = b""
+    while True:
+        try:
+            part = os.read(read, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    os.close(read)
+    assert process.wait() == 0
+    text = seen.decode()
+    assert re.search(r"epoch 1/3 \[#* *\] [\d,]+ images/s, \d+ s left", text)
+    assert "Test accuracy" in text
+
+
+def test_an_old_checkpoint_in_the_way_is_kept(command, tmp_path):
+    command("train", *FAST)
+    old = (tmp_path / "run.h5").read_bytes()
+    command("train", *FAST, "--seed", "1")
+    assert (tmp_path / "run.h5.old").read_bytes() == old
+    assert (tmp_path / "run.h5").read_bytes() != old
+
+
+def test_divergence_is_one_line_and_keeps_the_checkpoint(command, tmp_path):
+    error = command("train", *FAST, "--eta", "1e30", code=1).stderr.splitlines()[-1]
+    assert re.match(r"Error: .* infinite or NaN in epoch 1, mini-batch \d+ .*try a smaller eta", error)
+    assert not (tmp_path / "run.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--net", "4C3-MQ2-10N"), "position 5: 'MQ2'"),
+        (("train", "--net", "4C9-10N"), "kernel does not fit"),
+        (("train", "--net", "4C3-MP7-10N"), "pooling window does not fit"),
+        (("train", "--net", "4C3-5N"), "largest label is 9"),
+        (("train", "--eta", "nan"), "eta is nan"),
+        (("train", "--eta", "-1"), "eta is -1.0"),
+        (("train", "--epochs", "0"), "epochs is 0"),
+        (("train", "--mini-batch-size", "2000"), "at most the 1197 training images"),
+        (("train", "--dropout", "1.0"), "dropout is 1.0"),
+        (("train", "--backend", "cuda"), "backend 'cuda' is not there"),
+        (("train", "--threads", "1000"), "threads is 1000"),
+        (("train", "--threads", "0"), "threads is 0"),
+        (("train", "--data", "none.npz"), "none.npz does not exist"),
+        (("train", "--schedule", "warm"), "schedule is 'warm'"),
+        (("train", "--out", "/"), "is a folder"),
+        (("train", "--out", "no/such/run.h5"), "could not be saved"),
+        (("train", "--resume", "none.h5"), "none.h5 does not exist"),
+        (("eval", "none.h5"), "none.h5 does not exist"),
+        (("inspect", "."), "is a folder"),
+        (("predict", "none.h5", "none.npy"), "none.h5 does not exist"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(command, tmp_path, arguments, message):
+    done = command(*arguments, code=1)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert done.stderr.splitlines()[-1] == errors[0]
+    assert not list(tmp_path.glob("*.h5*"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("trian",), ("train", "--activation", "elu"), ("train", "--epochs", "two"), ("eval",)]
+)
+def test_wrong_usage_exits_with_2(command, arguments):
+    assert "Usage: nbconv" in command(*arguments, code=2).stderr
+
+
+def test_full_output_is_no_traceback(command):
+    """Standard output on a full disk: an error, not a traceback."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nbconv", "doctor"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unwritable_kernel_cache_is_a_warning(command, tmp_path):
+    done = command("train", "--net", "10N", "--epochs", "1", env={**os.environ, "NUMBA_CACHE_DIR": "/proc/nowhere"})
+    assert "compiled kernels cannot be kept in /proc/nowhere" in done.stderr
+    assert "Test accuracy" in done.stdout
+
+
+def test_gradcheck_and_doctor(command):
+    table = command("gradcheck").stdout
+    assert "max pooling, overlapping" in table
+    assert "within 1e-06" in table
+    found = command("doctor").stdout
+    for topic in ("numba", "threads", "threading layer", "kernel cache", "mnist", "cuda", "cpu"):
+        assert re.search(rf"^{topic} ", found, re.MULTILINE), topic
+
+
+def test_shell_completion(command):
+    done = command(env={**os.environ, "_NBCONV_COMPLETE": "bash_source"})
+    assert "complete" in done.stdout

@@ -1,0 +1,43 @@
+"""Real MNIST: the book's networks learn it, within the memory promised."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import nbconv
+from nbconv import Conv2D, Dense, MaxPool2D, Network, Softmax
+
+
+def test_the_first_epochs_of_the_book(mnist):
+    train, valid, test = mnist
+    net = Network([784, 30, 10])
+    history = net.fit(train, epochs=2, mini_batch_size=10, eta=0.5, lmbda=5.0, validation=valid)
+    assert history["validation_accuracy"][-1] > 0.94
+    net = Network(
+        [Conv2D(20, 5, activation="relu"), MaxPool2D(2), Dense(100, activation="relu"), Softmax(10)],
+        train.shape, initialiser="he",
+    )  # fmt: skip
+    net.fit(train[:20_000], epochs=1, mini_batch_size=10, eta=0.03)
+    assert net.evaluate(test)["accuracy"] > 0.955
+
+
+@pytest.mark.parametrize(("option", "bound"), [("--no-expand", 450), ("--expand", 600)])
+def test_memory(mnist, tmp_path, option, bound):
+    """Peak resident set of a training on MNIST, in MiB."""
+    script = (
+        "import resource, nbconv.runs, pathlib;"
+        f"run = nbconv.runs.begin(dict(data='mnist', net='4C5-MP2-10N', epochs=1, expand={option == '--expand'},"
+        "mini_batch_size=100), pathlib.Path('run.h5')); run.go();"
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert int(re.search(r"peak (\d+)", out)[1]) <= bound
+
+
+def test_parameter_counts_of_the_book():
+    assert Network([Conv2D(1, 5), Softmax(10)], (1, 28, 28)).engine.layers[0].weights.size + 1 == 26
+    assert nbconv.Network([784, 30, 10]).parameters()[0]["weights"].size + 30 == 23550
