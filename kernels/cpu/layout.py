@@ -17,25 +17,26 @@ def gather(a, y, images, labels, order, moves, scale):
     _, channels, rows, columns = images.shape
     count = order.size
     last_axis_is_image = a.ndim == 4
-    from_image = 1 if last_axis_is_image else channels * rows * columns
-    from_pixel = count if last_axis_is_image else 1
+    from_image = uint64(1 if last_axis_is_image else channels * rows * columns)
+    from_pixel = uint64(count if last_axis_is_image else 1)
     flat = a.reshape(-1)
     factor = a.dtype.type(scale)
-    for n in prange(count):
-        source = order[n] // moves
-        move = order[n] % moves
-        y[n] = labels[source]
-        down = -1 if move == 1 else (1 if move == 2 else 0)
-        right = -1 if move == 3 else (1 if move == 4 else 0)
-        here = uint64(n * from_image)
-        for c in range(channels):
-            for r in range(-down, rows - down):
-                for s in range(-right, columns - right):
-                    value = a.dtype.type(0)
-                    if r >= 0 and r < rows and s >= 0 and s < columns:
-                        value = factor * a.dtype.type(images[source, c, r, s])
-                    flat[here] = value
-                    here += uint64(from_pixel)
+    for n in range(count):
+        y[n] = labels[order[n] // moves]
+    # Each thread has rows of pixels of its own, so that no two write into one cache line.
+    for p in prange(channels * rows):
+        c, row = p // rows, p % rows
+        for n in range(count):
+            source, move = order[n] // moves, order[n] % moves
+            r = row + (1 if move == 1 else (-1 if move == 2 else 0))
+            right = -1 if move == 3 else (1 if move == 4 else 0)
+            here = uint64(p * columns) * from_pixel + uint64(n) * from_image
+            for s in range(-right, columns - right):
+                value = a.dtype.type(0)
+                if r >= 0 and r < rows and s >= 0 and s < columns:
+                    value = factor * a.dtype.type(images[source, c, r, s])
+                flat[here] = value
+                here += from_pixel
 
 
 @njit(**PARALLEL)
@@ -51,6 +52,6 @@ def images_first(out, a):
 def images_last(out, a):
     """out[i, n] = a[n, i]: the way back of `images_first`. out: (neurons, images), overwritten."""
     images, neurons = a.shape
-    for n in prange(images):
-        for i in range(uint64(neurons)):
+    for i in prange(neurons):
+        for n in range(uint64(images)):
             out[i, n] = a[n, i]

@@ -1,14 +1,26 @@
 """Pooling: each output sums up a window of its feature map (chapter 6, "Pooling layers").
 
-Layout: (channels, rows, columns, images). The window of output (y, x) starts at input row y stride_y, column
-x stride_x. Windows may overlap; rows and columns that no whole window reaches are left out and get no delta.
-Each thread has feature maps of its own, so overlapping windows add up in one order.
+Layout: (channels, rows, columns, images). The window of output (y, q) starts at input row y stride_y, column
+q stride_x. Windows may overlap; rows and columns that no whole window reaches are left out and get no delta.
+The loops go through a window place by place, and for each place along a row of outputs, so that the inner one
+runs over neighbouring numbers. Each thread has feature maps of its own: overlapping windows add up in one order.
 """
 
 import numpy as np
 from numba import njit, prange, uint64
 
-from ..compilation import PARALLEL
+from ..compilation import INLINE, PARALLEL
+
+
+@njit(**INLINE)
+def _rows(x, a, c, y, place, size_x, stride_y):
+    """Where row (c, y) of a begins, and where that place of its first window lies in x; both flat."""
+    _, input_rows, input_columns, images = x.shape
+    _, rows, columns, _ = a.shape
+    i, j = place // size_x, place % size_x
+    a0 = (c * rows + y) * columns * images
+    x0 = ((c * input_rows + y * stride_y + i) * input_columns + j) * images
+    return uint64(a0), uint64(x0)
 
 
 @njit(**PARALLEL)
@@ -19,21 +31,18 @@ def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
     i * size_x + j in its window. x: (channels, input rows, input columns, images).
     """
     channels, rows, columns, images = a.shape
+    a_flat, winner_flat, x_flat = a.reshape(-1), winner.reshape(-1), x.reshape(-1)
+    run, step = uint64(images), uint64(stride_x * images)
     for p in prange(channels * rows):
-        c, y = p // rows, p % rows
-        for q in range(columns):
-            for n in range(uint64(images)):
-                a[c, y, q, n] = x[c, y * stride_y, q * stride_x, n]
-                winner[c, y, q, n] = 0
-            for i in range(size_y):
-                for j in range(size_x):
-                    place = np.int32(i * size_x + j)
-                    r, s = y * stride_y + i, q * stride_x + j
-                    for n in range(uint64(images)):
-                        value, best = x[c, r, s, n], a[c, y, q, n]
-                        higher = value > best or (value != value and best == best)
-                        a[c, y, q, n] = value if higher else best
-                        winner[c, y, q, n] = place if higher else winner[c, y, q, n]
+        for place in range(size_y * size_x):
+            a0, x0 = _rows(x, a, p // rows, p % rows, place, size_x, stride_y)
+            number = np.int32(place)
+            for q in range(uint64(columns)):
+                for n in range(run):
+                    value, best = x_flat[x0 + q * step + n], a_flat[a0 + q * run + n]
+                    higher = number == 0 or value > best or (value != value and best == best)
+                    a_flat[a0 + q * run + n] = value if higher else best
+                    winner_flat[a0 + q * run + n] = number if higher else winner_flat[a0 + q * run + n]
 
 
 @njit(**PARALLEL)
@@ -43,17 +52,19 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
     dx: like the input, overwritten. da, winner: as in `max_pool2d_forward`.
     """
     channels, rows, columns, images = da.shape
+    dx_flat, da_flat, winner_flat = dx.reshape(-1), da.reshape(-1), winner.reshape(-1)
+    run, step = uint64(images), uint64(stride_x * images)
+    zero = da.dtype.type(0)
     for c in prange(channels):
         dx[c] = 0
         for y in range(rows):
-            for q in range(columns):
-                for i in range(size_y):
-                    for j in range(size_x):
-                        place = np.int32(i * size_x + j)
-                        r, s = y * stride_y + i, q * stride_x + j
-                        for n in range(uint64(images)):
-                            won = winner[c, y, q, n] == place
-                            dx[c, r, s, n] += da[c, y, q, n] if won else da.dtype.type(0)
+            for place in range(size_y * size_x):
+                a0, x0 = _rows(dx, da, c, y, place, size_x, stride_y)
+                number = np.int32(place)
+                for q in range(uint64(columns)):
+                    for n in range(run):
+                        here = a0 + q * run + n
+                        dx_flat[x0 + q * step + n] += da_flat[here] if winner_flat[here] == number else zero
 
 
 @njit(**PARALLEL)
@@ -63,17 +74,18 @@ def l2_pool2d_forward(a, x, size_y, size_x, stride_y, stride_x):
     a: (channels, rows, columns, images), overwritten. x: (channels, input rows, input columns, images).
     """
     channels, rows, columns, images = a.shape
+    a_flat, x_flat = a.reshape(-1), x.reshape(-1)
+    run, step = uint64(images), uint64(stride_x * images)
     for p in prange(channels * rows):
         c, y = p // rows, p % rows
-        for q in range(columns):
-            a[c, y, q] = 0
-            for i in range(size_y):
-                for j in range(size_x):
-                    r, s = y * stride_y + i, q * stride_x + j
-                    for n in range(uint64(images)):
-                        a[c, y, q, n] += x[c, r, s, n] * x[c, r, s, n]
-            for n in range(uint64(images)):
-                a[c, y, q, n] = np.sqrt(a[c, y, q, n])
+        a[c, y] = 0
+        for place in range(size_y * size_x):
+            a0, x0 = _rows(x, a, c, y, place, size_x, stride_y)
+            for q in range(uint64(columns)):
+                for n in range(run):
+                    value = x_flat[x0 + q * step + n]
+                    a_flat[a0 + q * run + n] += value * value
+        a[c, y] = np.sqrt(a[c, y])
 
 
 @njit(**PARALLEL)
@@ -83,17 +95,19 @@ def l2_pool2d_backward(dx, da, a, x, size_y, size_x, stride_y, stride_x):
     Where a window is all zero, sqrt has no derivative: its share is 0. dx: like x, overwritten.
     """
     channels, rows, columns, images = da.shape
+    dx_flat, da_flat, a_flat, x_flat = dx.reshape(-1), da.reshape(-1), a.reshape(-1), x.reshape(-1)
+    run, step = uint64(images), uint64(stride_x * images)
     for c in prange(channels):
         dx[c] = 0
         for y in range(rows):
-            for q in range(columns):
-                for i in range(size_y):
-                    for j in range(size_x):
-                        r, s = y * stride_y + i, q * stride_x + j
-                        for n in range(uint64(images)):
-                            norm = a[c, y, q, n]
-                            share = da[c, y, q, n] * x[c, r, s, n] / norm
-                            dx[c, r, s, n] += share if norm != 0 else norm
+            for place in range(size_y * size_x):
+                a0, x0 = _rows(x, a, c, y, place, size_x, stride_y)
+                for q in range(uint64(columns)):
+                    for n in range(run):
+                        here, there = a0 + q * run + n, x0 + q * step + n
+                        norm = a_flat[here]
+                        share = da_flat[here] * x_flat[there] / norm
+                        dx_flat[there] += share if norm != 0 else norm
 
 
 @njit(**PARALLEL)
@@ -103,16 +117,17 @@ def avg_pool2d_forward(a, x, size_y, size_x, stride_y, stride_x):
     a: (channels, rows, columns, images), overwritten. x: (channels, input rows, input columns, images).
     """
     channels, rows, columns, images = a.shape
+    a_flat, x_flat = a.reshape(-1), x.reshape(-1)
+    run, step = uint64(images), uint64(stride_x * images)
     share = a.dtype.type(1.0 / (size_y * size_x))
     for p in prange(channels * rows):
         c, y = p // rows, p % rows
-        for q in range(columns):
-            a[c, y, q] = 0
-            for i in range(size_y):
-                for j in range(size_x):
-                    r, s = y * stride_y + i, q * stride_x + j
-                    for n in range(uint64(images)):
-                        a[c, y, q, n] += share * x[c, r, s, n]
+        a[c, y] = 0
+        for place in range(size_y * size_x):
+            a0, x0 = _rows(x, a, c, y, place, size_x, stride_y)
+            for q in range(uint64(columns)):
+                for n in range(run):
+                    a_flat[a0 + q * run + n] += share * x_flat[x0 + q * step + n]
 
 
 @njit(**PARALLEL)
@@ -122,13 +137,14 @@ def avg_pool2d_backward(dx, da, size_y, size_x, stride_y, stride_x):
     dx: like the input, overwritten.
     """
     channels, rows, columns, images = da.shape
+    dx_flat, da_flat = dx.reshape(-1), da.reshape(-1)
+    run, step = uint64(images), uint64(stride_x * images)
     share = da.dtype.type(1.0 / (size_y * size_x))
     for c in prange(channels):
         dx[c] = 0
         for y in range(rows):
-            for q in range(columns):
-                for i in range(size_y):
-                    for j in range(size_x):
-                        r, s = y * stride_y + i, q * stride_x + j
-                        for n in range(uint64(images)):
-                            dx[c, r, s, n] += share * da[c, y, q, n]
+            for place in range(size_y * size_x):
+                a0, x0 = _rows(dx, da, c, y, place, size_x, stride_y)
+                for q in range(uint64(columns)):
+                    for n in range(run):
+                        dx_flat[x0 + q * step + n] += share * da_flat[a0 + q * run + n]
