@@ -5,7 +5,7 @@ NbconvError
 +-- DataError (also ValueError)        images, labels or a data file that cannot be used
 +-- CheckpointError                    a checkpoint that cannot be read, written or resumed
 +-- BackendError                       a device that is not there
-+-- DivergedError                      the cost or the weights became infinite or NaN
++-- DivergedError                      the cost or the weights grew beyond all bounds
 Interrupted (KeyboardInterrupt)        SIGINT or SIGTERM while training, after saving
 """
 
@@ -31,7 +31,7 @@ class BackendError(NbconvError):
 
 
 class DivergedError(NbconvError):
-    """The cost or the weights became infinite or NaN; the last checkpoint is as it was."""
+    """The cost or the weights became infinite, NaN or absurdly large; the last checkpoint is as it was."""
 
 
 class Interrupted(KeyboardInterrupt):

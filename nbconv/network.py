@@ -43,12 +43,12 @@ class Network:
         cost: str | None = None,
         backend: str = "auto",
         seed: int = 0,
-        dtype: str = "float32",
+        dtype: str | type[np.floating[Any]] = "float32",
         initialiser: str = "default",
     ):
         specs, shape = _specs(layers, input_shape)
         self.seed = checks.seed(seed)
-        self.dtype = checks.choice("dtype", dtype, DTYPES)
+        self.dtype = checks.choice("dtype", getattr(dtype, "__name__", dtype), DTYPES)
         self.initialiser = checks.choice("initialiser", initialiser, tuple(INITIALISERS))
         self.backend, kernels = backends.select(backend)
         self.specs = specs
@@ -134,7 +134,7 @@ class Network:
         validation epoch so far. Accuracies are shares in [0, 1].
 
         SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted. A cost or weight that
-        becomes infinite or NaN raises DivergedError; the network is then as it was after the last whole epoch.
+        becomes infinite, NaN or larger than 1e12 raises DivergedError; the network is then as it was after the last whole epoch.
         Raises SettingError, DataError, CheckpointError.
         """
         begin = self.state.epoch

@@ -20,6 +20,7 @@ from .errors import DataError, DivergedError, Interrupted, SettingError
 from .history import History
 from .layers import Randomness
 
+DIVERGED = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
 MOVES = 5  # an image and its four copies moved by one pixel
 Report = dict[str, float]
 
@@ -196,20 +197,27 @@ class Training:
             rates = Rates(eta, settings.lmbda / n, settings.lmbda_l1 / n, settings.momentum, settings.nesterov)
             batch = order[first : first + size]
             engine.step(self.train, batch, self.moves, Randomness(self.seed, state.step), rates)
-            if not math.isfinite(engine.sums[0]):
-                raise self._diverged("the cost", eta)
+            cost = engine.sums[0]
+            if not cost < DIVERGED:
+                raise self._diverged(f"the cost, {cost:.3g},", eta)
+            if state.epoch_step == 0:
+                self._check_weights(eta)
             state.step += 1
             state.epoch_step += 1
             if self.progress:
                 self.progress(first + len(batch), examples)
         state.epoch_seconds = time.perf_counter() - begun
-        if not np.isfinite(engine.parameters).all():
-            raise self._diverged("a weight", eta)
+        self._check_weights(eta)
+
+    def _check_weights(self, eta: float) -> None:
+        largest = float(np.abs(self.engine.parameters).max())
+        if not largest < DIVERGED:
+            raise self._diverged(f"a weight, {largest:.3g},", eta)
 
     def _diverged(self, what: str, eta: float) -> DivergedError:
         return DivergedError(
-            f"{what} is infinite or NaN in epoch {self.state.epoch + 1}, mini-batch {self.state.epoch_step + 1} "
-            f"(eta {eta:g}): the weights are back at the end of epoch {self.state.epoch}; try a smaller eta"
+            f"{what} is beyond all bounds in epoch {self.state.epoch + 1}, mini-batch {self.state.epoch_step + 1} "
+            f"(eta {eta:g}): the training has diverged, the weights are back at the end of epoch {self.state.epoch}; try a smaller eta"
         )
 
     def _report(self) -> Report:

@@ -177,7 +177,7 @@ def test_an_old_checkpoint_in_the_way_is_kept(command, tmp_path):
 
 def test_divergence_is_one_line_and_keeps_the_checkpoint(command, tmp_path):
     error = command("train", *FAST, "--eta", "1e30", code=1).stderr.splitlines()[-1]
-    assert re.match(r"Error: .* infinite or NaN in epoch 1, mini-batch \d+ .*try a smaller eta", error)
+    assert re.match(r"Error: .* beyond all bounds in epoch 1, mini-batch \d+ .*try a smaller eta", error)
     assert not (tmp_path / "run.h5").exists()
 
 

@@ -242,6 +242,12 @@ def test_data_that_does_not_fit(digits):
         network.gradients(np.zeros((3, 64)), [0, 1])
 
 
+def test_dtypes_by_name_and_by_numpy():
+    assert Network([3, 2], dtype=np.float64).dtype == Network([3, 2], dtype="float64").dtype == "float64"
+    assert Network([3, 2], dtype=np.float64).predict_proba(np.zeros((1, 3))).dtype == np.float64
+    assert Network([3, 2]).predict_proba(np.zeros((1, 3))).dtype == np.float32
+
+
 def test_layers_can_be_used_in_many_networks():
     first, second = (Network(DESIGN, (1, 28, 28), seed=0) for _ in range(2))
     images = np.random.default_rng(0).uniform(size=(3, 784))

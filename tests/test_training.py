@@ -133,6 +133,15 @@ def test_divergence_names_epoch_and_step_and_keeps_what_was_good(few, tmp_path):
     assert (tmp_path / "good.h5").read_bytes() == content
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "linear"])
+@pytest.mark.parametrize("cost", [None, "quadratic"])
+def test_divergence_is_seen_where_neurons_saturate(few, activation, cost):
+    """A finite cost of 1e30, or a small one of saturated neurons behind weights of 1e30, is no training either."""
+    net = Network([Dense(10, activation)], (64,), cost=cost)
+    with pytest.raises(DivergedError, match="epoch 1, mini-batch"):
+        net.fit(few[0], epochs=2, mini_batch_size=10, eta=1e30)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

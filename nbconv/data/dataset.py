@@ -108,9 +108,8 @@ def check_labels(labels: ArrayLike, images: int) -> NDArray[np.int64]:
     """Labels as int64; raises DataError unless they are one whole number of 0 or more for each image."""
     array = as_array(labels, "labels")
     if array.ndim != 1:
-        raise DataError(
-            f"labels have the shape {show(array.shape) or 'of a single number'}: expected one whole number for each image"
-        )
+        shape = show(array.shape) or "of a single number"
+        raise DataError(f"labels have the shape {shape}: expected one whole number for each image")
     if len(array) != images:
         raise DataError(f"{len(array)} labels were given for {images} images: expected one for each")
     if array.dtype.kind not in "iu":

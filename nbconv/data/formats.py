@@ -7,6 +7,7 @@ nothing is allocated because a header says so before the bytes are there.
 import gzip
 import io
 import math
+import os
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator
@@ -38,8 +39,8 @@ def reading(path: Path, what: str) -> Iterator[None]:
     except MemoryError as error:
         raise DataError(f"{path} declares more data than this machine's memory holds: expected {what}") from error
     except Exception as error:  # a damaged file can make its reader raise anything
-        if isinstance(error, OSError) and error.strerror:
-            raise DataError(f"{path} cannot be read ({error.strerror}): expected {what}") from error
+        if isinstance(error, OSError) and error.errno:
+            raise DataError(f"{path} cannot be read ({os.strerror(error.errno)}): expected {what}") from error
         detail = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
         raise DataError(f"{path} is damaged or is not {what}: {detail}") from error
 
@@ -109,7 +110,7 @@ def _npy(file: Any, name: object, size: int) -> Array:
         warnings.simplefilter("ignore")  # NumPy's about headers that Python 2 wrote
         shape, fortran, dtype = reader(io.BytesIO(head))
     if dtype.kind not in "buif":
-        raise DataError(f"{name} holds {dtype}: expected numbers (Python objects are never loaded)")
+        raise DataError(f"{name} holds {str(dtype)[:60]}: expected numbers (Python objects are never loaded)")
     wanted = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or wanted > min(size, LIMIT):
         raise DataError(f"{name} declares {wanted} bytes in the shape {shape}: expected at most {min(size, LIMIT)}")
@@ -147,6 +148,8 @@ def read_picture(path: Path, channels: int) -> Array:
     except ImportError as error:
         raise DataError(f"{path}: reading pictures needs Pillow; install it with: pip install pillow") from error
     # Only these formats: Pillow would hand others, whatever the file's name, to programs such as Ghostscript.
-    with reading(path, "a picture"), Image.open(path, formats=("PNG", "JPEG", "BMP", "GIF")) as picture:
+    with reading(path, "a picture"), Image.open(path, formats=("PNG", "JPEG", "BMP", "GIF")) as opened:
+        deep = opened.mode in ("I", "I;16")  # 16 bits, which convert would clip
+        picture = Image.fromarray((np.asarray(opened) // 257).astype(np.uint8)) if deep else opened
         pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     return pixels[None, None] if channels == 1 else pixels.transpose(2, 0, 1)[None]

@@ -31,7 +31,7 @@ def opened(path: Path) -> Iterator[Any]:
             raise
 
 
-def _dataset(file: Any, name: str) -> Any:
+def _numbers(file: Any, name: str) -> Any:
     """A dataset of numbers, kept in this file."""
     import h5py
 
@@ -43,7 +43,7 @@ def _dataset(file: Any, name: str) -> Any:
     if item.external or item.is_virtual:
         raise DataError(f"{name} is kept in other files: expected a dataset of this file")
     if item.dtype.kind not in "buif":
-        raise DataError(f"{name} has the dtype {item.dtype}: expected numbers")
+        raise DataError(f"{name} has the dtype {str(item.dtype)[:60]}: expected numbers")
     if item.shape is None or 0 in item.shape:
         raise DataError(f"{name} is empty: expected at least one image")
     if item.chunks and math.prod(item.chunks) * item.dtype.itemsize > LIMIT:
@@ -53,7 +53,7 @@ def _dataset(file: Any, name: str) -> Any:
 
 def read_labels(file: Any, name: str) -> Array:
     """All labels."""
-    labels = _dataset(file, name)
+    labels = _numbers(file, name)
     if labels.size * 8 > LIMIT:
         raise DataError(f"{name} has the shape {labels.shape}: expected at most {LIMIT // 8} labels")
     array: Array = labels[()]
@@ -62,7 +62,7 @@ def read_labels(file: Any, name: str) -> Array:
 
 def open_images(file: Any, name: str) -> "H5Images":
     """The images, not read yet; but whole numbers that are not uint8 are read once, in pieces, to check them."""
-    dataset = _dataset(file, name)
+    dataset = _numbers(file, name)
     images = H5Images(dataset)
     if dataset.dtype.kind in "iu" and dataset.dtype != np.uint8:
         for piece in pieces(dataset):

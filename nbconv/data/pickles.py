@@ -45,7 +45,7 @@ class _Dtype:
 
     def __init__(self, code: str, *_: Any):
         if not re.fullmatch("[buif][0-9]+", code):
-            raise DataError(f"it holds an array of the dtype {code!r}: expected numbers")
+            raise DataError(f"it holds an array of the dtype {code[:60]!r}: expected numbers")
         self.value = np.dtype(code)
 
     def build(self, state: Any) -> None:
@@ -72,7 +72,7 @@ def _from_buffer(content: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
 
 def _encode(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
-        raise DataError(f"it asks for the encoding {encoding!r}: expected latin1")
+        raise DataError(f"it asks for the encoding {encoding[:60]!r}: expected latin1")
     return text.encode("latin1")
 
 
@@ -87,7 +87,7 @@ _KNOWN = {
 
 def _known(name: str) -> Any:
     if name not in _KNOWN:
-        raise DataError(f"it asks for {name}, and only NumPy arrays are loaded")
+        raise DataError(f"it asks for {name[:60]!r}, and only NumPy arrays are loaded")
     return _KNOWN[name]
 
 
@@ -149,6 +149,8 @@ def read_pickle(path: Path) -> list[tuple[Array, Array]]:
     what = "a pickle of three (images, labels) pairs, as mnist.pkl.gz is"
     with reading(path, what), open_unpacked(path) as file:
         sets = _value(_Bounded(file))
+        if file.read(1):  # at the end gzip has checked its sum
+            raise DataError(f"{path} goes on after its pickle: the file is damaged; get it again")
         pairs = isinstance(sets, (tuple, list)) and len(sets) == 3
         if not pairs or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in sets):
             raise DataError(f"{path} holds something else: expected {what}")

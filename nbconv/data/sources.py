@@ -55,23 +55,23 @@ def _path(source: str | os.PathLike[str]) -> Path:
         raise DataError(f"the data's source is {source!r} ({error}): expected digits, mnist or a path") from error
 
 
-def load_path(path: Path) -> Three:
+def load_path(path: Path, expected: str = SOURCES) -> Three:
     """Training, validation and test data from a file or folder."""
     name = path.name.lower()
-    with formats.reading(path, SOURCES):
+    with formats.reading(path, expected):
         if path.is_dir():
             return _idx_folder(path)
         if not path.exists():
-            raise DataError(f"{path} does not exist: expected {SOURCES}")
+            raise DataError(f"{path} does not exist: expected {expected}")
         if not path.is_file():
-            raise DataError(f"{path} is neither file nor folder: expected {SOURCES}")
+            raise DataError(f"{path} is neither file nor folder: expected {expected}")
         if name.endswith(".npz"):
             return _npz(path)
         if name.endswith((".h5", ".hdf5")):
             return _h5(path)
         if name.endswith((".pkl", ".pkl.gz")):
             return _pickle(path)
-    raise DataError(f"{path} has no known ending: expected {SOURCES}")
+    raise DataError(f"{path} has no known ending: expected {expected}")
 
 
 def _dataset(images: Array | Images, labels: Array, names: str) -> Dataset:
@@ -149,7 +149,11 @@ def mnist_places() -> list[Path]:
 
 def find_mnist() -> Path | None:
     """The first folder that has all four files of MNIST."""
-    return next((place for place in mnist_places() if all(_idx_file(place, name) for name in MNIST_FILES)), None)
+    for place in mnist_places():
+        with formats.reading(place, "a folder with MNIST's four files"):
+            if all(_idx_file(place, name) for name in MNIST_FILES):
+                return place
+    return None
 
 
 def _checked_idx(path: Path, name: str) -> Array:
@@ -258,8 +262,8 @@ def _h5(path: Path) -> Three:
     with hdf5.opened(path) as file:
         sets = {}
         for key, (i, k) in _sets(list(file)).items():
-            images, labels = hdf5.open_images(file, i), hdf5.read_labels(file, k)
-            sets[key] = _dataset(Images(images), labels, f"{i} and {k}")
+            labels = hdf5.read_labels(file, k)
+            sets[key] = _dataset(Images(hdf5.open_images(file, i)), labels, f"{i} and {k}")
         return _split(sets)
 
 
@@ -269,12 +273,13 @@ def load_images(path: str | os.PathLike[str], channels: int) -> ArrayLike | Imag
         return load_data(str(path))[2].images
     path = _path(path)
     name = path.name.lower()
-    if name.endswith(".npy"):
-        return formats.read_npy(path)
-    if name.endswith(formats.PICTURES):
-        return formats.read_picture(path, channels)
-    if name.endswith(".npz") and formats.npz_names(path) == ["images"]:
-        return formats.read_npz(path, ["images"])["images"]
-    if "idx3" in name and path.is_file():
-        return formats.read_idx(path, 3)
-    return load_path(path)[2].images
+    with formats.reading(path, "images"):
+        if name.endswith(".npy"):
+            return formats.read_npy(path)
+        if name.endswith(formats.PICTURES):
+            return formats.read_picture(path, channels)
+        if name.endswith(".npz") and path.is_file() and formats.npz_names(path) == ["images"]:
+            return formats.read_npz(path, ["images"])["images"]
+        if "idx3" in name and path.is_file():
+            return formats.read_idx(path, 3)
+    return load_path(path, f"{SOURCES}, or images alone: .npy, .npz, IDX or a picture")[2].images

@@ -1,0 +1,430 @@
+"""Datasets from arrays, the embedded digits, MNIST with its download, and what each refuses in one line."""
+
+import errno
+import gzip
+import hashlib
+import http.server
+import os
+import shutil
+import threading
+from functools import partial
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nbconv
+from nbconv import Dataset, Dense, Network
+from nbconv.data import sources
+
+LEVELS = np.random.default_rng(0).integers(0, 256, (6, 2, 3, 4), np.uint8)
+LEVELS[0, 0, 0, :2] = 0, 255
+VALUES = LEVELS / 255
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+def refusal(action, *arguments):
+    """The one line with which something is refused."""
+    with pytest.raises(nbconv.DataError) as caught:
+        action(*arguments)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 700
+    return message
+
+
+def idx_bytes(array, code=8):
+    return bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+
+
+# Arrays
+
+
+def layouts(array):
+    """The same values in other layouts."""
+    wide = np.zeros((12, *array.shape[1:]), array.dtype)
+    wide[::2] = array
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    return {
+        "plain": array,
+        "Fortran order": np.asfortranarray(array),
+        "sliced": wide[::2],
+        "negative strides": np.ascontiguousarray(array[::-1, :, ::-1, ::-1])[::-1, :, ::-1, ::-1],
+        "transposed": np.ascontiguousarray(array.transpose(3, 2, 1, 0)).transpose(3, 2, 1, 0),
+        "read-only": frozen,
+        "big-endian": array.astype(array.dtype.newbyteorder(">")),
+        "nested lists": array.tolist(),
+    }
+
+
+@pytest.mark.parametrize("layout", layouts(LEVELS))
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "uint16", "int8", "bool", "float16", "float32", "float64"])
+def test_every_dtype_and_layout_gives_the_same_values(dtype, layout):
+    exact = {"bool": LEVELS > 100, "int8": LEVELS // 2}.get(dtype, LEVELS if "int" in dtype else VALUES)
+    plain = exact.astype(dtype)
+    given = layouts(plain)[layout]
+    before = np.array(given)
+    data = Dataset(given, LABELS)
+    expected = plain.astype(np.float64) / (255 if "int" in dtype else 1)
+    np.testing.assert_allclose(np.asarray(data.images), expected, rtol=2e-7, atol=0)
+    assert data.store.dtype in (np.uint8, np.float32, np.float64)
+    assert data.store.dtype.isnative
+    assert data.store.flags.c_contiguous
+    np.testing.assert_array_equal(np.array(given), before)
+
+
+def test_networks_take_every_layout_and_change_nothing():
+    expected = None
+    for given in layouts(VALUES.astype(np.float32)).values():
+        before, labels = np.array(given), LABELS.copy()
+        labels.flags.writeable = False
+        net = Network([Dense(3)], input_shape=(2, 3, 4))
+        net.fit(Dataset(given, labels), epochs=2, mini_batch_size=4, eta=0.5)
+        weights = net.parameters()[0]["weights"]
+        expected = weights if expected is None else expected
+        np.testing.assert_allclose(weights, expected, rtol=1e-6, atol=1e-7)
+        np.testing.assert_array_equal(np.array(given), before)
+
+
+def test_floats_keep_their_precision():
+    assert Dataset(VALUES, LABELS).images.dtype == np.float64
+    np.testing.assert_array_equal(np.asarray(Dataset(VALUES, LABELS).images), VALUES)
+    for dtype in (np.float16, np.float32, np.uint8, bool):
+        assert Dataset(np.zeros((1, 2, 2), dtype), [0]).images.dtype == np.float32
+    assert Dataset(np.zeros((1, 2, 2), np.longdouble), [0]).images.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"), [((6, 2, 3, 4), (2, 3, 4)), ((6, 3, 4), (1, 3, 4)), ((6, 12), (1, 1, 12)), ((1, 1), (1, 1, 1))]
+)
+def test_shapes(shape, seen):
+    data = Dataset(np.zeros(shape), [0] * shape[0])
+    assert data.shape == seen
+    assert data.images.shape == (shape[0], *seen)
+    assert len(data) == len(data.images) == shape[0]
+
+
+def test_images_read_like_an_array():
+    images = Dataset(LEVELS, LABELS).images
+    whole = np.asarray(images)
+    assert images.dtype == whole.dtype == np.float32
+    assert images.ndim == 4
+    assert images.size == whole.size
+    assert (whole.min(), whole.max()) == (0, 1)
+    for key in (0, -1, slice(1, 4), slice(None, None, -2), [2, 0, 2], LABELS == 1, (1, 0), (..., 0), (slice(2), 1, 2, 3),
+                (0, 0, 0, 0), ([0, 1], [1, 0]), ()):  # fmt: skip
+        np.testing.assert_array_equal(images[key], whole[key])
+    assert np.asarray(images, np.float64).dtype == np.float64
+    assert np.mean(images) == whole.mean()
+    with pytest.raises(IndexError):
+        images[6]
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    ramp = np.asarray(Dataset(levels, [0]).images).ravel()
+    assert (ramp[0], ramp[255]) == (0, 1)
+    assert (np.diff(ramp) > 0).all()
+
+
+@pytest.mark.parametrize("given", [LEVELS, VALUES])
+def test_what_images_give_is_a_copy(given):
+    data = Dataset(given.copy(), LABELS)
+    data.images[0][...] = 0.5
+    np.asarray(data.images)[...] = 0.5
+    np.testing.assert_array_equal(data.images[0], Dataset(given, LABELS).images[0])
+
+
+def test_slices():
+    data = Dataset(LEVELS, LABELS)
+    for part in (slice(2), slice(1, 5, 2), slice(None, None, -1), slice(-2, None), slice(3, 100)):
+        some = data[part]
+        np.testing.assert_array_equal(np.asarray(some.images), np.asarray(data.images)[part])
+        np.testing.assert_array_equal(some.labels, LABELS[part])
+        assert some.store.flags.c_contiguous  # the kernels are compiled for that, once
+    assert len(data[1:][1:]) == 4
+    assert Dataset(data.images, LABELS[::-1]).labels[0] == 2
+    for part in (slice(3, 3), slice(100, None)):
+        assert "of 6 images has none: expected at least one" in refusal(data.__getitem__, part)
+    for part in (0, [0, 1], "a"):
+        assert f"indexed with {part!r}: expected a slice" in refusal(data.__getitem__, part)
+
+
+def test_labels_of_every_whole_dtype():
+    for dtype in ("uint8", "int8", ">i2", "uint64", "int64"):
+        labels = Dataset(LEVELS, LABELS.astype(dtype)).labels
+        assert labels.dtype == np.int64
+        np.testing.assert_array_equal(labels, LABELS)
+    given = LABELS.copy()
+    Dataset(LEVELS, given).labels[0] = 7
+    assert given[0] == 0
+    assert Dataset(LEVELS, LABELS[::-1]).classes == 3
+
+
+BAD_VALUE = VALUES.copy()
+BAD_VALUE[4, 1, 2, 3] = np.nan
+BAD_INFINITY = VALUES.astype(np.float32)
+BAD_INFINITY[3, 0, 0, 0] = -np.inf
+
+
+class Unwilling:
+    """Something like a tensor of another library that gives no array."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("still on the GPU\nsecond line")
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (np.zeros((0, 2, 2)), "images have the shape 0x2x2: expected at least one image"),
+        (np.zeros((6, 0)), "images have the shape 6x0: expected at least one image with at least one pixel"),
+        (0.5, "images have the shape of a single number: expected (n, channels, rows, columns)"),
+        (np.zeros(6), "images have the shape 6: expected (n, channels, rows, columns)"),
+        (np.zeros((6, 1, 1, 1, 1)), "images have the shape 6x1x1x1x1: expected"),
+        (None, "images have the dtype object: expected"),
+        (np.full((6, 4), {}), "images have the dtype object"),
+        (np.zeros((6, 4), complex), "images have the dtype complex128"),
+        (np.full((6, 4), "a"), "images have the dtype <U1"),
+        (np.zeros((6, 4), "M8[s]"), "images have the dtype datetime64[s]"),
+        (np.zeros((6, 4), "u1,f4"), "images have the dtype [('f0'"),
+        ([[1, 2], [3]], "images are no array of numbers (setting an array element"),
+        (Unwilling(), "images are no array of numbers (still on the GPU): expected"),
+        (BAD_VALUE, "image 4 has pixels that are NaN or infinite: expected values in [0, 1]"),
+        (BAD_INFINITY, "image 3 has pixels that are NaN or infinite"),
+        (np.full((6, 4), np.longdouble("1e4000")), "image 0 has pixels that are NaN or infinite"),
+        (LEVELS.astype(float), "image values go from 0 to 255: expected [0, 1], or uint8 levels 0 to 255"),
+        (VALUES - 0.5, "image values go from -0.5 to 0.5: expected [0, 1]"),
+        (np.float32(VALUES) * np.float32(1.0000001), "to 1.00000012: expected [0, 1]"),
+        (LEVELS.astype(int) + 1, "to 256: expected levels 0 to 255"),
+        (-LEVELS.astype(int), "integer images go from -255 to "),
+        (np.full((6, 4), 2**64 - 1, np.uint64), f"integer images go from {2**64 - 1}"),
+    ],
+)
+def test_images_that_are_refused(images, said):
+    assert said in refusal(Dataset, images, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0, 1, 2, 0, -3, 1], "label 4 is -3: expected 0 or more"),
+        (LABELS.astype(float), "labels have the dtype float64: expected whole numbers"),
+        ([0, 1, 2, 0, np.nan, 1], "labels have the dtype float64"),
+        (LABELS > 0, "labels have the dtype bool"),
+        ([0, 1, 2, 0, 2**31, 1], "label 4 is 2147483648: expected at most 2147483647"),
+        (np.full(6, 2**64 - 1, np.uint64), f"label 0 is {2**64 - 1}: expected at most"),
+        ([2**70] * 6, "labels have the dtype object"),
+        (np.eye(6, dtype=int), "labels have the shape 6x6: expected one whole number for each image"),
+        (LABELS[:, None], "labels have the shape 6x1: expected one"),
+        (1, "labels have the shape of a single number: expected one"),
+        ([0, 1], "2 labels were given for 6 images: expected one for each"),
+        ([], "0 labels were given for 6 images"),
+        (list("abcabc"), "labels have the dtype <U1: expected whole numbers, 0 for the first class"),
+        ([[0], [1, 2]], "labels are no array of numbers"),
+        (None, "labels have the shape of a single number"),
+    ],
+)
+def test_labels_that_are_refused(labels, said):
+    assert said in refusal(Dataset, LEVELS, labels)
+
+
+def test_pixels_are_checked_piece_by_piece(monkeypatch):
+    monkeypatch.setattr("nbconv.data.dataset.PIECE", 100)
+    many = np.zeros((50, 7), np.float32)
+    Dataset(many, np.zeros(50, int))
+    for bad in (0, 2, 3, 49):
+        wrong = many.copy()
+        wrong[bad, 6] = np.nan
+        assert f"image {bad} has" in refusal(Dataset, wrong, np.zeros(50, int))
+
+
+def test_predictions_take_any_real_values():
+    """Datasets are pixels; what a network is asked about need not be."""
+    net = Network([Dense(3)], input_shape=4)
+    assert net.predict([[-3.0, 7, 0, 2]]).shape == (1,)
+    assert "image 0 has pixels that are NaN" in refusal(net.predict, [[np.nan, 7, 0, 2]])
+
+
+# The embedded digits
+
+
+def test_digits():
+    parts = nbconv.load_data("digits")
+    assert [len(part) for part in parts] == [1197, 300, 300]
+    for part in parts:
+        assert part.shape == (1, 8, 8)
+        assert np.unique(part.labels).tolist() == list(range(10))
+        assert np.bincount(part.labels).min() >= len(part) // 14
+        assert part.store.dtype == np.uint8
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.store.tobytes() + part.labels.astype(np.uint8).tobytes())
+    assert digest.hexdigest() == "4952e124b701eeea88f2d991b839739dca4170701438980a72f7907846a78080"
+    assert [part.fingerprint() for part in nbconv.load_data("digits")] == [part.fingerprint() for part in parts]
+    assert (resources.files("nbconv.data") / "digits.npz").stat().st_size < 100_000
+
+
+# MNIST
+
+
+def test_mnist(mnist):
+    train, valid, test = mnist
+    assert [len(part) for part in mnist] == [50_000, 10_000, 10_000]
+    assert all(part.shape == (1, 28, 28) and part.classes == 10 for part in mnist)
+    assert train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert valid.labels[:5].tolist() == [3, 8, 6, 9, 6]
+    assert test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    assert 0.12 < np.mean(train.images[:1000]) < 0.14
+    assert train.images[:100, 0, 0, 0].max() == 0  # black behind white digits
+    assert train.images[:100].max(axis=(1, 2, 3)).min() > 0.9
+
+
+@pytest.mark.parametrize("bad", ["t10k-labels-idx1-ubyte", "t10k-images-idx3-ubyte"])
+def test_other_files_are_not_mnist(mnist, tmp_path, monkeypatch, bad):
+    given = Path(os.environ["NBCONV_DATA"])
+    folder = given / "mnist" if (given / "mnist").is_dir() else given
+    for path in folder.iterdir():
+        shutil.copy(path, tmp_path)
+    path = next(tmp_path.glob(bad + "*"))
+    content = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    content[-1] ^= 1
+    path.unlink()
+    (tmp_path / bad).write_bytes(content)
+    monkeypatch.setenv("NBCONV_DATA", str(tmp_path))
+    message = refusal(nbconv.load_data, "mnist")
+    assert message.startswith(f"{tmp_path / bad} is not MNIST's file: its SHA-256 is ")
+    assert hashlib.sha256(content).hexdigest() in message
+    assert sources.MNIST_FILES[bad] in message
+
+
+ARRAYS = {
+    "train-images-idx3-ubyte": np.random.default_rng(1).integers(0, 256, (12, 5, 5), np.uint8),
+    "train-labels-idx1-ubyte": np.arange(12, dtype=np.uint8) % 10,
+    "t10k-images-idx3-ubyte": np.random.default_rng(2).integers(0, 256, (4, 5, 5), np.uint8),
+    "t10k-labels-idx1-ubyte": np.arange(4, dtype=np.uint8),
+}
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """No MNIST and no way to get it; gives the cache's folder."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("NBCONV_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/"))
+    folder = sources.mnist_places()[-1]
+    if tmp_path not in folder.parents:
+        pytest.skip("this system's cache folder cannot be moved")
+    return folder
+
+
+@pytest.fixture
+def mirror(tmp_path, nowhere, monkeypatch):
+    """A server on this machine with a small MNIST of its own; the second mirror, the first one is closed."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        asked: list[str] = []  # noqa: RUF012
+
+        def log_message(self, *_):
+            self.asked.append(self.path)
+
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    for name, array in ARRAYS.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
+    hashes = {name: hashlib.sha256(idx_bytes(array)).hexdigest() for name, array in ARRAYS.items()}
+    monkeypatch.setattr(sources, "MNIST_FILES", hashes)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    monkeypatch.setattr(
+        sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/", f"http://127.0.0.1:{server.server_address[1]}/")
+    )
+    yield server, folder, Quiet.asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def assert_small_mnist(parts):
+    assert [len(part) for part in parts] == [10, 2, 4]
+    np.testing.assert_array_equal(parts[0].store[:, 0], ARRAYS["train-images-idx3-ubyte"][:10])
+    np.testing.assert_array_equal(parts[1].store[:, 0], ARRAYS["train-images-idx3-ubyte"][10:])
+    np.testing.assert_array_equal(parts[2].labels, ARRAYS["t10k-labels-idx1-ubyte"])
+
+
+def test_mnist_nowhere(nowhere, tmp_path):
+    message = refusal(nbconv.load_data, "mnist")
+    for place in (tmp_path / "data" / "mnist", tmp_path / "data", nowhere):
+        assert str(place) in message
+    assert "http://127.0.0.1:9/a/: ConnectionError; http://127.0.0.1:9/b/: ConnectionError" in message
+    assert "put its four IDX files into a folder and set NBCONV_DATA to it" in message
+    assert list(nowhere.iterdir()) == []
+
+
+def test_mnist_is_downloaded_once(mirror, nowhere):
+    _, _, asked = mirror
+    assert_small_mnist(nbconv.load_data("mnist"))
+    assert sorted(path.name for path in nowhere.iterdir()) == sorted(f"{name}.gz" for name in ARRAYS)
+    assert sorted(asked) == sorted(f"/{name}.gz" for name in ARRAYS)
+    assert_small_mnist(nbconv.load_data("mnist"))
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("damage", ["half", "other content", "not gzip", "404", "wrong length"])
+def test_a_bad_download_is_not_kept(mirror, nowhere, damage):
+    server, folder, _ = mirror
+    name = "t10k-images-idx3-ubyte"
+    path = folder / f"{name}.gz"
+    good = path.read_bytes()
+    if damage == "404":
+        path.unlink()
+    elif damage == "wrong length":
+        send = server.RequestHandlerClass.func.send_header
+        longer = lambda self, key, value: send(self, key, str(int(value) + 9) if key == "Content-Length" else value)  # noqa: E731
+        server.RequestHandlerClass.func.send_header = longer
+    else:
+        other = gzip.compress(idx_bytes(ARRAYS[name] ^ 1))
+        path.write_bytes({"half": good[: len(good) // 2], "other content": other, "not gzip": b"<html>"}[damage])
+    message = refusal(nbconv.load_data, "mnist")
+    assert "could not be downloaded" in message
+    assert not [path for path in nowhere.rglob("*") if "t10k-images" in path.name or path.is_dir()]
+    if damage == "wrong length":
+        server.RequestHandlerClass.func.send_header = send
+    path.write_bytes(good)
+    assert_small_mnist(nbconv.load_data("mnist"))
+
+
+def test_a_damaged_cache_says_what_to_do(mirror, nowhere):
+    nbconv.load_data("mnist")
+    path = nowhere / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(idx_bytes(np.zeros(12, np.uint8))))
+    assert "remove it, and it is downloaded again" in refusal(nbconv.load_data, "mnist")
+    path.unlink()
+    assert_small_mnist(nbconv.load_data("mnist"))
+
+
+def test_a_cache_that_cannot_be_written(nowhere, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder would be")
+    assert "MNIST is not in" in refusal(nbconv.load_data, "mnist")
+
+
+@pytest.mark.parametrize("place", ["data", "data/mnist", "home"])
+def test_mnist_is_found_where_nbconv_data_says(nowhere, tmp_path, monkeypatch, place):
+    hashes = {name: hashlib.sha256(idx_bytes(array)).hexdigest() for name, array in ARRAYS.items()}
+    monkeypatch.setattr(sources, "MNIST_FILES", hashes)
+    (tmp_path / place).mkdir(exist_ok=True)
+    for name, array in ARRAYS.items():
+        (tmp_path / place / name).write_bytes(idx_bytes(array))
+    if place == "home":
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+        monkeypatch.setenv("NBCONV_DATA", "~")
+    assert_small_mnist(nbconv.load_data("mnist"))
+
+
+def test_a_name_too_long_for_a_folder(nowhere, monkeypatch):
+    monkeypatch.setenv("NBCONV_DATA", "a" * 300)
+    assert f"cannot be read ({os.strerror(errno.ENAMETOOLONG)})" in refusal(nbconv.load_data, "mnist")
