@@ -25,7 +25,7 @@ from .errors import CheckpointError
 
 FORMAT, VERSION = "nbconv", 1
 LIMIT = 2**32  # bytes; the largest network of the book takes 20 million
-OBJECTS = 20_000  # arrays, and as many groups: 3,333 layers have so many
+OBJECTS = 10_000  # arrays, and as many groups: 1,666 layers have so many
 ATTRIBUTES = 100  # at one place; save writes 14
 HEAD = ("format", "version", "nbconv_version", "digest")  # the root attributes that save itself writes
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -69,7 +69,8 @@ class Contents:
 def one_line(error: BaseException) -> str:
     """What an error says, as one line that can be shown whatever stood in the file."""
     text = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-    return "".join(letter if letter.isprintable() else " " for letter in text[:400])
+    text = text if len(text) <= 400 else f"{text[:200]} ... {text[-200:]}"
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 # Writing
@@ -236,21 +237,18 @@ class _Reader:
 
     def read(self, file: h5py.File) -> Contents:
         """The contents, if they fit their digest."""
-        root = self._attributes(file)
+        root = self.contents.attributes[""] = self._attributes(file)
         if root.get("format") != FORMAT:
             raise self._error(f"its attribute 'format' is not {FORMAT!r}")
         _check_version(self.path, root.get("version"))
         self._walk(file)
-        for name, item in self.datasets.items():
-            self._take(math.prod(item.shape) * item.dtype.itemsize, name)
         self.contents.arrays = {name: item[()] for name, item in self.datasets.items()}
         if self.contents.digest() != root.get("digest"):
             raise self._error("its content does not fit its digest")
         return self.contents
 
     def _walk(self, group: Any, prefix: str = "", depth: int = 0) -> None:
-        """Take in the attributes and datasets of a group and all below."""
-        self.contents.attributes[prefix.removesuffix("/")] = self._attributes(group)
+        """Take in what is in a group and all below: attributes are read, datasets only opened."""
         for name in group:
             where = prefix + name
             if depth > 2 or max(len(self.contents.attributes), len(self.datasets)) > OBJECTS:
@@ -259,8 +257,10 @@ class _Reader:
                 raise self._error(f"{where!r} is a link")
             item = group[name]
             if isinstance(item, h5py.Group):
+                self.contents.attributes[where] = self._attributes(item)
                 self._walk(item, where + "/", depth + 1)
             elif isinstance(item, h5py.Dataset) and _is_plain(item):
+                self._take(math.prod(item.shape) * item.dtype.itemsize, where)
                 self.datasets[where] = item
             else:
                 raise self._error(f"{where!r} is not stored as plain numbers in the file itself")
@@ -291,8 +291,8 @@ class _Reader:
 
 
 def _is_plain(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is numbers, in one piece, in this file, unfiltered; asked before anything of it is read."""
+    """Whether a dataset is numbers alone, in one piece in this file; asked before any of it is read."""
     made = dataset.id.get_create_plist()
-    whole = made.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
-    here = made.get_external_count() == 0 and made.get_nfilters() == 0
-    return whole and here and dataset.shape is not None and dataset.dtype.kind in "iuf"
+    # Neither virtual nor in chunks, and only chunks can go through filters.
+    whole = made.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT) and made.get_external_count() == 0
+    return whole and dataset.shape is not None and dataset.dtype.kind in "iuf" and not len(dataset.attrs)

@@ -91,11 +91,12 @@ def resume(path: Path, given: Mapping[str, Any], out: Path | None = None, backen
     Raises CheckpointError for a finished run, and for settings other than the checkpoint's.
     """
     network = Network.load(path, backend=backend)
-    state, stored = network.state, network.state.run
-    if not stored or state.settings is None:
+    state = network.state
+    if state.settings is None or not state.run or not set(state.run) <= set(DEFAULTS):
         raise CheckpointError(
-            f"{path} was not written by nbconv train: expected a run; go on from Python with Network.load(...).fit(...)"
+            f"{path} was not written by this nbconv train: expected a run; go on from Python with Network.load(...).fit(...)"
         )
+    stored = DEFAULTS | state.run
     wanted = _settings(given, stored)
     for name in DEFAULTS:
         if name != "epochs" and wanted[name] != stored[name]:

@@ -36,7 +36,17 @@ Array = NDArray[Any]
 
 
 def contents_of(network: "Network") -> Contents:
-    """Everything that is needed to go on with a network. Raises CheckpointError for weights that load would refuse."""
+    """Everything that is needed to go on with a network. Raises CheckpointError for what could not be loaded again."""
+    try:
+        _check_state(network)
+        return _contents(network)
+    except (SettingError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"the network cannot be saved, and a file that was there is as it was: {one_line(error)}"
+        ) from error
+
+
+def _contents(network: "Network") -> Contents:
     state, sums = network.state, network.engine.sums
     settings = asdict(state.settings) if state.settings else {}
     contents = Contents()
@@ -53,12 +63,12 @@ def contents_of(network: "Network") -> Contents:
     _put(contents, network, "layers", network.engine.parameters)
     _put(contents, network, "optimizer", network.engine.velocity)
     contents.attributes["optimizer"] = {name: float(settings.get(name, 0.0)) for name in ("eta", "momentum", "lmbda")}
-    contents.attributes["optimizer"]["schedule"] = settings.get("schedule", "constant")
+    contents.attributes["optimizer"]["schedule"] = str(settings.get("schedule", "constant"))
     contents.attributes["training"] = {
         "epoch": state.epoch,
         "step": state.step,
         "epoch_step": state.epoch_step,
-        "epoch_seconds": state.epoch_seconds,
+        "epoch_seconds": float(state.epoch_seconds),
         "epoch_cost": float(sums[0]) if state.epoch_step else 0.0,
         "epoch_correct": float(sums[1]) if state.epoch_step else 0.0,
         "seed": network.seed,
@@ -67,8 +77,8 @@ def contents_of(network: "Network") -> Contents:
         "data": state.data,
         "run": _json(state.run),
         "best_epoch": state.best.epoch if state.best else 0,
-        "best_validation_accuracy": state.best.validation_accuracy if state.best else math.nan,
-        "best_test_accuracy": state.best.test_accuracy if state.best else math.nan,
+        "best_validation_accuracy": float(state.best.validation_accuracy) if state.best else math.nan,
+        "best_test_accuracy": float(state.best.test_accuracy) if state.best else math.nan,
     }
     if state.best:
         _put(contents, network, "best", state.best.parameters)
@@ -129,20 +139,31 @@ def take(network: "Network", contents: Contents) -> None:
             data=str(training["data"]),
             run=run,
         )
-        _check_state(network.state, network.engine.sums)
-        _check_again(contents, contents_of(network))
+        _check_state(network)
+        _check_again(contents, _contents(network))
 
 
-def _check_state(state: State, sums: Array) -> None:
+def _check_state(network: "Network") -> None:
     """Raise SettingError for a training that cannot be so far."""
+    state = network.state
     if state.epoch != state.history.epochs:
         raise SettingError(f"it is at epoch {state.epoch} and has a history of {state.history.epochs}")
     if not 0 <= state.epoch_step <= state.step < 2**62 or (state.epoch_step and not state.settings):
         raise SettingError(f"it is at mini-batch {state.epoch_step} of an epoch and {state.step} in all")
-    if state.best and not 0 < state.best.epoch <= state.epoch:
-        raise SettingError(f"its best epoch is {state.best.epoch} of {state.epoch}")
-    if not (np.isfinite(sums).all() and math.isfinite(state.epoch_seconds) and isinstance(state.run, dict)):
-        raise SettingError("the cost or the seconds of its epoch are infinite or NaN, or its run is no settings")
+    if state.best:
+        best = state.best
+        if not 0 < best.epoch <= state.epoch:
+            raise SettingError(f"its best epoch is {best.epoch} of {state.epoch}")
+        for name, found in (("validation", best.validation_accuracy), ("test", best.test_accuracy)):
+            expected = state.history.get(f"{name}_accuracy", [math.nan] * state.epoch)[best.epoch - 1]
+            if not np.array_equal(found, expected, equal_nan=True):
+                raise SettingError(f"its best {name} accuracy is {found}, expected {expected} as in its history")
+    if state.epoch_step and not np.isfinite(network.engine.sums).all():
+        raise SettingError(
+            f"its epoch's cost and right answers are {network.engine.sums.tolist()}, expected finite ones"
+        )
+    if not math.isfinite(state.epoch_seconds) or not isinstance(state.run, dict):
+        raise SettingError(f"its epoch took {state.epoch_seconds} s, or its run is no table of settings")
 
 
 def _check_again(contents: Contents, again: Contents) -> None:
@@ -169,10 +190,7 @@ def _put(contents: Contents, network: "Network", group: str, flat: Array) -> Non
     for path, (weights, biases) in zip(_paths(network, group), network.engine.views(flat), strict=True):
         for name, array in (("weights", weights), ("biases", biases)):
             if not np.isfinite(array).all():
-                raise CheckpointError(
-                    f"the network cannot be saved: {path}/{name} has numbers that are infinite or NaN; a file that was "
-                    "there is as it was"
-                )
+                raise SettingError(f"{path}/{name} has numbers that are infinite or NaN")
             contents.arrays[f"{path}/{name}"] = array
 
 
@@ -186,8 +204,6 @@ def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
                 raise SettingError(
                     f"{path}/{name} is {array.dtype} {array.shape}, expected {target.dtype} {target.shape}"
                 )
-            if not np.isfinite(array).all():
-                raise SettingError(f"{path}/{name} has numbers that are infinite or NaN")
             target[...] = array
     return flat
 

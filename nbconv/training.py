@@ -42,14 +42,19 @@ class Settings:
     monitor_training: bool = False
 
     def __post_init__(self) -> None:
-        checks.count("epochs", self.epochs)
-        checks.count("mini_batch_size", self.mini_batch_size)
-        checks.number("eta", self.eta, positive=True)
-        checks.number("lmbda", self.lmbda)
-        checks.number("lmbda_l1", self.lmbda_l1)
-        checks.number("momentum", self.momentum, below=1.0)
-        if self.patience is not None:
-            checks.count("patience", self.patience)
+        # Plain Python numbers, whatever kind was given: a checkpoint brings back the same.
+        plain = {
+            "epochs": checks.count("epochs", self.epochs),
+            "mini_batch_size": checks.count("mini_batch_size", self.mini_batch_size),
+            "eta": checks.number("eta", self.eta, positive=True),
+            "lmbda": checks.number("lmbda", self.lmbda),
+            "lmbda_l1": checks.number("lmbda_l1", self.lmbda_l1),
+            "momentum": checks.number("momentum", self.momentum, below=1.0),
+            "patience": None if self.patience is None else checks.count("patience", self.patience),
+            **{name: bool(getattr(self, name)) for name in ("nesterov", "expand", "monitor_training")},
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
         if self.nesterov and not self.momentum:
             raise SettingError("nesterov is on and momentum is 0: expected a momentum greater than 0, such as 0.9")
         schedules.parse(self.schedule)
@@ -86,8 +91,8 @@ class State:
     def begin(self, settings: Settings, data: str) -> None:
         """Go on where the training stopped; a half epoch of other settings or data begins anew."""
         same = self.settings is not None and asdict(self.settings) | {"epochs": 0} == asdict(settings) | {"epochs": 0}
-        if self.epoch_step and not (same and data == self.data):
-            self.epoch_step = 0
+        if not (same and data == self.data):
+            self.epoch_step, self.epoch_seconds = 0, 0.0
         self.settings, self.data = settings, data
 
     def accuracies(self) -> list[float]:
@@ -159,6 +164,8 @@ class Training:
         """Train until the last epoch or until there is no improvement. Raises DivergedError, Interrupted."""
         state, settings = self.state, self.settings
         state.begin(settings, self.train.fingerprint())
+        if not settings.momentum:
+            self.engine.velocity[:] = 0
         with _signals() as check_signals:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
                 sound = self.engine.parameters.copy(), self.engine.velocity.copy(), state.step - state.epoch_step
@@ -167,7 +174,7 @@ class Training:
                     report = self._report()
                 except DivergedError:
                     self.engine.parameters[...], self.engine.velocity[...], state.step = sound
-                    state.epoch_step = 0
+                    state.epoch_step, state.epoch_seconds = 0, 0.0
                     raise
                 state.epoch += 1
                 state.epoch_step, state.epoch_seconds = 0, 0.0
@@ -186,6 +193,7 @@ class Training:
         if state.epoch_step == 0:
             engine.sums[:] = 0
         begun = time.perf_counter() - state.epoch_seconds
+        eta = settings.eta
         for first in range(state.epoch_step * size, examples, size):
             try:
                 check_signals()
@@ -217,7 +225,8 @@ class Training:
     def _diverged(self, what: str, eta: float) -> DivergedError:
         return DivergedError(
             f"{what} is beyond all bounds in epoch {self.state.epoch + 1}, mini-batch {self.state.epoch_step + 1} "
-            f"(eta {eta:g}): the training has diverged, the weights are back at the end of epoch {self.state.epoch}; try a smaller eta"
+            f"(eta {eta:g}): the training has diverged; the weights are back at the end of epoch {self.state.epoch}, "
+            "try a smaller eta"
         )
 
     def _report(self) -> Report:
@@ -236,7 +245,7 @@ class Training:
             if accuracy is not None:
                 test_accuracy = report.get("test_accuracy", math.nan)
                 state.best = Best(state.epoch + 1, accuracy, test_accuracy, engine.parameters.copy())
-        elif self.test is not None:
+        elif self.test is not None and "test_accuracy" in state.history:
             report |= {name: state.history[name][-1] for name in ("test_cost", "test_accuracy")}
         return {name: float(value) for name, value in report.items()}
 

@@ -6,7 +6,6 @@ import numpy as np
 import oracle
 import pytest
 from conftest import close
-
 from nbconv.kernels import scalar
 
 KINDS = {"sigmoid": scalar.SIGMOID, "tanh": scalar.TANH, "relu": scalar.RELU, "linear": scalar.LINEAR}

@@ -176,6 +176,22 @@ def test_data_that_does_not_fit(few):
         net.fit(few[0], 1, 10, 0.1, validation=nbconv.Dataset(np.zeros((3, 1, 2, 2)), [0, 1, 2]))
 
 
+def test_a_test_set_that_comes_later(few):
+    net = Network([64, 10])
+    net.fit(few[0], 3, 10, 0.5, validation=few[1])
+    history = net.fit(few[0], 3, 10, 1e-9, validation=few[1], test=few[2])
+    assert history.epochs == 3
+
+
+def test_numpy_numbers_are_settings_too(few, tmp_path):
+    one, other = network(), network()
+    one.fit(few[0], np.int64(1), np.int32(10), np.float32(0.01), np.float64(0.5))
+    other.fit(few[0], 1, 10, float(np.float32(0.01)), 0.5)
+    one.save(tmp_path / "a.h5")
+    assert same(one, Network.load(tmp_path / "a.h5"))
+    assert same(one, other)
+
+
 def test_early_stopping(few):
     net = Network([64, 10])
     history = net.fit(few[0], epochs=500, mini_batch_size=10, eta=0.5, validation=few[1], patience=4)
