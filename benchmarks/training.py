@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import llvmlite.binding
 from networks import NETWORKS
 
 HERE = Path(__file__).parent
@@ -75,7 +76,11 @@ def main() -> None:
             line = "  ".join(f"{name} {median:.1f} ({median / ours:.2f}x)" for name, median in medians.items())
             print(f"{network:10} mini-batch {mini_batch:3}  {line}", flush=True)
     options.out.parent.mkdir(exist_ok=True)
-    environment = {"cpu": platform.processor(), "python": platform.python_version(), "threads": options.threads}
+    environment = {
+        "cpu": llvmlite.binding.get_host_cpu_name(),
+        "python": platform.python_version(),
+        "threads": options.threads,
+    }
     options.out.write_text(json.dumps({"environment": environment, "results": results}, indent=1) + "\n")
 
 

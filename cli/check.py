@@ -2,7 +2,7 @@
 
 import click
 
-from .group import print_json
+from .group import announce_compilation, print_json
 
 JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 
@@ -13,6 +13,7 @@ def gradcheck(as_json: bool) -> None:
     """Every layer kind's gradients against central differences in float64; exit 1 if one is wrong."""
     from nbconv import gradcheck as checks
 
+    announce_compilation()
     results = checks.check_all()
     wrong = [result for result in results if not result.error <= checks.BOUND]
     if as_json:

@@ -17,7 +17,7 @@ class Group(click.Group):
 
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            _flush()
             return result
         except Interrupted as stop:
             raise SystemExit(128 + stop.signal_number) from stop
@@ -29,10 +29,28 @@ class Group(click.Group):
         except BrokenPipeError:
             raise  # whoever read the output has gone: click ends quietly
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
-            raise click.ClickException(f"the output could not be written: {error.strerror}") from error
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
         except MemoryError as error:
             raise click.ClickException("out of memory: expected a smaller network, mini-batch or dataset") from error
+
+
+def _flush() -> None:
+    """Write out what was printed, so that a full disk is an error and not silence."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
+        raise click.ClickException(f"the output could not be written: {error.strerror}") from error
+
+
+def announce_compilation() -> None:
+    """Say on standard error when kernels have to be compiled first."""
+    from nbconv.backend import on_compilation
+
+    on_compilation(lambda: click.echo("Compiling kernels, once for this machine: up to 20 s ...", err=True))
 
 
 def print_json(value: Any) -> None:

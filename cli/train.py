@@ -1,20 +1,19 @@
 """nbconv train."""
 
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .group import percent, print_json
+from .group import announce_compilation, percent, print_json
 from .progress import Progress, duration
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
 
-@click.command(
-    epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options come before it."
-)
+@click.command(epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options override it.")
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--net", help="20C5-MP2-100N-10N, 784-30-10, or an experiment of the book: fc, conv, conv-only, conv-conv, "
               "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
@@ -29,7 +28,9 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 @click.option("--momentum", type=float, help="In [0, 1).  [default: 0]")
 @click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum.")
 @click.option("--dropout", type=float, help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]")
-@click.option("--schedule", help="constant, halve:N, step:N:FACTOR, cosine or one-cycle.  [default: constant]")
+@click.option(
+    "--schedule", help="constant, halve:N, step:N:FACTOR, cosine[:N] or one-cycle[:N] epochs.  [default: constant]"
+)
 @click.option("--patience", type=int, help="Stop after so many epochs without a better validation accuracy.")
 @click.option(
     "--expand/--no-expand", default=None, help="Train also on each image moved by a pixel in four directions."
@@ -70,14 +71,16 @@ def train(
     click.echo(f"{len(run.train):,} training images from {state.run['data']}, checkpoint {run.out}", err=True)
     if backends.threading_layer() == "workqueue":
         click.echo("Numba's omp threading layer is missing, training is slower: see nbconv doctor", err=True)
-    if backends.needs_compilation():
-        click.echo("Compiling the kernels, once for this machine: about 15 s ...", err=True)
+    announce_compilation()
     try:
         run.go(progress.epoch_done, progress.mini_batch)
-    except Interrupted:
+    except Interrupted as stop:
         progress.clear()
-        click.echo(f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.", err=True)
-        click.echo(f"Go on with: nbconv train --resume {run.out}", err=True)
+        if stop.saved:
+            click.echo(f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.", err=True)
+            click.echo(f"Go on with: nbconv train --resume {shlex.quote(str(run.out))}", err=True)
+        else:
+            click.echo("Stopped at once, without saving.", err=True)
         raise
     _print_result(run, as_json)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .group import percent, print_json
+from .group import announce_compilation, percent, print_json
 
 WEIGHTS = click.option("--weights", type=click.Choice(("best", "last")), default="best", show_default=True,
                        help="The epoch with the best validation accuracy (the last if there is none), or the last.")  # fmt: skip
@@ -24,6 +24,7 @@ def evaluate(checkpoint: Path, data: str | None, split: str, weights: str, backe
     """Cost and accuracy of a checkpoint's network."""
     from nbconv import Network, SettingError, load_data
 
+    announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
     data = data or network.state.run.get("data")
     if data is None:
@@ -52,6 +53,7 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
     from nbconv import Network
     from nbconv.data.sources import load_images
 
+    announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
     channels = network.input_shape[0] if len(network.input_shape) == 3 else 1
     probabilities = network.predict_proba(load_images(images, channels))

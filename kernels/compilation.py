@@ -4,10 +4,12 @@ Numba's own cache looks only at the file that a kernel stands in, not at the fil
 calls. The folder chosen here is named after a hash of all kernel sources, so an edit anywhere is seen.
 """
 
+import atexit
 import hashlib
+import logging
 import os
+import shutil
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,13 @@ def _sources_hash() -> str:
 
 
 def _cache_root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # no home: a folder named ~ is not made
     return Path(base) / "nbconv" / "kernels"
 
 
 def _writable(folder: Path) -> bool:
+    if not folder.is_absolute() and folder.parts[:1] == ("~",):
+        return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -48,14 +52,13 @@ def _choose_cache() -> Path:
     root = Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else _cache_root()
     folder = root / _sources_hash()
     if not _writable(folder):
-        temporary = Path(tempfile.mkdtemp(prefix="nbconv-kernels-"))
-        warnings.warn(
-            f"compiled kernels cannot be kept in {folder} (not writable); using {temporary}. "
-            "Set NUMBA_CACHE_DIR to a folder that can be written",
-            RuntimeWarning,
-            stacklevel=2,
+        logging.getLogger("nbconv").warning(
+            "compiled kernels cannot be kept in %s, which cannot be written, and are compiled for this run alone: "
+            "set NUMBA_CACHE_DIR to a folder that can",
+            folder,
         )
-        folder = temporary
+        folder = Path(tempfile.mkdtemp(prefix="nbconv-kernels-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 

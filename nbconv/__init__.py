@@ -1,4 +1,4 @@
-"""nbconv: Michael Nielsen's convolutional networks as Numba kernels, for the CPU and NVIDIA GPUs.
+"""nbconv: Michael Nielsen's convolutional networks as Numba kernels.
 
 Names are imported at their first use, so that `nbconv --help` needs neither Numba nor h5py.
 """

@@ -1,13 +1,15 @@
 """The one place that imports the kernels: it chooses the backend, and the module is the backend."""
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import numba
+from numba.core import event
 
 from .errors import BackendError, SettingError
-from .kernels import compilation, cpu
+from .kernels import cpu
 
 BACKENDS = ("auto", "cpu", "cuda")
 
@@ -42,9 +44,22 @@ def set_threads(threads: int) -> None:
     numba.set_num_threads(threads)
 
 
-def needs_compilation() -> bool:
-    """Whether the kernels still have to be compiled on this machine."""
-    return compilation.cache_is_cold()
+def on_compilation(tell: Callable[[], None]) -> None:
+    """Call `tell` once, when the first kernel is compiled that the cache does not have."""
+
+    class Listener(event.Listener):
+        told = False
+
+        def on_start(self, started: Any) -> None:
+            if not self.told:
+                Listener.told = True
+                tell()
+
+        def on_end(self, ended: Any) -> None:
+            pass
+
+    register: Any = event.register
+    register("numba:compile", Listener())
 
 
 def threading_layer() -> str:

@@ -10,7 +10,7 @@ import glob
 import hashlib
 import math
 import os
-import secrets
+import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -81,7 +81,7 @@ def save(path: Path, contents: Contents) -> None:
     root = contents.attributes[""]
     root |= {"format": FORMAT, "version": VERSION, "nbconv_version": __version__}
     root["digest"] = contents.digest()
-    if os.path.isdir(path):
+    if os.path.exists(path) and not os.path.isfile(path):
         check_place(path)
     try:
         _replace(Path(os.path.realpath(path)), _image(contents))
@@ -94,8 +94,9 @@ def save(path: Path, contents: Contents) -> None:
 
 def check_place(path: Path) -> None:
     """Raise CheckpointError unless a file can be written there, before hours of training find out."""
-    if os.path.isdir(path):
-        raise CheckpointError(f"{path} is a folder: expected the name of a file, such as {path / 'run.h5'}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "no ordinary file"
+        raise CheckpointError(f"{path} is {kind}: expected the name of a file, such as {path / 'run.h5'}")
     try:
         with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
             pass
@@ -136,12 +137,13 @@ def _seal(body: bytes | memoryview) -> bytes:
 
 
 def _replace(path: Path, image: bytes) -> None:
-    # What killed processes left goes; each save has a name of its own, so that none renames another's half file.
+    # What killed processes left goes; each process has a name of its own, so that none renames another's half file.
     for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.partial"):
-        left.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        if not _is_running(int(left.suffixes[-2][1:], 16)):
+            left.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid():08x}.partial")
     try:
-        with open(partial, "xb") as file:
+        with open(partial, "wb") as file:
             file.write(image)
             file.flush()
             os.fsync(file.fileno())
@@ -157,6 +159,31 @@ def _replace(path: Path, image: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _is_running(process: int) -> bool:
+    """Whether another process of that number is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return process != os.getpid()
+
+
+def keep_old(path: Path) -> None:
+    """Copy a file to its name with .old, whole or not at all. Raises CheckpointError."""
+    partial = path.with_name(path.name + ".old.partial")
+    try:
+        shutil.copy2(path, partial)
+        os.replace(partial, path.with_name(path.name + ".old"))
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise CheckpointError(
+            f"{path} could not be kept as {path}.old: {_reason(error)}; choose another --out"
+        ) from error
 
 
 # Reading

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from .errors import SettingError
 
-__all__ = ["choice", "count", "number", "pair", "seed"]
+__all__ = ["choice", "count", "flag", "number", "pair", "seed", "text"]
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
@@ -37,6 +39,20 @@ def number(name: str, value: Any, least: float = 0.0, below: float = math.inf, *
         limits += "" if below == math.inf else f" and less than {below:g}"
         raise SettingError(f"{name} is {value!r}: expected a number {limits}")
     return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, and nothing that merely counts as one of them."""
+    if not isinstance(value, (bool, np.bool)):
+        raise SettingError(f"{name} is {value!r}: expected true or false")
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise SettingError(f"{name} is {value!r}: expected a text")
+    return value
 
 
 def seed(value: Any) -> int:

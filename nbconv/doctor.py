@@ -8,6 +8,7 @@ import llvmlite.binding
 
 from . import __version__, backend
 from .data import sources
+from .errors import DataError
 from .kernels import compilation
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "h5py", "click", "pooch", "matplotlib", "pillow", "numba-cuda")
@@ -54,7 +55,10 @@ def _cache() -> str:
 
 
 def _mnist() -> str:
-    found = sources.find_mnist()
+    try:
+        found = sources.find_mnist()
+    except DataError as error:
+        return str(error)
     if found:
         return str(found)
     return f"not found, downloaded at its first use (looked in {', '.join(str(place) for place in sources.mnist_places())})"

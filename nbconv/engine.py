@@ -1,6 +1,7 @@
 """A network's layers, its parameters in one flat buffer, and a mini-batch's way through them."""
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from .data.dataset import Dataset
 from .errors import SettingError
 from .geometry import Shape
 from .initialisers import initialise
-from .layers import FlattenLayer, Layer, LayerSpec, Randomness, Workspace
+from .layers import FlattenLayer, Layer, LayerSpec, Randomness, Softmax, Workspace
 from .layers.conv import ConvLayer
 from .layers.dense import DenseLayer
 from .layers.pool import MaxPoolLayer
@@ -40,7 +41,12 @@ def build_layers(
     shape = input_shape
     for index, spec in enumerate(specs):
         # Feature maps become neurons before a dense layer; a first layer is given its neurons as they are.
-        layer = spec.build(shape, index, kernels, dtype)
+        try:
+            layer = spec.build(shape, index, kernels, dtype)
+        except SettingError as error:
+            raise SettingError(f"layer {index + 1}, {spec.notation}: {error}") from error
+        if isinstance(spec, Softmax) and index < len(specs) - 1:
+            raise SettingError(f"layer {index + 1} of {len(specs)} is Softmax: expected it as the last layer alone")
         if isinstance(layer, DenseLayer) and len(shape) == 3 and layers:
             layers.append(FlattenLayer(shape, kernels, dtype))
         before = layers[-1] if layers else None
@@ -80,6 +86,7 @@ class Engine:
         self.parameters = np.zeros(self.count, dtype)
         self.gradient = np.zeros(self.count, dtype)
         self.velocity = np.zeros(self.count, dtype)
+        self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
         self.sums = np.zeros(2)  # cost and right answers, added up by the cost kernels
         self.buffers = Workspace(dtype)
         views = zip(self.views(self.parameters), self.views(self.gradient), strict=True)
@@ -119,10 +126,10 @@ class Engine:
             a = layer.forward(a, randomness)
         return a, labels
 
-    def backward(self, z: Array, labels: Array, randomness: Randomness | None = None) -> None:
-        """From z of the last layer to the mean gradient of the cost in every parameter, layer by layer."""
+    def backward(self, z: Array, labels: Array, sums: Array, randomness: Randomness | None = None) -> None:
+        """From z of the last layer to the mean gradient of the cost in every parameter, layer by layer; `sums` is added to."""
         delta = self.buffers.array("delta", z.shape)
-        self.cost.delta(self.kernels, delta, self.sums, z, labels, 1 / len(labels))
+        self.cost.delta(self.kernels, delta, sums, z, labels, 1 / len(labels))
         for layer, wanted in zip(reversed(self.layers), reversed(self._wanted), strict=True):
             delta = layer.backward(delta, randomness, wanted)
 
@@ -134,31 +141,35 @@ class Engine:
 
     def step(self, data: Dataset, order: Array, moves: int, randomness: Randomness, rates: Rates) -> None:
         """Train on one mini-batch: forward, backward, update. Cost and right answers are added to `sums`."""
-        z, labels = self.forward(data, order, moves, randomness)
-        self.backward(z, labels, randomness)
-        self.kernels.sgd(self.parameters, self.velocity, self.gradient, self.weights_count, *rates)
+        with self.lock:
+            z, labels = self.forward(data, order, moves, randomness)
+            self.backward(z, labels, self.sums, randomness)
+            self.kernels.sgd(self.parameters, self.velocity, self.gradient, self.weights_count, *rates)
 
     def evaluate(self, data: Dataset) -> tuple[float, int]:
         """(summed cost, right answers) over a dataset."""
         sums = np.zeros(2)
         for order in self._batches(data):
-            z, labels = self.forward(data, order)
-            self.cost.delta(self.kernels, self.buffers.array("delta", z.shape), sums, z, labels, 1.0)
+            with self.lock:
+                z, labels = self.forward(data, order)
+                self.cost.delta(self.kernels, self.buffers.array("delta", z.shape), sums, z, labels, 1.0)
         return float(sums[0]), int(sums[1])
 
     def outputs(self, data: Dataset) -> Array:
         """z of the last layer, (n, classes)."""
         out = np.empty((len(data), *self.layers[-1].output_shape), self.dtype)
         for order in self._batches(data):
-            z, _ = self.forward(data, order)
-            out[order[0] : order[0] + len(z)] = z
+            with self.lock:
+                z, _ = self.forward(data, order)
+                out[order[0] : order[0] + len(z)] = z
         return out
 
     def mean_gradient(self, data: Dataset, randomness: Randomness | None = None) -> Array:
         """The mean gradient of the cost over a dataset, as a flat copy."""
         total = np.zeros(self.count)
         for order in self._batches(data):
-            z, labels = self.forward(data, order, randomness=randomness)
-            self.backward(z, labels, randomness)
-            total += self.gradient * (len(order) / len(data))
+            with self.lock:
+                z, labels = self.forward(data, order, randomness=randomness)
+                self.backward(z, labels, np.zeros(2), randomness)
+                total += self.gradient * (len(order) / len(data))
         return total.astype(self.dtype)

@@ -6,7 +6,7 @@ NbconvError
 +-- CheckpointError                    a checkpoint that cannot be read, written or resumed
 +-- BackendError                       a device that is not there
 +-- DivergedError                      the cost or the weights grew beyond all bounds
-Interrupted (KeyboardInterrupt)        SIGINT or SIGTERM while training, after saving
+Interrupted (KeyboardInterrupt)        SIGINT or SIGTERM while training
 """
 
 
@@ -35,8 +35,9 @@ class DivergedError(NbconvError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM stopped a training between two mini-batches; its checkpoint, if any, is saved."""
+    """SIGINT or SIGTERM stopped a training; `saved` says whether between two mini-batches, after saving."""
 
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by signal {signal_number}")
         self.signal_number = signal_number
+        self.saved = False

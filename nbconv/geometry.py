@@ -15,11 +15,11 @@ def show(shape: Shape) -> str:
     return "x".join(str(size) for size in shape)
 
 
-def feature_maps(shape: Shape, layer: str) -> tuple[int, int, int]:
+def feature_maps(shape: Shape) -> tuple[int, int, int]:
     """(channels, rows, columns) of a layer's input, which a flat one does not have."""
     if len(shape) != 3:
         raise SettingError(
-            f"{layer} was given {show(shape)} neurons: expected (channels, rows, columns); "
+            f"it was given {show(shape)} neurons: expected (channels, rows, columns); "
             "put it before the dense layers and give the network a three-part input_shape"
         )
     return shape[0], shape[1], shape[2]

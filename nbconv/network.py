@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backend as backends
-from . import checkpoint, checks, costs, storage
+from . import checkpoint as checkpoints
+from . import checks, costs, storage
 from .data.dataset import Dataset, Images, check_pixels, image_store
 from .engine import Engine, build_layers
 from .errors import CheckpointError, DataError, SettingError
@@ -117,7 +119,7 @@ class Network:
         schedule: str = "constant",
         patience: int | None = None,
         monitor_training: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint: str | os.PathLike[str] | Callable[[], None] | None = None,
         callback: Callable[[Report], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> History:
@@ -126,15 +128,17 @@ class Network:
         The cost is C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with expand, 5 times as
         many: each is also moved by one pixel in four directions). eta > 0; momentum in [0, 1), by Nesterov's rule if
         asked. schedule: see `nbconv.schedules`. patience: stop after so many epochs without a better
-        validation accuracy. checkpoint: a file to save to after each epoch and when interrupted. callback: called
-        after each epoch with its metrics; progress: after each mini-batch, with images done and images in all.
+        validation accuracy. checkpoint: a file to save to, or a function that saves, after each epoch and when
+        interrupted. callback: called after each epoch with its metrics; progress: after each mini-batch, with images done
+        and images in all.
 
         Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds" (training alone),
         "validation_..." and (with monitor_training) "training_..." "cost" and "accuracy", "test_accuracy" at the best
         validation epoch so far. Accuracies are shares in [0, 1].
 
-        SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted. A cost or weight that
-        becomes infinite, NaN or larger than 1e12 raises DivergedError; the network is then as it was after the last whole epoch.
+        SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second one at once.
+        A cost or weight that becomes infinite, NaN or larger than 1e12 raises DivergedError; the network is then as it was
+        after the last whole epoch.
         Raises SettingError, DataError, CheckpointError.
         """
         begin = self.state.epoch
@@ -149,7 +153,11 @@ class Network:
             raise SettingError(
                 "patience and the schedule 'halve' look at the validation accuracy: expected validation data"
             )
-        save = (lambda: self.save(checkpoint)) if checkpoint is not None else (lambda: None)
+        save = checkpoint if callable(checkpoint) else (lambda: None)
+        if checkpoint is not None and not callable(checkpoint):
+            file = Path(checkpoint)
+            checkpoints.check_place(file)
+            save = partial(self.save, file)
         Training(self.engine, self.state, self.seed, settings, train, validation, test, save, callback, progress).run()
         return self.history.since(begin)
 
@@ -163,12 +171,12 @@ class Network:
 
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
         """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels). Raises DataError."""
-        labels: NDArray[np.int64] = self.engine.outputs(self._given(images, None)).argmax(axis=1)
+        labels: NDArray[np.int64] = self.engine.outputs(self._given(images)).argmax(axis=1)
         return labels
 
     def predict_proba(self, images: ArrayLike | Images) -> Array:
         """The last layer's activations, (n, classes): behind Softmax, probabilities. Raises DataError."""
-        z = self.engine.outputs(self._given(images, None))
+        z = self.engine.outputs(self._given(images))
         a = np.empty_like(z)
         self.cost_function.activate(self.engine.kernels, a, z)
         return a
@@ -181,7 +189,10 @@ class Network:
 
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
         """The mean gradient of the cost (no regularisation, no dropout), in the structure of `parameters`."""
-        flat = self.engine.mean_gradient(self._given(images, labels))
+        given = self._given(images)
+        data = Dataset.from_store(given.store, labels)
+        self._check_data(data, "images")
+        flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
 
     def parameters(self) -> list[dict[str, Array]]:
@@ -195,19 +206,27 @@ class Network:
         """Take copies of these, in the structure of `parameters`. Raises SettingError, and then changes nothing."""
         flat = np.empty_like(self.engine.parameters)
         targets = self.engine.views(flat)
-        if len(parameters) != len(targets):
-            raise SettingError(f"parameters of {len(parameters)} layers were given: expected {len(targets)}")
+        if not isinstance(parameters, Sequence) or len(parameters) != len(targets):
+            raise SettingError(
+                f"parameters are {parameters!r:.80}: expected a list of {len(targets)} dicts, one for each layer with any"
+            )
         for index, (given, pair) in enumerate(zip(parameters, targets, strict=True)):
-            if set(given) != {"weights", "biases"}:
-                raise SettingError(f"parameters {index} have the keys {sorted(given)}: expected biases, weights")
+            if not isinstance(given, Mapping) or set(given) != {"weights", "biases"}:
+                raise SettingError(f"parameters {index} are {given!r:.80}: expected a dict of weights and biases")
             for name, target in zip(("weights", "biases"), pair, strict=True):
-                value = np.asarray(given[name])
-                if value.shape != target.shape or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+                expected = f"expected {target.shape}, finite numbers of {self.dtype}"
+                try:
+                    value = np.asarray(given[name])
+                except ValueError as error:
+                    raise SettingError(f"parameters {index}: {name} are no array ({error}): {expected}") from error
+                if value.shape != target.shape or value.dtype.kind not in "iuf":
                     raise SettingError(
-                        f"parameters {index}: {name} have the shape {value.shape} and dtype {value.dtype}: "
-                        f"expected {target.shape}, finite real numbers"
+                        f"parameters {index}: {name} have the shape {value.shape} and dtype {value.dtype}: {expected}"
                     )
-                target[...] = value
+                with np.errstate(over="ignore"):
+                    target[...] = value
+                if not np.isfinite(target).all():
+                    raise SettingError(f"parameters {index}: {name} are not all finite: {expected}")
         self.engine.parameters[...] = flat
 
     def to(self, backend: str) -> "Network":
@@ -218,11 +237,11 @@ class Network:
     def _dicts(self, flat: Array) -> list[dict[str, Array]]:
         return [{"weights": weights, "biases": biases} for weights, biases in self.engine.views(flat)]
 
-    def _given(self, images: ArrayLike | Images, labels: ArrayLike | None) -> Dataset:
-        """Images from a caller as a dataset; where there are no labels, all are 0."""
+    def _given(self, images: ArrayLike | Images) -> Dataset:
+        """Images from a caller as a dataset, all labels 0."""
         store = images.store if isinstance(images, Images) else image_store(images)
         check_pixels(store, only_unit_range=False)
-        data = Dataset.from_store(store, np.zeros(store.shape[0], np.int64) if labels is None else labels)
+        data = Dataset.from_store(store, np.zeros(store.shape[0], np.int64))
         self._check_data(data, "images")
         return data
 
@@ -246,7 +265,7 @@ class Network:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint: weights, velocity, history, best weights and how far the training is. Raises CheckpointError."""
-        checkpoint.save(Path(path), storage.contents_of(self))
+        checkpoints.save(Path(path), storage.contents_of(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str = "auto", weights: str = "last") -> "Network":
@@ -255,7 +274,7 @@ class Network:
         Raises CheckpointError unless every name, type, shape and bit is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))
-        contents = checkpoint.load(Path(path))
+        contents = checkpoints.load(Path(path))
         try:
             network = cls(**storage.arguments_of(contents, backend))
             storage.take(network, contents)

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from .errors import SettingError
 from .layers import AvgPool2D, Conv2D, Dense, L2Pool2D, LayerSpec, MaxPool2D, Softmax
 
-_SIDES = r"(\d+(?:x\d+)?)"
-_CONV = re.compile(rf"(\d+)C{_SIDES}(?:s{_SIDES})?(?:p{_SIDES})?")
+_NUMBER = "[0-9]{1,9}"
+_SIDES = f"({_NUMBER}(?:x{_NUMBER})?)"
+_CONV = re.compile(rf"({_NUMBER})C{_SIDES}(?:s{_SIDES})?(?:p{_SIDES})?")
 _POOL = re.compile(rf"(MP|L2P|AP){_SIDES}(?:s{_SIDES})?")
-_DENSE = re.compile(r"(\d+)N")
+_DENSE = re.compile(f"({_NUMBER})N")
 _POOLS: dict[str, Callable[..., LayerSpec]] = {"MP": MaxPool2D, "L2P": L2Pool2D, "AP": AvgPool2D}
 
 
@@ -36,30 +37,35 @@ def _layer(part: str, activation: str, dropout: float) -> LayerSpec | None:
     return None
 
 
+def _where(text: str, parts: list[str], index: int) -> str:
+    """Which net, and the position of one of its parts in it, counted from 1."""
+    position = len("-".join([*parts[:index], ""])) + 1
+    return f"net {text[:80]!r}, position {position}: {parts[index][:40]!r}"
+
+
 def parse(text: str, activation: str = "sigmoid", dropout: float = 0.0) -> list[LayerSpec] | list[int]:
     """The layers of a network's notation; `dropout` is that of every dense layer's inputs. Raises SettingError."""
     parts = text.split("-")
-    if len(parts) > 1 and all(part.isdecimal() for part in parts):
+    if re.fullmatch(_NUMBER, parts[0]) and len(parts) > 1:
+        for index, part in enumerate(parts):
+            if not re.fullmatch(_NUMBER, part):
+                raise SettingError(f"{_where(text, parts, index)} is no size; expected such as 784-30-10")
         if dropout:
             raise SettingError(f"dropout is {dropout:g} with net {text!r}: expected 0, or layers such as 30N-10N")
         return [int(part) for part in parts]
     layers: list[LayerSpec] = []
-    position = 1
-    for part in parts:
+    for index, part in enumerate(parts):
         try:
             layer = _layer(part, activation, dropout)
         except SettingError as error:
-            raise SettingError(f"net {text!r}, position {position}, {part!r}: {error}") from error
+            raise SettingError(f"{_where(text, parts, index)}: {error}") from error
         if layer is None:
             raise SettingError(
-                f"net {text!r}, position {position}: {part!r} is no layer; expected such as 20C5 (convolution), "
-                "MP2, L2P2, AP2 (pooling), 100N (dense), or a name from: nbconv train --help"
+                f"{_where(text, parts, index)} is no layer; expected such as 20C5 (convolution), MP2, L2P2, AP2 (pooling), "
+                "100N (dense), or a name from: nbconv train --help"
             )
         layers.append(layer)
-        position += len(part) + 1
     last = layers[-1]
     if not isinstance(last, Dense):
-        raise SettingError(
-            f"net {text!r}, position {position - len(parts[-1]) - 1}: the last layer is {parts[-1]}, expected such as 10N"
-        )
+        raise SettingError(f"{_where(text, parts, len(parts) - 1)} is the last layer: expected such as 10N")
     return [*layers[:-1], Softmax(last.neurons, dropout)]

@@ -1,20 +1,19 @@
 """A run: a network, its data and its training from named settings, begun or resumed; what `nbconv train` calls."""
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint, notation
+from . import checkpoint, checks, notation
 from .book.experiments import EXPERIMENTS
 from .data import load_data
 from .data.dataset import Dataset
 from .errors import CheckpointError, SettingError
 from .history import History
 from .network import Network
-from .training import Report
+from .training import Report, Settings, fingerprint
 
 DEFAULTS: dict[str, Any] = {
     "net": "20C5-MP2-100N-10N",
@@ -50,23 +49,33 @@ class Run:
     test: Dataset
     arguments: dict[str, Any]
     out: Path
+    keep_old: bool  # whether a file at `out` is another run's, kept with the ending .old
 
     def go(
         self, callback: Callable[[Report], None] | None = None, progress: Callable[[int, int], None] | None = None
     ) -> History:
         """Train, with a checkpoint each epoch. Raises what `Network.fit` raises."""
         return self.network.fit(
-            self.train, validation=self.validation, test=self.test, checkpoint=self.out,
+            self.train, validation=self.validation, test=self.test, checkpoint=self.save,
             callback=callback, progress=progress, **self.arguments,
         )  # fmt: skip
+
+    def save(self) -> None:
+        """Save to `out`; another run's file there is kept first."""
+        if self.keep_old and self.out.is_file():
+            checkpoint.keep_old(self.out)
+        self.keep_old = False
+        self.network.save(self.out)
 
 
 def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
     """A new run from settings by name (those not given: the experiment's, if `net` names one, else the defaults).
 
-    A checkpoint that is in the way is kept beside it, with the ending .old. Raises SettingError, DataError.
+    Raises SettingError, DataError, CheckpointError.
     """
     settings = _settings(given)
+    arguments = {name: settings[name] for name in _OF_TRAINING}
+    Settings(**arguments)  # says what is wrong before any data is loaded
     sets = load_data(settings["data"])
     train = sets[0]
     layers = notation.parse(settings["net"], settings["activation"], settings["dropout"])
@@ -80,9 +89,7 @@ def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
     )
     network.state.run = settings
     checkpoint.check_place(out)
-    if out.is_file():
-        shutil.copy2(out, out.with_name(out.name + ".old"))
-    return Run(network, *sets, {name: settings[name] for name in _OF_TRAINING}, out)
+    return Run(network, *sets, arguments, out, keep_old=True)
 
 
 def resume(path: Path, given: Mapping[str, Any], out: Path | None = None, backend: str = "auto") -> Run:
@@ -104,10 +111,16 @@ def resume(path: Path, given: Mapping[str, Any], out: Path | None = None, backen
                 f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: leave it out to go on, "
                 "or begin a new run without --resume"
             )
-    epochs = given.get("epochs", state.settings.epochs)
+    epochs = checks.count("epochs", given.get("epochs", state.settings.epochs))
     if epochs <= state.epoch:
         raise CheckpointError(
             f"{path} has finished its {state.epoch} epochs: expected --epochs {state.epoch + 1} or more to go on"
+        )
+    schedule = state.settings.schedule
+    if epochs != state.settings.epochs and schedule in ("cosine", "one-cycle"):
+        raise CheckpointError(
+            f"{path} has the schedule {schedule} over its {state.settings.epochs} epochs, and {epochs} were asked for: expected "
+            f"the same; a run that is to go on longer begins with --schedule {schedule}:{epochs}"
         )
     if state.out_of_patience(state.settings):
         raise CheckpointError(
@@ -115,14 +128,15 @@ def resume(path: Path, given: Mapping[str, Any], out: Path | None = None, backen
             "accuracy: begin a new run with a larger --patience"
         )
     sets = load_data(stored["data"])
-    if sets[0].fingerprint() != state.data:
+    if fingerprint(sets[0], sets[1]) != state.data:
         raise CheckpointError(
             f"{path} was trained on other data than {stored['data']} is now: expected the same images and labels"
         )
     out = out or path
     checkpoint.check_place(out)
+    state.run = stored | {"epochs": epochs}
     arguments = {name: stored[name] for name in _OF_TRAINING} | {"epochs": epochs - state.epoch}
-    return Run(network, *sets, arguments, out)
+    return Run(network, *sets, arguments, out, keep_old=not (out.exists() and out.samefile(path)))
 
 
 def _settings(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
@@ -130,13 +144,13 @@ def _settings(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> d
     unknown = set(given) - set(DEFAULTS)
     if unknown:
         raise SettingError(f"{', '.join(sorted(unknown))} is no setting: expected {', '.join(DEFAULTS)}")
-    experiment = EXPERIMENTS.get(str(given.get("net")), {})
-    settings = {
-        **base,
-        **experiment,
-        **{name: value for name, value in given.items() if name != "net" or not experiment},
-    }
+    for name, value in given.items():
+        if isinstance(DEFAULTS[name], str):
+            checks.text(name, value)
+    experiment = EXPERIMENTS.get(given.get("net", ""), {})
+    named = {name: value for name, value in given.items() if name != "net" or not experiment}
+    settings = {**base, **experiment, **named}
     # A path by its whole name, so that the run can go on from anywhere.
     if settings["data"] not in ("digits", "mnist"):
-        settings["data"] = os.path.abspath(settings["data"])
+        settings["data"] = os.path.abspath(os.path.expanduser(settings["data"]))
     return settings

@@ -68,6 +68,7 @@ def _contents(network: "Network") -> Contents:
         "epoch": state.epoch,
         "step": state.step,
         "epoch_step": state.epoch_step,
+        "begun": state.begun,
         "epoch_seconds": float(state.epoch_seconds),
         "epoch_cost": float(sums[0]) if state.epoch_step else 0.0,
         "epoch_correct": float(sums[1]) if state.epoch_step else 0.0,
@@ -77,6 +78,7 @@ def _contents(network: "Network") -> Contents:
         "data": state.data,
         "run": _json(state.run),
         "best_epoch": state.best.epoch if state.best else 0,
+        "best_data": state.best.data if state.best else "",
         "best_validation_accuracy": float(state.best.validation_accuracy) if state.best else math.nan,
         "best_test_accuracy": float(state.best.test_accuracy) if state.best else math.nan,
     }
@@ -127,11 +129,17 @@ def take(network: "Network", contents: Contents) -> None:
         best = None
         if int(training["best_epoch"]):
             scores = float(training["best_validation_accuracy"]), float(training["best_test_accuracy"])
-            best = Best(int(training["best_epoch"]), *scores, _flat(contents.arrays, network, "best"))
+            best = Best(
+                int(training["best_epoch"]),
+                *scores,
+                _flat(contents.arrays, network, "best"),
+                str(training["best_data"]),
+            )
         network.state = State(
             epoch=int(training["epoch"]),
             step=int(training["step"]),
             epoch_step=int(training["epoch_step"]),
+            begun=int(training["begun"]),
             epoch_seconds=float(training["epoch_seconds"]),
             history=_history(contents),
             best=best,
@@ -148,6 +156,8 @@ def _check_state(network: "Network") -> None:
     state = network.state
     if state.epoch != state.history.epochs:
         raise SettingError(f"it is at epoch {state.epoch} and has a history of {state.history.epochs}")
+    if not 0 <= state.begun <= state.epoch:
+        raise SettingError(f"its settings came into force after epoch {state.begun} of {state.epoch}")
     if not 0 <= state.epoch_step <= state.step < 2**62 or (state.epoch_step and not state.settings):
         raise SettingError(f"it is at mini-batch {state.epoch_step} of an epoch and {state.step} in all")
     if state.best:

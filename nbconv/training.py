@@ -51,7 +51,7 @@ class Settings:
             "lmbda_l1": checks.number("lmbda_l1", self.lmbda_l1),
             "momentum": checks.number("momentum", self.momentum, below=1.0),
             "patience": None if self.patience is None else checks.count("patience", self.patience),
-            **{name: bool(getattr(self, name)) for name in ("nesterov", "expand", "monitor_training")},
+            **{name: checks.flag(name, getattr(self, name)) for name in ("nesterov", "expand", "monitor_training")},
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)
@@ -66,12 +66,13 @@ class Settings:
 
 @dataclass
 class Best:
-    """The parameters of the epoch with the highest validation accuracy (of equal ones the last)."""
+    """The parameters of the epoch with the highest validation accuracy (of equal ones the first)."""
 
     epoch: int
     validation_accuracy: float
     test_accuracy: float
     parameters: NDArray[Any]
+    data: str  # fingerprint of the validation data; accuracies on others are not compared with it
 
 
 @dataclass
@@ -85,19 +86,22 @@ class State:
     history: History = field(default_factory=History)
     best: Best | None = None
     settings: Settings | None = None
-    data: str = ""  # fingerprint of the training data
+    begun: int = 0  # the epoch after which these settings and data came into force
+    data: str = ""  # fingerprints of the training and validation data
     run: dict[str, Any] = field(default_factory=dict)  # the settings of `nbconv train`, if it was that
 
     def begin(self, settings: Settings, data: str) -> None:
         """Go on where the training stopped; a half epoch of other settings or data begins anew."""
         same = self.settings is not None and asdict(self.settings) | {"epochs": 0} == asdict(settings) | {"epochs": 0}
-        if not (same and data == self.data):
+        if not same or data != self.data:
             self.epoch_step, self.epoch_seconds = 0, 0.0
+        if not same or data != self.data or self.out_of_patience(settings):
+            self.begun = self.epoch
         self.settings, self.data = settings, data
 
     def accuracies(self) -> list[float]:
-        """The validation accuracies of the epochs that have one."""
-        return [accuracy for accuracy in self.history.get("validation_accuracy", []) if math.isfinite(accuracy)]
+        """The validation accuracies since these settings and data are in force."""
+        return list(self.history.get("validation_accuracy", []))[self.begun :]
 
     def out_of_patience(self, settings: Settings) -> bool:
         """Whether the last `patience` epochs brought no better validation accuracy."""
@@ -135,6 +139,11 @@ def shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, 1, epoch)).permutation(count)
 
 
+def fingerprint(train: Dataset, validation: Dataset | None) -> str:
+    """Of all data that a training's course depends on."""
+    return train.fingerprint() + (f" {validation.fingerprint()}" if validation is not None else "")
+
+
 @dataclass
 class Training:
     """One call of fit: a network's engine and state, the data, and whom to tell."""
@@ -151,6 +160,7 @@ class Training:
     progress: Callable[[int, int], None] | None
 
     def __post_init__(self) -> None:
+        self.validation_data = self.validation.fingerprint() if self.validation is not None else ""
         self.moves = MOVES if self.settings.expand else 1
         self.examples = len(self.train) * self.moves
         if self.settings.mini_batch_size > self.examples:
@@ -163,7 +173,7 @@ class Training:
     def run(self) -> None:
         """Train until the last epoch or until there is no improvement. Raises DivergedError, Interrupted."""
         state, settings = self.state, self.settings
-        state.begin(settings, self.train.fingerprint())
+        state.begin(settings, fingerprint(self.train, self.validation))
         if not settings.momentum:
             self.engine.velocity[:] = 0
         with _signals() as check_signals:
@@ -182,6 +192,11 @@ class Training:
                 self.save()
                 if self.callback:
                     self.callback({"epoch": state.epoch, **report})
+                try:
+                    check_signals()
+                except Interrupted as stop:
+                    stop.saved = True
+                    raise
 
     def _epoch(self, check_signals: Callable[[], None]) -> None:
         """The mini-batches of one epoch, or what is left of it; the last may be smaller."""
@@ -197,9 +212,10 @@ class Training:
         for first in range(state.epoch_step * size, examples, size):
             try:
                 check_signals()
-            except Interrupted:
+            except Interrupted as stop:
                 state.epoch_seconds = time.perf_counter() - begun
                 self.save()
+                stop.saved = True
                 raise
             eta = settings.eta * factor(state.epoch + first / examples)
             rates = Rates(eta, settings.lmbda / n, settings.lmbda_l1 / n, settings.momentum, settings.nesterov)
@@ -237,16 +253,18 @@ class Training:
             report |= _scores(engine, self.train, "training")
         if self.validation is not None:
             report |= _scores(engine, self.validation, "validation")
-        best = state.best.validation_accuracy if state.best else -math.inf
         accuracy = report.get("validation_accuracy")
-        if accuracy is None or accuracy >= best:
+        best = state.best if state.best and state.best.data == self.validation_data else None
+        if accuracy is None or best is None or accuracy > best.validation_accuracy:
             if self.test is not None:
                 report |= _scores(engine, self.test, "test")
             if accuracy is not None:
                 test_accuracy = report.get("test_accuracy", math.nan)
-                state.best = Best(state.epoch + 1, accuracy, test_accuracy, engine.parameters.copy())
-        elif self.test is not None and "test_accuracy" in state.history:
-            report |= {name: state.history[name][-1] for name in ("test_cost", "test_accuracy")}
+                state.best = Best(
+                    state.epoch + 1, accuracy, test_accuracy, engine.parameters.copy(), self.validation_data
+                )
+        elif self.test is not None:
+            report |= {name: state.history.get(name, [math.nan])[-1] for name in ("test_cost", "test_accuracy")}
         return {name: float(value) for name, value in report.items()}
 
 

@@ -250,3 +250,61 @@ def test_gradcheck_and_doctor(command):
 def test_shell_completion(command):
     done = command(env={**os.environ, "_NBCONV_COMPLETE": "bash_source"})
     assert "complete" in done.stdout
+
+
+def test_what_is_in_the_way_is_lost_by_no_failed_run(command, tmp_path):
+    command("train", *FAST)
+    command("train", *FAST, "--seed", "1")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"run.h5", "run.h5.old"}
+    command("train", *FAST, "--mini-batch-size", "99999", code=1)
+    command("train", *FAST, "--eta", "1e30", code=1)
+    command("train", *FAST, "--epochs", "0", code=1)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_resuming_into_another_file_keeps_that_file(command, tmp_path):
+    command("train", *FAST)
+    (tmp_path / "notes.txt").write_text("important")
+    command("train", "--resume", "run.h5", "--epochs", "4", "--out", "notes.txt")
+    assert (tmp_path / "notes.txt.old").read_text() == "important"
+
+
+def test_no_ordinary_file_is_replaced(command, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "is no ordinary file" in command("train", *FAST, "--out", "pipe", code=1).stderr
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    "line", ["net = 5", "data = 5", 'epochs = "3"', 'expand = "no"', "eta = true", "patience = 1.5"]
+)
+def test_wrong_types_in_a_configuration_file(command, tmp_path, line):
+    (tmp_path / "run.toml").write_text(line)
+    assert "expected" in command("train", "run.toml", code=1).stderr
+
+
+def test_a_home_in_a_path(command, tmp_path):
+    np.savez(tmp_path / "own.npz", images=np.zeros((70, 6, 6), np.uint8), labels=np.arange(70) % 10)
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": os.path.expanduser("~/.cache")}
+    command("train", "--net", "10N", "--epochs", "1", "--data=~/own.npz", env=environment)
+
+
+def test_a_schedule_without_length_is_not_stretched(command):
+    command("train", *FAST, "--schedule", "cosine")
+    assert "--schedule cosine:6" in command("train", "--resume", "run.h5", "--epochs", "6", code=1).stderr
+
+
+def test_two_runs_into_one_file_do_not_kill_each_other(tmp_path):
+    arguments = [sys.executable, "-m", "nbconv", "train", "--net", "64-10", "--epochs", "15", "--out", "same.h5"]
+    runs = [subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    assert [(run.communicate()[1], run.returncode)[1] for run in runs] == [0, 0]
+    assert nbconv.Network.load(tmp_path / "same.h5").state.epoch == 15
+
+
+def test_compiling_is_announced_by_every_command(command, tmp_path):
+    cold = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert "Compiling kernels" in command("train", "--net", "10N", "--epochs", "1", env=cold).stderr
+    assert "Compiling kernels" not in command("eval", "run.h5", env=cold).stderr
+    cold["NUMBA_CACHE_DIR"] = str(tmp_path / "other")
+    assert command("eval", "run.h5", env=cold).stderr.count("Compiling kernels") == 1

@@ -263,3 +263,51 @@ def test_predict_and_evaluate_agree_where_activations_are_equal():
     images = np.zeros((2, 3))
     assert network.predict(images).tolist() == [1, 1]
     assert network.evaluate(nbconv.Dataset(images, [1, 0]))["correct"] == 1
+
+
+def test_softmax_is_the_last_layer_alone():
+    with pytest.raises(SettingError, match="layer 1 of 2 is Softmax: expected it as the last"):
+        Network([Softmax(20), Dense(10)], 64)
+
+
+def test_two_threads_may_use_one_network(digits):
+    import threading
+
+    network = Network([Conv2D(8, 3), MaxPool2D(2), Dense(30), Softmax(10)], (1, 8, 8))
+    parts = [np.asarray(digits[0].images[first : first + 50]) for first in (0, 50)]
+    right = [network.predict_proba(part) for part in parts]
+    wrong = []
+
+    def use(part, expected):
+        for _ in range(100):
+            if not np.array_equal(network.predict_proba(part), expected):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=use, args=pair) for pair in zip(parts, right, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("value", [[[1, 2], [3]], None, np.full((4, 5), 1e300), np.full((4, 5), np.inf)])
+def test_parameters_must_be_finite_arrays_of_the_dtype(value):
+    network = small()
+    given = network.parameters()
+    given[2]["weights"] = value
+    with pytest.raises(SettingError, match="parameters 2: weights"):
+        network.set_parameters(given)
+    for nonsense in (None, [1, 2, 3], 5):
+        with pytest.raises(SettingError, match="expected"):
+            network.set_parameters(nonsense)
+
+
+def test_gradients_need_labels():
+    with pytest.raises(nbconv.DataError, match="labels"):
+        small().gradients(np.zeros((2, 2, 8, 8)), None)
+
+
+def test_checked_labels_stay_as_they_are(digits):
+    with pytest.raises(ValueError, match="read-only"):
+        digits[0].labels[0] = 99

@@ -49,7 +49,7 @@ def test_it_learns(digits):
         assert len(history[name]) == 15, name
         assert all(math.isfinite(number) for number in history[name]), name
     accuracies = history["validation_accuracy"]
-    best = max(epoch for epoch in range(15) if accuracies[epoch] == max(accuracies))
+    best = accuracies.index(max(accuracies))
     assert net.state.best.epoch == best + 1
     assert history["test_accuracy"][best] == history["test_accuracy"][-1] == net.state.best.test_accuracy
     net.restore_best()
@@ -259,3 +259,50 @@ def test_training_from_another_thread(few):
     thread.start()
     thread.join()
     assert done[0].epochs == 1
+
+
+def test_patience_begins_with_its_settings(few):
+    net = Network([64, 10])
+    net.fit(few[0], 8, 10, 0.3, validation=few[1])
+    net.fit(few[0], 2, 10, 20.0, validation=few[1])
+    history = net.fit(few[0], 10, 10, 0.1, validation=few[1], patience=2)
+    assert history.epochs >= 3
+    again = net.fit(few[0], 10, 10, 0.1, validation=few[1], patience=2)
+    assert again.epochs >= 3
+
+
+def test_a_best_epoch_belongs_to_its_validation_data(few):
+    net = Network([64, 10])
+    net.fit(few[0], 3, 10, 0.3, validation=few[1])
+    net.fit(few[0], 1, 10, 1e-9)
+    assert net.state.best.epoch <= 3
+    hard = nbconv.Dataset(few[1].images[:1], (net.predict(few[1].images[:1]) + 1) % 10)
+    net.fit(few[0], 1, 10, 1e-9, validation=hard)
+    assert net.state.best.epoch == 5
+
+
+def test_gradients_within_a_training_leave_its_costs_alone(few):
+    one, other = network(), network()
+    history = one.fit(few[0], 1, 10, 0.01)
+    watched = other.fit(few[0], 1, 10, 0.01, progress=lambda *_: other.gradients(few[1].images, few[1].labels))
+    assert history["cost"] == watched["cost"]
+    assert same(one, other)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_found_at_once(few):
+    net = network()
+    with pytest.raises(nbconv.CheckpointError, match="could not be saved"):
+        net.fit(few[0], 1, 10, 0.01, checkpoint="/nonexistent/run.h5")
+    assert net.state.epoch == 0
+
+
+def test_a_signal_after_the_last_epoch_is_not_lost(few):
+    import os
+    import signal
+
+    net = network()
+    with pytest.raises(nbconv.Interrupted) as stopped:
+        net.fit(few[0], 1, 10, 0.01, callback=lambda report: os.kill(os.getpid(), signal.SIGINT))
+    assert stopped.value.signal_number == signal.SIGINT
+    assert stopped.value.saved
+    assert net.state.epoch == 1

@@ -18,7 +18,8 @@ def conv2d_pad(padded, a, padding_y, padding_x):
     """padded[c, y + padding_y, p, q, n] = a[c, y, x, n] with x + padding_x = q phases + p.
 
     padded: (channels, rows + 2 padding_y or more, phases, columns, images), overwritten where a picture's
-    pixel lands; its border is left as it is (zero). a: (channels, rows, columns, images).
+    pixel lands; its border is left as it is: whoever makes the
+    buffer fills it with zeros, and uses it for no other shape. a: (channels, rows, columns, images).
     """
     channels, rows, columns, images = a.shape
     phases = padded.shape[2]

@@ -170,6 +170,7 @@ class Dataset:
 
     def _take(self, store: Store, labels: ArrayLike) -> None:
         self.labels = check_labels(labels, store.shape[0])
+        self.labels.flags.writeable = False  # they are checked here, and kernels index with them
         self.store = store
         self.images = Images(store)
         self.classes = int(self.labels.max()) + 1

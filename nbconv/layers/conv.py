@@ -42,7 +42,7 @@ class Conv2D(LayerSpec):
 
     def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "ConvLayer":
         """The layer for feature maps of that shape."""
-        channels, rows, columns = feature_maps(input_shape, f"layer {index + 1}, {self.notation},")
+        channels, rows, columns = feature_maps(input_shape)
         kernel, stride, padding = (checks.pair("", value, 0) for value in (self.kernel, self.stride, self.padding))
         geometry = ConvGeometry(channels, (rows, columns), self.filters, kernel, stride, padding)
         return ConvLayer(geometry, activation_kinds()[self.activation], kernels, dtype)

@@ -39,9 +39,9 @@ class Pool2D(LayerSpec):
     def _pairs(self) -> tuple[tuple[int, int], tuple[int, int]]:
         return checks.pair("size", self.size), checks.pair("stride", self.stride)
 
-    def geometry(self, input_shape: Shape, index: int) -> PoolGeometry:
+    def geometry(self, input_shape: Shape) -> PoolGeometry:
         """The sizes for feature maps of that shape."""
-        channels, rows, columns = feature_maps(input_shape, f"layer {index + 1}, {self.notation},")
+        channels, rows, columns = feature_maps(input_shape)
         return PoolGeometry(channels, (rows, columns), *self._pairs)
 
 
@@ -53,7 +53,7 @@ class MaxPool2D(Pool2D):
 
     def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "MaxPoolLayer":
         """The layer for feature maps of that shape."""
-        return MaxPoolLayer(self.geometry(input_shape, index), kernels, dtype)
+        return MaxPoolLayer(self.geometry(input_shape), kernels, dtype)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class L2Pool2D(Pool2D):
 
     def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "L2PoolLayer":
         """The layer for feature maps of that shape."""
-        return L2PoolLayer("l2_pool2d", self.geometry(input_shape, index), kernels, dtype)
+        return L2PoolLayer("l2_pool2d", self.geometry(input_shape), kernels, dtype)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class AvgPool2D(Pool2D):
 
     def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "AvgPoolLayer":
         """The layer for feature maps of that shape."""
-        return AvgPoolLayer("avg_pool2d", self.geometry(input_shape, index), kernels, dtype)
+        return AvgPoolLayer("avg_pool2d", self.geometry(input_shape), kernels, dtype)
 
 
 class _PoolLayer(Layer):
