@@ -155,8 +155,10 @@ def test_labels_of_every_whole_dtype():
         assert labels.dtype == np.int64
         np.testing.assert_array_equal(labels, LABELS)
     given = LABELS.copy()
-    Dataset(LEVELS, given).labels[0] = 7
-    assert given[0] == 0
+    data = Dataset(LEVELS, given)
+    given[0] = 7
+    assert data.labels[0] == LABELS[0]
+    assert given.flags.writeable
     assert Dataset(LEVELS, LABELS[::-1]).classes == 3
 
 
