@@ -66,8 +66,8 @@ CACHE = _choose_cache()
 config: Any = numba.config
 config.CACHE_DIR = str(CACHE)
 # OpenMP's threads wait for each other by spinning: by default for milliseconds, which starves them all where another
-# program wants a core too. A tenth of a millisecond bridges the gaps between kernels (benchmarks/neighbour.py).
-os.environ.setdefault("GOMP_SPINCOUNT", "4000")
+# program wants a core too. Half a millisecond bridges the gaps between kernels (benchmarks/neighbour.py).
+os.environ.setdefault("GOMP_SPINCOUNT", "12000")
 # A parallel region costs about 1 microsecond with omp and 100 with workqueue.
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 

@@ -141,7 +141,7 @@ def shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 def fingerprint(train: Dataset, validation: Dataset | None) -> str:
     """Of all data that a training's course depends on."""
-    return train.fingerprint() + (f" {validation.fingerprint()}" if validation is not None else "")
+    return train.fingerprint + (f" {validation.fingerprint}" if validation is not None else "")
 
 
 @dataclass
@@ -160,7 +160,7 @@ class Training:
     progress: Callable[[int, int], None] | None
 
     def __post_init__(self) -> None:
-        self.validation_data = self.validation.fingerprint() if self.validation is not None else ""
+        self.validation_data = self.validation.fingerprint if self.validation is not None else ""
         self.moves = MOVES if self.settings.expand else 1
         self.examples = len(self.train) * self.moves
         if self.settings.mini_batch_size > self.examples:

@@ -262,7 +262,7 @@ def test_digits():
     for part in parts:
         digest.update(part.store.tobytes() + part.labels.astype(np.uint8).tobytes())
     assert digest.hexdigest() == "4952e124b701eeea88f2d991b839739dca4170701438980a72f7907846a78080"
-    assert [part.fingerprint() for part in nbconv.load_data("digits")] == [part.fingerprint() for part in parts]
+    assert [part.fingerprint for part in nbconv.load_data("digits")] == [part.fingerprint for part in parts]
     assert (resources.files("nbconv.data") / "digits.npz").stat().st_size < 100_000
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -206,6 +207,7 @@ class Dataset:
         wanted, places = np.unique(order // moves, return_inverse=True)
         return self.store[wanted], self.labels[wanted], places * moves + order % moves
 
+    @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits over shape, labels and (those kept in memory) images."""
         digest = hashlib.sha256(f"{self.shape} {self.store.dtype}".encode())
