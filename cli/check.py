@@ -2,9 +2,7 @@
 
 import click
 
-from .group import announce_compilation, print_json
-
-JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+from .group import JSON, announce_compilation, print_json
 
 
 @click.command()

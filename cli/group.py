@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+
 
 class Group(click.Group):
     """A group whose commands' errors are one line: exit 1; 130 and 143 after SIGINT and SIGTERM."""

@@ -15,7 +15,6 @@ class Progress:
         self.epoch = first_epoch
         self.epochs = epochs
         self.live = sys.stderr.isatty()
-        self.begun = time.perf_counter()
         self.first: tuple[float, int] | None = None  # when this epoch's first mini-batch was done, and its images
         self.shown = 0.0
 

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import click
 
-from .group import announce_compilation, percent, print_json
+from .group import JSON, announce_compilation, percent, print_json
 
 WEIGHTS = click.option("--weights", type=click.Choice(("best", "last")), default="best", show_default=True,
                        help="The epoch with the best validation accuracy (the last if there is none), or the last.")  # fmt: skip
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
-JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 BACKEND = click.option("--backend", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
 
 

@@ -81,8 +81,7 @@ def save(path: Path, contents: Contents) -> None:
     root = contents.attributes[""]
     root |= {"format": FORMAT, "version": VERSION, "nbconv_version": __version__}
     root["digest"] = contents.digest()
-    if os.path.exists(path) and not os.path.isfile(path):
-        check_place(path)
+    _refuse_what_is_no_file(path)
     try:
         _replace(Path(os.path.realpath(path)), _image(contents))
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
@@ -94,14 +93,18 @@ def save(path: Path, contents: Contents) -> None:
 
 def check_place(path: Path) -> None:
     """Raise CheckpointError unless a file can be written there, before hours of training find out."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else "no ordinary file"
-        raise CheckpointError(f"{path} is {kind}: expected the name of a file, such as {path / 'run.h5'}")
+    _refuse_what_is_no_file(path)
     try:
         with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
             pass
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} could not be saved: {_reason(error)}; choose another place") from error
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "no ordinary file"
+        raise CheckpointError(f"{path} is {kind}: expected the name of a file, such as {path / 'run.h5'}")
 
 
 def _reason(error: Exception) -> str:
@@ -165,7 +168,7 @@ def _is_running(process: int) -> bool:
     """Whether another process of that number is there."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True

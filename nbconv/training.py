@@ -204,11 +204,10 @@ class Training:
         size, examples = settings.mini_batch_size, self.examples
         order = shuffled(self.seed, state.epoch, examples)
         factor = schedules.parse(settings.schedule)(settings.epochs, state.accuracies())
-        n = examples
         if state.epoch_step == 0:
             engine.sums[:] = 0
         begun = time.perf_counter() - state.epoch_seconds
-        eta = settings.eta
+        eta, decay, decay_l1 = settings.eta, settings.lmbda / examples, settings.lmbda_l1 / examples
         for first in range(state.epoch_step * size, examples, size):
             try:
                 check_signals()
@@ -218,7 +217,7 @@ class Training:
                 stop.saved = True
                 raise
             eta = settings.eta * factor(state.epoch + first / examples)
-            rates = Rates(eta, settings.lmbda / n, settings.lmbda_l1 / n, settings.momentum, settings.nesterov)
+            rates = Rates(eta, decay, decay_l1, settings.momentum, settings.nesterov)
             batch = order[first : first + size]
             engine.step(self.train, batch, self.moves, Randomness(self.seed, state.step), rates)
             cost = engine.sums[0]

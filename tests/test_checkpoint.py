@@ -1026,3 +1026,10 @@ def test_any_json_is_refused_or_taken(odd, value, choice):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 2**25
+
+
+def test_a_leftover_of_no_possible_process_is_no_obstacle(tmp_path):
+    left = tmp_path / ".a.h5.ffffffff.partial"
+    left.write_bytes(b"half")
+    Network([Softmax(3)], (4,)).save(tmp_path / "a.h5")
+    assert not left.exists()
