@@ -16,11 +16,12 @@ from typing import Any
 import numba
 
 # "nnan" and "ninf" are left out: with them the guards against NaN would be compiled away. Only sums of products
-# may be reordered, which is what lets them be vectorised; in `scalar.exp` the order carries the precision.
+# may be reordered, which is what lets them be vectorised; in `scalar.exp_negative` the order carries the precision.
 FLAGS: dict[str, Any] = {"cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 PARALLEL: dict[str, Any] = {**FLAGS, "parallel": True}
 SUMS: dict[str, Any] = {**PARALLEL, "fastmath": FLAGS["fastmath"] | {"reassoc"}}
-INLINE: dict[str, Any] = {**SUMS, "parallel": False, "forceinline": True}
+INNER: dict[str, Any] = {**SUMS, "parallel": False}
+INLINE: dict[str, Any] = {**INNER, "forceinline": True}
 
 
 def _sources_hash() -> str:

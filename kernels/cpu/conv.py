@@ -10,7 +10,8 @@ and the output's next row is `row_step` further on.
 from numba import njit, prange, uint64
 
 from ..compilation import PARALLEL, SUMS
-from .tile import FOUR, ONE, THREE, TWO, ZERO, add_products, blocks, dot_products, steps
+from .simd import ROWS, WIDTH
+from .tile import ONE, ZERO, blocks, dot_products, products, steps
 
 
 @njit(**PARALLEL)
@@ -61,15 +62,15 @@ def conv2d_forward(z, a, w, b, taps, row_step):
     run = uint64(columns * images)
     plane = uint64(rows) * run
     for p in prange(blocks(filters) * rows):
-        f = uint64(p // rows) * FOUR
+        f = uint64(p // rows) * uint64(ROWS)
         y = uint64(p % rows)
-        here = min(FOUR, uint64(filters) - f)
-        z0 = f * plane + y * run
-        for r in range(here):
-            for t in range(run):
-                z_flat[z0 + r * plane + t] = b[f + r]
+        here = min(uint64(ROWS), uint64(filters) - f)
         a0 = y * uint64(row_step) * scale
-        add_products(z_flat, z0, plane, here, w_flat, f * count, count, ONE, a_flat, a0, taps, scale, run)
+        products(
+            z_flat, f * plane + y * run, plane, here,
+            b, f, ONE, w_flat, f * count, count, ONE,
+            a_flat, a0, taps, scale, run,
+        )  # fmt: skip
 
 
 @njit(**SUMS)
@@ -84,21 +85,14 @@ def conv2d_backward_weights(dw, dz, a, taps, row_step):
     scale = uint64(images)
     run = uint64(columns * images)
     plane = uint64(rows) * run
-    tap_blocks = blocks(taps.size)
+    tap_blocks = (taps.size + WIDTH - 1) // WIDTH
     for p in prange(blocks(filters) * tap_blocks):
-        f = uint64(p // tap_blocks) * FOUR
-        k = uint64(p % tap_blocks) * FOUR
-        last = count - ONE
-        four_taps = (
-            taps[k] * scale,
-            taps[min(k + ONE, last)] * scale,
-            taps[min(k + TWO, last)] * scale,
-            taps[min(k + THREE, last)] * scale,
-        )
+        f = uint64(p // tap_blocks) * uint64(ROWS)
+        k = uint64(p % tap_blocks) * uint64(WIDTH)
         dot_products(
-            dw_flat, f * count + k, count, ONE, min(FOUR, uint64(filters) - f), min(FOUR, count - k),
+            dw_flat, f * count + k, count, ONE, min(uint64(ROWS), uint64(filters) - f),
             dz_flat, f * plane, plane, run,
-            a_flat, ZERO, four_taps, uint64(row_step) * scale,
+            a_flat, ZERO, uint64(row_step) * scale, taps, k, min(uint64(WIDTH), count - k), scale,
             uint64(rows), run,
         )  # fmt: skip
 
@@ -120,7 +114,7 @@ def conv2d_backward_input(da, dz, w, taps, stride_y):
     """dC/da[c, r, q, n] = sum of w[f, c, i, j] dz[f, y, x, n] over f, i, j, y, x with y s + i = r and x s + j = q.
 
     da: laid out as a, padding included, overwritten. dz: like z. w, taps: as in `conv2d_forward`.
-    Each row r of four channels gathers what its own thread needs; nothing is multiplied with padding.
+    Each row r of ROWS channels gathers what its own thread needs; nothing is multiplied with padding.
     """
     channels, padded_rows, phases, padded_columns, images = da.shape
     filters, rows, columns, _ = dz.shape
@@ -133,9 +127,9 @@ def conv2d_backward_input(da, dz, w, taps, stride_y):
     picture = uint64(padded_rows) * line
     every_filter = steps(filters, rows * columns)
     for p in prange(blocks(channels) * padded_rows):
-        c = uint64(p // padded_rows) * FOUR
+        c = uint64(p // padded_rows) * uint64(ROWS)
         r = p % padded_rows
-        here = min(FOUR, uint64(channels) - c)
+        here = min(uint64(ROWS), uint64(channels) - c)
         da0 = c * picture + uint64(r) * line
         for q in range(here):
             for t in range(line):
@@ -145,8 +139,8 @@ def conv2d_backward_input(da, dz, w, taps, stride_y):
             if r < i or (r - i) % stride_y != 0 or y >= rows:
                 continue
             for j in range(kernel_columns):
-                add_products(
+                products(
                     da_flat, da0 + taps[uint64(j)] * uint64(images), picture, here,
-                    w_flat, c * area + uint64(i * kernel_columns + j), area, count,
+                    w_flat, ZERO, ZERO, w_flat, c * area + uint64(i * kernel_columns + j), area, count,
                     dz_flat, uint64(y) * run, every_filter, uint64(images), run,
                 )  # fmt: skip

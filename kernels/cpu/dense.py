@@ -7,7 +7,8 @@ and all three products run over long rows, however few images there are.
 from numba import njit, prange, uint64
 
 from ..compilation import SUMS
-from .tile import FOUR, ONE, ZERO, add_products, blocks, dot_products, steps
+from .simd import ROWS, WIDTH
+from .tile import ONE, ZERO, blocks, dot_products, products, steps
 
 CHUNK = 512  # columns of w that one thread works on at a time: four rows of them stay in the first-level cache
 
@@ -21,24 +22,23 @@ def dense_forward(z, a, w, b):
     images, n_out = z.shape
     n_in = uint64(a.shape[1])
     z_flat, a_flat, w_flat = z.reshape(-1), a.reshape(-1), w.reshape(-1)
-    out_blocks = blocks(n_out)
+    out_blocks = (n_out + WIDTH - 1) // WIDTH
+    image_blocks = blocks(images)
     width = uint64(n_out)
-    four_rows = (ZERO, n_in, n_in + n_in, n_in + n_in + n_in)
-    for p in prange(blocks(images) * out_blocks):
-        n = uint64(p // out_blocks) * FOUR
-        j = uint64(p % out_blocks) * FOUR
-        rows = min(FOUR, uint64(images) - n)
-        taps = min(FOUR, width - j)
-        last = (taps - ONE) * n_in
+    every_row = steps(n_out, n_in)
+    for p in prange(image_blocks * out_blocks):
+        n = uint64(p % image_blocks) * uint64(ROWS)
+        j = uint64(p // image_blocks) * uint64(WIDTH)
+        rows = min(uint64(ROWS), uint64(images) - n)
+        columns = min(uint64(WIDTH), width - j)
         dot_products(
-            z_flat, n * width + j, width, ONE, rows, taps,
+            z_flat, n * width + j, width, ONE, rows,
             a_flat, n * n_in, n_in, ZERO,
-            w_flat, j * n_in,
-            (ZERO, min(four_rows[1], last), min(four_rows[2], last), min(four_rows[3], last)), ZERO,
+            w_flat, ZERO, ZERO, every_row, j, columns, ONE,
             ONE, n_in,
         )  # fmt: skip
         for r in range(rows):
-            for k in range(taps):
+            for k in range(columns):
                 z[n + r, j + k] += b[j + k]
 
 
@@ -52,16 +52,16 @@ def dense_backward_weights(dw, dz, a):
     every_image = steps(images, n_in)
     chunks = (n_in + CHUNK - 1) // CHUNK
     for p in prange(blocks(n_out) * chunks):
-        j = uint64(p // chunks) * FOUR
+        j = uint64(p // chunks) * uint64(ROWS)
         k = uint64(p % chunks) * uint64(CHUNK)
-        rows = min(FOUR, uint64(n_out) - j)
+        rows = min(uint64(ROWS), uint64(n_out) - j)
         run = min(uint64(CHUNK), width - k)
         for r in range(rows):
             for t in range(run):
                 dw_flat[(j + r) * width + k + t] = 0
-        add_products(
+        products(
             dw_flat, j * width + k, width, rows,
-            dz_flat, j, ONE, uint64(n_out),
+            dz_flat, ZERO, ZERO, dz_flat, j, ONE, uint64(n_out),
             a_flat, k, every_image, ONE, run,
         )  # fmt: skip
 
@@ -90,14 +90,14 @@ def dense_backward_input(da, dz, w):
     chunks = (n_in + CHUNK - 1) // CHUNK
     for p in prange(chunks * image_blocks):
         k = uint64(p // image_blocks) * uint64(CHUNK)
-        n = uint64(p % image_blocks) * FOUR
-        rows = min(FOUR, uint64(images) - n)
+        n = uint64(p % image_blocks) * uint64(ROWS)
+        rows = min(uint64(ROWS), uint64(images) - n)
         run = min(uint64(CHUNK), width - k)
         for r in range(rows):
             for t in range(run):
                 da_flat[(n + r) * width + k + t] = 0
-        add_products(
+        products(
             da_flat, n * width + k, width, rows,
-            dz_flat, n * uint64(n_out), uint64(n_out), ONE,
+            dz_flat, ZERO, ZERO, dz_flat, n * uint64(n_out), uint64(n_out), ONE,
             w_flat, k, every_row, ONE, run,
         )  # fmt: skip
