@@ -14,7 +14,7 @@ from .data.dataset import Dataset
 from .errors import SettingError
 from .geometry import Shape
 from .initialisers import initialise
-from .layers import FlattenLayer, Layer, LayerSpec, Randomness, Softmax, Workspace
+from .layers import FlattenLayer, Layer, LayerSpec, Randomness, Softmax, Workspace, aligned_zeros
 from .layers.conv import ConvLayer
 from .layers.dense import DenseLayer
 from .layers.pool import MaxPoolLayer
@@ -53,6 +53,7 @@ def build_layers(
         if isinstance(layer, MaxPoolLayer) and isinstance(before, ConvLayer):
             layer.activation, before.activation = before.activation, kernels.LINEAR
             before.pooled = math.prod(layer.geometry.size)
+            before.pool, layer.gives_winners = layer, True
         layers.append(layer)
         shape = layer.output_shape
     last = layers[-1]
@@ -83,9 +84,9 @@ class Engine:
         self.shapes = [(layer.weights_shape or (), layer.biases_shape or ()) for layer in self.with_parameters]
         self.weights_count = sum(math.prod(weights) for weights, _ in self.shapes)
         self.count = parameter_count(layers)
-        self.parameters = np.zeros(self.count, dtype)
-        self.gradient = np.zeros(self.count, dtype)
-        self.velocity = np.zeros(self.count, dtype)
+        self.parameters = aligned_zeros((self.count,), dtype)
+        self.gradient = aligned_zeros((self.count,), dtype)
+        self.velocity = aligned_zeros((self.count,), dtype)
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
         self.sums = np.zeros(2)  # cost and right answers, added up by the cost kernels
         self.buffers = Workspace(dtype)

@@ -10,6 +10,7 @@ from .conv import (
     conv2d_pad,
     conv2d_unpad,
 )
+from .conv_winners import conv2d_winners_backward
 from .cost import cross_entropy, log_likelihood, quadratic, softmax
 from .dense import dense_backward_biases, dense_backward_input, dense_backward_weights, dense_forward
 from .layout import gather, images_first, images_last
@@ -38,6 +39,7 @@ __all__ = [
     "conv2d_forward",
     "conv2d_pad",
     "conv2d_unpad",
+    "conv2d_winners_backward",
     "cross_entropy",
     "dense_backward_biases",
     "dense_backward_input",

@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit, prange, uint64
 
 from ..compilation import INLINE, PARALLEL
+from . import simd
+from .tile import ONE, ZERO, lanes
 
 
 @njit(**INLINE)
@@ -31,18 +33,24 @@ def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
     i * size_x + j in its window. x: (channels, input rows, input columns, images).
     """
     channels, rows, columns, images = a.shape
+    _, input_rows, input_columns, _ = x.shape
     a_flat, winner_flat, x_flat = a.reshape(-1), winner.reshape(-1), x.reshape(-1)
-    run, step = uint64(images), uint64(stride_x * images)
+    run, many = uint64(images), lanes(x)
+    tile = simd.zeros(x, 1, 1)
     for p in prange(channels * rows):
-        for place in range(size_y * size_x):
-            a0, x0 = _rows(x, a, p // rows, p % rows, place, size_x, stride_y)
-            number = np.int32(place)
-            for q in range(uint64(columns)):
-                for n in range(run):
-                    value, best = x_flat[x0 + q * step + n], a_flat[a0 + q * run + n]
-                    higher = number == 0 or value > best or (value != value and best == best)
-                    a_flat[a0 + q * run + n] = value if higher else best
-                    winner_flat[a0 + q * run + n] = number if higher else winner_flat[a0 + q * run + n]
+        c, y = p // rows, p % rows
+        a0, x0 = uint64(p * columns * images), uint64((c * input_rows + y * stride_y) * input_columns * images)
+        for q in range(uint64(columns)):
+            for n in range(ZERO, run, many):
+                here, there = a0 + q * run + n, x0 + q * uint64(stride_x) * run + n
+                best, won = simd.load(tile, x_flat, there, ZERO, ONE, run - n), tile
+                for i in range(uint64(size_y)):
+                    for j in range(uint64(size_x)):
+                        place = there + (i * uint64(input_columns) + j) * run
+                        value = simd.load(tile, x_flat, place, ZERO, ONE, run - n)
+                        best, won = simd.larger(best, won, value, i * uint64(size_x) + j)
+                simd.store(best, a_flat, here, ZERO, ONE, run - n)
+                simd.store(won, winner_flat, here, ZERO, ONE, run - n)
 
 
 @njit(**PARALLEL)
@@ -52,19 +60,27 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
     dx: like the input, overwritten. da, winner: as in `max_pool2d_forward`.
     """
     channels, rows, columns, images = da.shape
+    _, input_rows, input_columns, _ = dx.shape
     dx_flat, da_flat, winner_flat = dx.reshape(-1), da.reshape(-1), winner.reshape(-1)
-    run, step = uint64(images), uint64(stride_x * images)
-    zero = da.dtype.type(0)
+    run, many = uint64(images), lanes(dx)
+    tile = simd.zeros(dx, 1, 1)
+    apart = stride_y >= size_y and stride_x >= size_x
     for c in prange(channels):
         dx[c] = 0
         for y in range(rows):
-            for place in range(size_y * size_x):
-                a0, x0 = _rows(dx, da, c, y, place, size_x, stride_y)
-                number = np.int32(place)
-                for q in range(uint64(columns)):
-                    for n in range(run):
-                        here = a0 + q * run + n
-                        dx_flat[x0 + q * step + n] += da_flat[here] if winner_flat[here] == number else zero
+            a0 = uint64((c * rows + y) * columns * images)
+            x0 = uint64((c * input_rows + y * stride_y) * input_columns * images)
+            for q in range(uint64(columns)):
+                for n in range(ZERO, run, many):
+                    here, there = a0 + q * run + n, x0 + q * uint64(stride_x) * run + n
+                    share = simd.load(tile, da_flat, here, ZERO, ONE, run - n)
+                    won = simd.load(tile, winner_flat, here, ZERO, ONE, run - n)
+                    for i in range(uint64(size_y)):
+                        for j in range(uint64(size_x)):
+                            place = there + (i * uint64(input_columns) + j) * run
+                            total = tile if apart else simd.load(tile, dx_flat, place, ZERO, ONE, run - n)
+                            total = simd.add_where(total, share, won, i * uint64(size_x) + j)
+                            simd.store(total, dx_flat, place, ZERO, ONE, run - n)
 
 
 @njit(**PARALLEL)

@@ -84,38 +84,55 @@ class _Code:
         one = self.builder.insert_element(undefined, scalar, INT(0))
         return self.builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT, vector.count), None))
 
-    def mask(self, left: Any, column: int) -> Any:
-        """Which lanes of that column's vector are before `left`."""
-        lanes, most = self.tile.lanes, INDEX(self.tile.lanes * self.tile.width)
-        left = self.builder.select(self.builder.icmp_unsigned("<", left, most), left, most)
+    def mask(self, left: Any) -> Any:
+        """The lanes before `left`."""
+        lanes = self.tile.lanes
+        left = self.builder.select(self.builder.icmp_unsigned("<", left, INDEX(lanes)), left, INDEX(lanes))
         numbers = ir.VectorType(INT, lanes)
-        here = ir.Constant(numbers, [column * lanes + lane for lane in range(lanes)])
+        here = ir.Constant(numbers, list(range(lanes)))
         return self.builder.icmp_unsigned("<", here, self.splat(self.builder.trunc(left, INT), numbers))
 
-    def _call(self, name: str, result: Any, *arguments: Any) -> Any:
-        vector = self.tile.vector
-        name = f"llvm.{name}.v{vector.count}f{self.tile.dtype.bitwidth}"
+    def edge(self, left: Any, column: int) -> Any:
+        """The mask of a tile's column: only the last one may be cut off by `left`."""
+        if column < self.tile.width - 1:
+            return None
+        return self.mask(self.builder.sub(left, INDEX(column * self.tile.lanes)))
+
+    def _call(self, name: str, result: Any, *arguments: Any, of: Any = None) -> Any:
+        vector = of or self.tile.vector
+        letter = "i" if isinstance(vector.element, ir.IntType) else "f"
+        bits = vector.element.width if letter == "i" else self.tile.dtype.bitwidth
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        return self.builder.call(function, arguments)
+        name = f"llvm.{name}.v{vector.count}{letter}{bits}"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
 
     def address(self, data: Any, position: Any, column: int = 0) -> Any:
         """The address of vector `column` after that position."""
         position = self.builder.add(position, INDEX(column * self.tile.lanes))
-        return self.builder.bitcast(self.builder.gep(data, [position]), self.tile.vector.as_pointer())
+        vector = ir.VectorType(data.type.pointee, self.tile.lanes)
+        return self.builder.bitcast(self.builder.gep(data, [position]), vector.as_pointer())
 
     def load(self, address: Any, mask: Any = None) -> Any:
-        """A vector from memory; lanes outside the mask are 0."""
-        align, vector = self.tile.dtype.bitwidth // 8, self.tile.vector
+        """A vector from memory, integers made floats; lanes outside the mask are 0."""
+        vector = address.type.pointee
+        size = self.context.get_abi_sizeof(vector.element)
         if mask is None:
             loaded = self.builder.load(address)
-            loaded.align = align
-            return loaded
-        return self._call("masked.load", vector, address, INT(align), mask, ir.Constant(vector, None))
+            loaded.align = size
+        else:
+            loaded = self._call("masked.load", vector, address, INT(size), mask, ir.Constant(vector, None), of=vector)
+        return loaded if vector == self.tile.vector else self.builder.sitofp(loaded, self.tile.vector)
 
-    def store(self, vector: Any, address: Any, mask: Any) -> None:
-        """A vector's lanes inside the mask to memory."""
-        self._call("masked.store", ir.VoidType(), vector, address, INT(self.tile.dtype.bitwidth // 8), mask)
+    def store(self, values: Any, address: Any, mask: Any = None) -> None:
+        """A vector's lanes inside the mask to memory, made integers where they lie."""
+        vector = address.type.pointee
+        size = self.context.get_abi_sizeof(vector.element)
+        if vector != self.tile.vector:
+            values = self.builder.fptosi(values, vector)
+        if mask is None:
+            self.builder.store(values, address).align = size
+        else:
+            self._call("masked.store", ir.VoidType(), values, address, INT(size), mask, of=vector)
 
     def multiply_add(self, x: Any, y: Any, total: Any) -> Any:
         """x y + total; rounded once where the processor can."""
@@ -156,7 +173,7 @@ def load(typing: Any, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: A
         to = _Code(context, builder, signature, tile)
         data = to.data(1, z)
         for column in range(tile.width):
-            mask = to.mask(left, column)
+            mask = to.edge(left, column)
             for row in range(tile.rows):
                 vector = to.load(to.address(data, to.position(z0, row, z_row, rows), column), mask)
                 out = builder.insert_value(out, vector, tile.at(row, column))
@@ -191,13 +208,29 @@ def store(typing: Any, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: 
         to = _Code(context, builder, signature, tile)
         data = to.data(1, z)
         for column in range(tile.width):
-            mask = to.mask(left, column)
+            mask = to.edge(left, column)
             for row in range(tile.rows):
                 address = to.address(data, to.position(z0, row, z_row, rows), column)
                 to.store(builder.extract_value(out, tile.at(row, column)), address, mask)
         return context.get_dummy_value()
 
     return types.void(tile, z, U, U, U, U), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_to(typing: Any, tile: Any, z: Any, z0: Any, left: Any) -> Any:
+    """z[z0 + t] += tile[t], a tile of one row. Not loaded before it is needed: the tile's sums need not wait for z."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        out, z, z0, left = arguments
+        to = _Code(context, builder, signature, tile)
+        data = to.data(1, z)
+        for column in range(tile.width):
+            mask, address = to.edge(left, column), to.address(data, z0, column)
+            to.store(builder.fadd(to.load(address, mask), builder.extract_value(out, column)), address, mask)
+        return context.get_dummy_value()
+
+    return types.void(tile, z, U, U), code
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -213,7 +246,7 @@ def add_outer(typing: Any, tile: Any, w: Any, w0: Any, w_row: Any, rows: Any, a:
             for row in range(tile.rows)
         ]
         for column in range(tile.width):
-            vector = to.load(to.address(data, a0, column), to.mask(left, column))
+            vector = to.load(to.address(data, a0, column), to.edge(left, column))
             for row in range(tile.rows):
                 at = tile.at(row, column)
                 out = builder.insert_value(out, to.multiply_add(factors[row], vector, builder.extract_value(out, at)), at)
@@ -227,7 +260,7 @@ def _add_pairs(tile: Any, masked: bool) -> Any:
         out, d, d0, d_row, rows, a, a0, taps, k, columns, scale, left = arguments
         to = _Code(context, builder, signature, tile)
         left_data, right_data, tap_data = to.data(1, d), to.data(5, a), to.data(7, taps)
-        mask = to.mask(left, 0) if masked else None
+        mask = to.mask(left) if masked else None
         left_side = [to.load(to.address(left_data, to.position(d0, row, d_row, rows)), mask) for row in range(tile.rows)]
         for column in range(tile.width):
             tap = builder.load(builder.gep(tap_data, [to.position(k, column, INDEX(1), columns)]))
@@ -274,3 +307,39 @@ def store_totals(typing: Any, tile: Any, s: Any, s0: Any, s_row: Any, rows: Any,
         return context.get_dummy_value()
 
     return types.void(tile, s, U, U, U, U, U), code
+
+
+# Pooling takes tiles of one vector.
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def larger(typing: Any, best: Any, winner: Any, x: Any, place: Any) -> Any:
+    """(x, place) in the lanes where x is larger than best or first to be NaN, else (best, winner)."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        best, winner, x, place = arguments
+        to = _Code(context, builder, signature, signature.args[0])
+        old, new = builder.extract_value(best, 0), builder.extract_value(x, 0)
+        place = to.splat(builder.uitofp(place, to.tile.vector.element))
+        wins = builder.and_(builder.fcmp_unordered(">", new, old), builder.fcmp_ordered("ord", old, old))
+        best = builder.insert_value(best, builder.select(wins, new, old), 0)
+        winner = builder.insert_value(winner, builder.select(wins, place, builder.extract_value(winner, 0)), 0)
+        return context.make_tuple(builder, signature.return_type, (best, winner))
+
+    return types.UniTuple(best, 2)(best, winner, x, U), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_where(typing: Any, total: Any, share: Any, winner: Any, place: Any) -> Any:
+    """total + share in the lanes whose winner is that place, else total."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        total, share, winner, place = arguments
+        to = _Code(context, builder, signature, signature.args[0])
+        place = to.splat(builder.uitofp(place, to.tile.vector.element))
+        won = builder.fcmp_ordered("==", builder.extract_value(winner, 0), place)
+        old = builder.extract_value(total, 0)
+        new = builder.fadd(old, builder.extract_value(share, 0))
+        return builder.insert_value(total, builder.select(won, new, old), 0)
+
+    return total(total, share, winner, U), code

@@ -15,6 +15,7 @@ from .simd import BYTES, ROWS, WIDTH
 
 ZERO = uint64(0)
 ONE = uint64(1)
+LINE = uint64(8)  # vectors of sums in `add_lines`
 
 
 @njit(**INLINE)
@@ -29,12 +30,12 @@ def lanes(array):
     return uint64(BYTES // array.itemsize)
 
 
-def _strip(width: int) -> Any:
-    """`products` for up to `width` vectors beside one another."""
+def _strip(height: int, width: int) -> Any:
+    """`products` for `height` rows of `width` vectors."""
 
     @njit(**INNER)
     def strip(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, scale, left):
-        tile = simd.zeros(z, ROWS, width)
+        tile = simd.zeros(z, height, width)
         if b_row == ZERO:
             tile = simd.load(tile, z, z0, z_row, rows, left)
         else:
@@ -46,7 +47,7 @@ def _strip(width: int) -> Any:
     return strip
 
 
-_strip1, _strip2, _strip3, _strip4, _strip5 = (_strip(min(width, WIDTH)) for width in range(1, 6))
+_strip1, _strip2, _strip3, _strip4, _strip5 = (_strip(ROWS, min(width, WIDTH)) for width in range(1, 6))
 
 
 @njit(**INLINE)
@@ -72,6 +73,45 @@ def products(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps,
             _strip4(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, scale, run - t)
         else:
             _strip5(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, scale, run - t)
+
+
+def _line(width: int) -> Any:
+    """`add_lines` for `width` vectors."""
+
+    @njit(**INLINE)
+    def line(z, z0, w, a, a0, taps, first, after, left):
+        tile = simd.zeros(z, 1, width)
+        for k in range(first, after):
+            tile = simd.add_outer(tile, w, k, ZERO, ONE, a, a0 + taps[k], left)
+        simd.add_to(tile, z, z0, left)
+
+    return line
+
+
+_line1, _line2, _line3, _line4, _line5, _line6, _line7, _line8 = (_line(width) for width in range(1, 9))
+
+
+@njit(**INLINE)
+def add_lines(z, z0, w, a, a0, taps, first, after, run):
+    """z[z0 + t] += sum of w[k] a[a0 + taps[k] + t] over first <= k < after, for t < run: up to eight vectors at a time."""
+    for t in range(ZERO, run, LINE * lanes(z)):
+        width = (run - t + lanes(z) - ONE) // lanes(z)
+        if width == 1:
+            _line1(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+        elif width == 2:
+            _line2(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+        elif width == 3:
+            _line3(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+        elif width == 4:
+            _line4(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+        elif width == 5:
+            _line5(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+        elif width == 6:
+            _line6(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+        elif width == 7:
+            _line7(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+        else:
+            _line8(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
 
 
 @njit(**INNER)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import SettingError
-from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Workspace
+from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Workspace, aligned_zeros
 from .conv import Conv2D
 from .dense import Dense, FlattenLayer, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
@@ -22,6 +22,7 @@ __all__ = [
     "Randomness",
     "Softmax",
     "Workspace",
+    "aligned_zeros",
     "from_dict",
     "to_dict",
 ]

@@ -1,5 +1,6 @@
 """What all layers share: their parameters, their buffers, and the two directions."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import ModuleType
@@ -22,6 +23,17 @@ class Randomness(NamedTuple):
     step: int
 
 
+LINE = 64  # bytes of a cache line, and of the longest vector register
+
+
+def aligned_zeros(shape: Shape, dtype: Any) -> Array:
+    """An array that begins with a cache line: a vector that lies in two of them costs twice as much to load."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
 class Workspace:
     """Buffers by name and shape, made (filled with zeros) at their first use and used again.
 
@@ -41,7 +53,7 @@ class Workspace:
         if buffer is None:
             if len(self._buffers) >= self.LIMIT:
                 self._buffers.clear()
-            buffer = self._buffers[name, shape] = np.zeros(shape, dtype or self.dtype)
+            buffer = self._buffers[name, shape] = aligned_zeros(shape, dtype or self.dtype)
         return buffer
 
 

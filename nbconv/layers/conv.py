@@ -9,7 +9,8 @@ import numpy as np
 from .. import checks
 from ..backend import activation_kinds
 from ..geometry import ConvGeometry, Shape, feature_maps, show
-from .base import ACTIVATIONS, Array, Layer, LayerSpec, Randomness
+from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Randomness
+from .pool import MaxPoolLayer
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class ConvLayer(Layer):
         self.weights_shape = (geometry.filters, geometry.channels, *geometry.kernel)
         self.biases_shape = (geometry.filters,)
         self.fans = (geometry.channels * area, geometry.filters * area)
+        self.pool: MaxPoolLayer | None = None  # the max pooling behind it, if there is one
 
     def attach(self, parameters: tuple[Array, Array], gradients: tuple[Array, Array]) -> None:
         """Take the parameters, and list the taps of their kernel."""
@@ -72,25 +74,31 @@ class ConvLayer(Layer):
     def forward(self, x: Array, randomness: Randomness | None) -> Array:
         """a = sigma(convolution of x)."""
         images, geometry = x.shape[-1], self.geometry
+        self.x = self.padded_x = x
         if not geometry.is_plain:
-            padded = self.buffers.array("x", (*geometry.padded, images))
-            self.kernels.conv2d_pad(padded, x, *geometry.padding)
-            x = padded
-        self.x = x
+            self.padded_x = self.buffers.array("padded x", (*geometry.padded, images))
+            self.kernels.conv2d_pad(self.padded_x, x, *geometry.padding)
         self.a = self.buffers.array("a", (*self.output_shape, images))
-        self.kernels.conv2d_forward(self.a, x, self.weights, self.biases, self.taps, geometry.row_step)
+        step = geometry.row_step
+        self.kernels.conv2d_forward(self.a, self.padded_x, self.weights, self.biases, self.taps, step)
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
     def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
-        """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx."""
-        images, geometry = da.shape[-1], self.geometry
+        """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx. With a max pooling behind it, da is pooled."""
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
-        dz = da
-        self.kernels.conv2d_backward_weights(self.d_weights, dz, self.x, self.taps, geometry.row_step)
-        self.kernels.conv2d_backward_biases(self.d_biases, dz)
+        self.kernels.conv2d_backward_biases(self.d_biases, da)
+        if self.pool is None:
+            return self._backward(da, wanted)
+        if self.geometry.kernel[1] * self.geometry.channels < LINE // da.itemsize:
+            return self._backward(self.pool.unpool(da), wanted)
+        return self._winners_backward(da, self.pool, wanted)
+
+    def _backward(self, dz: Array, wanted: bool) -> Array:
+        images, geometry = dz.shape[-1], self.geometry
+        self.kernels.conv2d_backward_weights(self.d_weights, dz, self.padded_x, self.taps, geometry.row_step)
         if not wanted:
             return dz
         dx = padded = self.buffers.array("dx", (*geometry.padded, images))
@@ -99,4 +107,22 @@ class ConvLayer(Layer):
             return dx.reshape(geometry.channels, *geometry.size, images)
         dx = self.buffers.array("unpadded dx", (geometry.channels, *geometry.size, images))
         self.kernels.conv2d_unpad(dx, padded, *geometry.padding)
+        return dx
+
+    def _winners_backward(self, da: Array, pool: MaxPoolLayer, wanted: bool) -> Array:
+        images, geometry = da.shape[-1], self.geometry
+        (filters, channels, kernel_rows, kernel_columns), vector = self.weights.shape, LINE // da.itemsize
+        line = -(-kernel_columns * channels // vector) * vector
+        padded = [size + 2 * padding for size, padding in zip(geometry.size, geometry.padding, strict=True)]
+        buffers = (
+            self.buffers.array("x last", (images, *padded, channels)),
+            self.buffers.array("dx last", (images, *padded, channels)),
+            self.buffers.array("w last", (kernel_rows, filters, line)),
+            self.buffers.array("sums", (min(images, max(4, min(images // 8, 16))), filters, kernel_rows, line)),
+        )
+        dx = self.buffers.array("dx", self.x.shape)
+        self.kernels.conv2d_winners_backward(
+            self.d_weights, dx, da, pool.winner, self.x, self.weights, buffers, pool.geometry.window,
+            geometry.stride, geometry.padding, wanted,
+        )  # fmt: skip
         return dx

@@ -101,6 +101,7 @@ class MaxPoolLayer(_PoolLayer):
     def __init__(self, geometry: PoolGeometry, kernels: ModuleType, dtype: np.dtype[Any]):
         super().__init__("max_pool2d", geometry, kernels, dtype)
         self.activation: int = kernels.LINEAR
+        self.gives_winners = False  # to the convolution before it, whose backward then takes da and `winner`
 
     def forward(self, x: Array, randomness: Randomness | None) -> Array:
         """a = sigma(max over the window of x)."""
@@ -112,11 +113,15 @@ class MaxPoolLayer(_PoolLayer):
         return a
 
     def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
-        """The delta goes to each window's winner."""
+        """The delta goes to each window's winner, or is left where it is if the layer before takes it from there."""
         if not wanted:
             return da
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
+        return da if self.gives_winners else self.unpool(da)
+
+    def unpool(self, da: Array) -> Array:
+        """dC/dx: each window's delta at its winner, elsewhere 0."""
         dx = self._delta()
         self.kernels.max_pool2d_backward(dx, da, self.winner, *self.geometry.window)
         return dx
