@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +14,13 @@ from .data.dataset import Dataset
 from .errors import SettingError
 from .geometry import Shape
 from .initialisers import initialise
-from .layers import FlattenLayer, Layer, LayerSpec, Randomness, Softmax, Workspace, aligned_zeros
+from .layers import FlattenLayer, Layer, LayerSpec, Randomness, Rates, Softmax, Workspace, aligned_zeros
 from .layers.conv import ConvLayer
 from .layers.dense import DenseLayer
 from .layers.pool import MaxPoolLayer
 
 Array = NDArray[Any]
 BATCH = 100  # images at a time where nothing is trained: their activations stay in the second-level cache
-
-
-class Rates(NamedTuple):
-    """What the update kernel multiplies with: see `sgd`."""
-
-    eta: float
-    decay: float  # lmbda / n
-    decay_l1: float
-    momentum: float
-    nesterov: bool
 
 
 def build_layers(
@@ -90,9 +80,9 @@ class Engine:
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
         self.sums = np.zeros(2)  # cost and right answers, added up by the cost kernels
         self.buffers = Workspace(dtype)
-        views = zip(self.views(self.parameters), self.views(self.gradient), strict=True)
-        for layer, (parameters, gradients) in zip(self.with_parameters, views, strict=True):
-            layer.attach(parameters, gradients)
+        views = (self.views(flat) for flat in (self.parameters, self.gradient, self.velocity))
+        for layer, *pairs in zip(self.with_parameters, *views, strict=True):
+            layer.attach(*pairs)
         self._wanted = [any(before.weights_shape for before in layers[:index]) for index in range(len(layers))]
 
     def views(self, flat: Array) -> list[tuple[Array, Array]]:
@@ -127,12 +117,17 @@ class Engine:
             a = layer.forward(a, randomness)
         return a, labels
 
-    def backward(self, z: Array, labels: Array, sums: Array, randomness: Randomness | None = None) -> None:
-        """From z of the last layer to the mean gradient of the cost in every parameter, layer by layer; `sums` is added to."""
+    def backward(
+        self, z: Array, labels: Array, sums: Array, randomness: Randomness | None = None, rates: Rates | None = None
+    ) -> None:
+        """From z of the last layer to the mean gradient of the cost, layer by layer; `sums` is added to.
+
+        With rates, each layer's parameters are updated as soon as nothing needs the old ones.
+        """
         delta = self.buffers.array("delta", z.shape)
         self.cost.delta(self.kernels, delta, sums, z, labels, 1 / len(labels))
         for layer, wanted in zip(reversed(self.layers), reversed(self._wanted), strict=True):
-            delta = layer.backward(delta, randomness, wanted)
+            delta = layer.backward(delta, randomness, wanted, rates)
 
     @staticmethod
     def _batches(data: Dataset) -> Iterator[Array]:
@@ -144,8 +139,7 @@ class Engine:
         """Train on one mini-batch: forward, backward, update. Cost and right answers are added to `sums`."""
         with self.lock:
             z, labels = self.forward(data, order, moves, randomness)
-            self.backward(z, labels, self.sums, randomness)
-            self.kernels.sgd(self.parameters, self.velocity, self.gradient, self.weights_count, *rates)
+            self.backward(z, labels, self.sums, randomness, rates)
 
     def evaluate(self, data: Dataset) -> tuple[float, int]:
         """(summed cost, right answers) over a dataset."""

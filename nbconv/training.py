@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from . import checks, schedules
 from .data.dataset import Dataset
-from .engine import Engine, Rates
+from .engine import Engine
 from .errors import DataError, DivergedError, Interrupted, SettingError
 from .history import History
-from .layers import Randomness
+from .layers import Randomness, Rates
 
 DIVERGED = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
 MOVES = 5  # an image and its four copies moved by one pixel

@@ -107,7 +107,8 @@ def test_sgd(kernels, dtype, weights, momentum, nesterov):
     parameters, velocity, gradient = (random.standard_normal(40_000).astype(dtype) for _ in range(3))
     parameters[::7] = 0
     right = oracle.sgd(parameters, velocity, gradient, weights, 0.1, 0.01, 0.02, momentum, nesterov)
-    kernels.sgd(parameters, velocity, gradient, weights, 0.1, 0.01, 0.02, momentum, nesterov)
+    halves = [half for array in (parameters, velocity, gradient) for half in (array[:weights], array[weights:])]
+    kernels.sgd(*halves, (0.1, 0.01, 0.02, momentum, nesterov))
     close(parameters, right[0], dtype, 4)
     if momentum:
         close(velocity, right[1], dtype, 4)

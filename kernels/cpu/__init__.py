@@ -12,7 +12,13 @@ from .conv import (
 )
 from .conv_winners import conv2d_winners_backward
 from .cost import cross_entropy, log_likelihood, quadratic, softmax
-from .dense import dense_backward_biases, dense_backward_input, dense_backward_weights, dense_forward
+from .dense import (
+    dense_backward_biases,
+    dense_backward_input,
+    dense_backward_weights,
+    dense_descend,
+    dense_forward,
+)
 from .layout import gather, images_first, images_last
 from .pool import (
     avg_pool2d_backward,
@@ -44,6 +50,7 @@ __all__ = [
     "dense_backward_biases",
     "dense_backward_input",
     "dense_backward_weights",
+    "dense_descend",
     "dense_forward",
     "dropout",
     "gather",

@@ -4,13 +4,16 @@ That is the transpose of the book's matrix of columns, so that rows of w and row
 and all three products run over long rows, however few images there are.
 """
 
+import numpy as np
 from numba import njit, prange, uint64
 
-from ..compilation import SUMS
+from ..compilation import FLAGS, INLINE, SUMS
 from .simd import ROWS, WIDTH
 from .tile import ONE, ZERO, blocks, dot_products, products, steps
+from .update import descend
 
-CHUNK = 512  # columns of w that one thread works on at a time: four rows of them stay in the first-level cache
+CHUNK = 256  # at most so many columns of w are one thread's
+BLOCK = 4 * ROWS  # rows of w that are read once for all that is done with them: BLOCK x CHUNK is in the first-level cache
 
 
 @njit(**SUMS)
@@ -42,62 +45,112 @@ def dense_forward(z, a, w, b):
                 z[n + r, j + k] += b[j + k]
 
 
-@njit(**SUMS)
-def dense_backward_weights(dw, dz, a):
-    """dC/dw[j, k] = sum_n dz[n, j] a[n, k], equation (BP4). dw: like w, overwritten."""
-    n_out, n_in = dw.shape
-    images = a.shape[0]
-    dw_flat, dz_flat, a_flat = dw.reshape(-1), dz.reshape(-1), a.reshape(-1)
-    width = uint64(n_in)
-    every_image = steps(images, n_in)
-    chunks = (n_in + CHUNK - 1) // CHUNK
-    for p in prange(blocks(n_out) * chunks):
-        j = uint64(p // chunks) * uint64(ROWS)
-        k = uint64(p % chunks) * uint64(CHUNK)
-        rows = min(uint64(ROWS), uint64(n_out) - j)
-        run = min(uint64(CHUNK), width - k)
-        for r in range(rows):
-            for t in range(run):
-                dw_flat[(j + r) * width + k + t] = 0
+@njit(**INLINE)
+def _chunk_size(n_in):
+    """How many columns of w each thread takes at a time: an even number of chunks, whole vectors."""
+    chunks = 2 * ((n_in + 2 * CHUNK - 1) // (2 * CHUNK))
+    return (n_in + 16 * chunks - 1) // (16 * chunks) * 16
+
+
+@njit(**INLINE)
+def _weights_block(dw, dw0, dw_row, dz, a, j, k, run, every_image):
+    """dw[r, t] = sum_n dz[n, j + r] a[n, k + t] for ROWS rows r of w and t < run; dw[r, t] is dw[dw0 + r dw_row + t]."""
+    n_out, n_in = uint64(dz.shape[1]), uint64(a.shape[1])
+    rows = min(uint64(ROWS), n_out - j)
+    for r in range(rows):
+        for t in range(run):
+            dw[dw0 + r * dw_row + t] = 0
+    dz_flat, a_flat = dz.reshape(-1), a.reshape(-1)
+    products(
+        dw, dw0, dw_row, rows,
+        dz_flat, ZERO, ZERO, dz_flat, j, ONE, n_out,
+        a_flat, k, every_image, ONE, run,
+    )  # fmt: skip
+
+
+@njit(**INLINE)
+def _input_block(da, dz, w, j, k, run, every_row):
+    """da[n, k + t] (+)= sum_r w[j + r, k + t] dz[n, j + r] for BLOCK rows r of w and t < run; added to unless j is 0."""
+    images, n_in = da.shape
+    n_out, width = uint64(dz.shape[1]), uint64(n_in)
+    da_flat, dz_flat, w_flat = da.reshape(-1), dz.reshape(-1), w.reshape(-1)
+    rows = every_row[: min(uint64(BLOCK), n_out - j)]
+    for block in range(blocks(images)):
+        n = uint64(block * ROWS)
+        here = min(uint64(ROWS), uint64(images) - n)
+        if j == ZERO:
+            for r in range(here):
+                for t in range(run):
+                    da_flat[(n + r) * width + k + t] = 0
         products(
-            dw_flat, j * width + k, width, rows,
-            dz_flat, ZERO, ZERO, dz_flat, j, ONE, uint64(n_out),
-            a_flat, k, every_image, ONE, run,
+            da_flat, n * width + k, width, here,
+            dz_flat, ZERO, ZERO, dz_flat, n * n_out + j, n_out, ONE,
+            w_flat, j * width + k, rows, ONE, run,
         )  # fmt: skip
 
 
 @njit(**SUMS)
+def dense_backward_weights(dw, dz, a):
+    """dC/dw[j, k] = sum_n dz[n, j] a[n, k], equation (BP4). dw: like w, overwritten."""
+    n_out, n_in = dw.shape
+    dw_flat, size = dw.reshape(-1), _chunk_size(n_in)
+    every_image = steps(a.shape[0], n_in)
+    for p in prange((n_in + size - 1) // size):
+        k = uint64(p * size)
+        run = uint64(min(size, n_in - p * size))
+        for j in range(ZERO, uint64(n_out), uint64(ROWS)):
+            _weights_block(dw_flat, j * uint64(n_in) + k, uint64(n_in), dz, a, j, k, run, every_image)
+
+
+@njit(**INLINE)
+def _add_biases(db, dz):
+    db[:] = 0
+    for n in range(uint64(dz.shape[0])):
+        for j in range(uint64(dz.shape[1])):
+            db[j] += dz[n, j]
+
+
+@njit(**FLAGS)
 def dense_backward_biases(db, dz):
     """dC/db[j] = sum_n dz[n, j], equation (BP3). db: (neurons out,), overwritten."""
-    images, n_out = dz.shape
-    for p in prange((n_out + CHUNK - 1) // CHUNK):
-        lo, hi = p * CHUNK, min((p + 1) * CHUNK, n_out)
-        db[lo:hi] = 0
-        for n in range(images):
-            for j in range(uint64(lo), uint64(hi)):
-                db[j] += dz[n, j]
+    _add_biases(db, dz)
 
 
 @njit(**SUMS)
 def dense_backward_input(da, dz, w):
     """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z). da: like a, overwritten."""
-    images, n_in = da.shape
-    n_out = dz.shape[1]
-    da_flat, dz_flat, w_flat = da.reshape(-1), dz.reshape(-1), w.reshape(-1)
-    width = uint64(n_in)
-    every_row = steps(n_out, n_in)
-    image_blocks = blocks(images)
-    chunks = (n_in + CHUNK - 1) // CHUNK
-    for p in prange(chunks * image_blocks):
-        k = uint64(p // image_blocks) * uint64(CHUNK)
-        n = uint64(p % image_blocks) * uint64(ROWS)
-        rows = min(uint64(ROWS), uint64(images) - n)
-        run = min(uint64(CHUNK), width - k)
-        for r in range(rows):
-            for t in range(run):
-                da_flat[(n + r) * width + k + t] = 0
-        products(
-            da_flat, n * width + k, width, rows,
-            dz_flat, ZERO, ZERO, dz_flat, n * uint64(n_out), uint64(n_out), ONE,
-            w_flat, k, every_row, ONE, run,
-        )  # fmt: skip
+    n_out, n_in = w.shape
+    size = _chunk_size(n_in)
+    every_row = steps(BLOCK, n_in)
+    for p in prange((n_in + size - 1) // size):
+        run = uint64(min(size, n_in - p * size))
+        for j in range(ZERO, uint64(n_out), uint64(BLOCK)):
+            _input_block(da, dz, w, j, uint64(p * size), run, every_row)
+
+
+@njit(**SUMS)
+def dense_descend(da, w, b, v_w, v_b, dz, a, rates, wanted):
+    """`dense_backward_input` if wanted, then `dense_backward_weights`, `dense_backward_biases` and `sgd`, block by block.
+
+    A block of w comes from memory once for all of it, and the gradient never goes there: with a small mini-batch the
+    step costs no more than reading and writing w. da: like a, overwritten if wanted. w, b, v_w, v_b: updated; rates:
+    as in `sgd`.
+    """
+    n_out, n_in = w.shape
+    w_flat, v_flat, size = w.reshape(-1), v_w.reshape(-1), _chunk_size(n_in)
+    every_image, every_row = steps(a.shape[0], n_in), steps(BLOCK, n_in)
+    for p in prange((n_in + size - 1) // size):
+        k = uint64(p * size)
+        run = uint64(min(size, n_in - p * size))
+        gradient = np.empty(uint64(ROWS) * run, w.dtype)
+        for j in range(ZERO, uint64(n_out), uint64(BLOCK)):
+            if wanted:
+                _input_block(da, dz, w, j, k, run, every_row)
+            for i in range(j, min(j + uint64(BLOCK), uint64(n_out)), uint64(ROWS)):
+                _weights_block(gradient, ZERO, run, dz, a, i, k, run, every_image)
+                for r in range(min(uint64(ROWS), uint64(n_out) - i)):
+                    descend(w_flat, (i + r) * uint64(n_in) + k, v_flat, gradient, r * run, run, rates)
+    db = np.empty(b.size, b.dtype)
+    _add_biases(db, dz)
+    eta, _, _, momentum, nesterov = rates
+    descend(b, ZERO, v_b, db, ZERO, uint64(b.size), (eta, 0.0, 0.0, momentum, nesterov))

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import SettingError
-from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Workspace, aligned_zeros
+from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Rates, Workspace, aligned_zeros
 from .conv import Conv2D
 from .dense import Dense, FlattenLayer, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
@@ -20,6 +20,7 @@ __all__ = [
     "LayerSpec",
     "MaxPool2D",
     "Randomness",
+    "Rates",
     "Softmax",
     "Workspace",
     "aligned_zeros",

@@ -14,6 +14,17 @@ from ..geometry import Shape
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
 Array = NDArray[Any]
+Pair = tuple[Array, Array]
+
+
+class Rates(NamedTuple):
+    """What the update multiplies with: see the kernel `sgd`."""
+
+    eta: float
+    decay: float  # lmbda / n
+    decay_l1: float
+    momentum: float
+    nesterov: bool
 
 
 class Randomness(NamedTuple):
@@ -75,18 +86,27 @@ class Layer(ABC):
         self.kernels = kernels
         self.buffers = Workspace(dtype)
 
-    def attach(self, parameters: tuple[Array, Array], gradients: tuple[Array, Array]) -> None:
-        """Take (weights, biases) and their gradients, which are views into the network's flat buffers."""
+    def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
+        """Take (weights, biases), their gradients and their velocities: views into the network's flat buffers."""
         self.weights, self.biases = parameters
         self.d_weights, self.d_biases = gradients
+        self.v_weights, self.v_biases = velocities
 
     @abstractmethod
     def forward(self, x: Array, randomness: Randomness | None) -> Array:
         """The layer's activations; randomness is given while training, None otherwise."""
 
     @abstractmethod
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
-        """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten."""
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None) -> Array:
+        """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten.
+
+        With rates the parameters are updated, too; whether the gradients are kept is then the layer's own affair.
+        """
+
+    def descend(self, rates: Rates) -> None:
+        """Update the parameters by their gradients: one step of stochastic gradient descent."""
+        pairs = (self.weights, self.biases, self.v_weights, self.v_biases, self.d_weights, self.d_biases)
+        self.kernels.sgd(*(array.reshape(-1) for array in pairs), tuple(rates))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import checks
 from ..backend import activation_kinds
 from ..geometry import ConvGeometry, Shape, feature_maps, show
-from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Randomness
+from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Pair, Randomness, Rates
 from .pool import MaxPoolLayer
 
 
@@ -66,9 +66,9 @@ class ConvLayer(Layer):
         self.fans = (geometry.channels * area, geometry.filters * area)
         self.pool: MaxPoolLayer | None = None  # the max pooling behind it, if there is one
 
-    def attach(self, parameters: tuple[Array, Array], gradients: tuple[Array, Array]) -> None:
+    def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
         """Take the parameters, and list the taps of their kernel."""
-        super().attach(parameters, gradients)
+        super().attach(parameters, gradients, velocities)
         self.taps = self.geometry.taps
 
     def forward(self, x: Array, randomness: Randomness | None) -> Array:
@@ -85,16 +85,20 @@ class ConvLayer(Layer):
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx. With a max pooling behind it, da is pooled."""
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         self.kernels.conv2d_backward_biases(self.d_biases, da)
         if self.pool is None:
-            return self._backward(da, wanted)
-        if self.geometry.kernel[1] * self.geometry.channels < LINE // da.itemsize:
-            return self._backward(self.pool.unpool(da), wanted)
-        return self._winners_backward(da, self.pool, wanted)
+            dx = self._backward(da, wanted)
+        elif self.geometry.kernel[1] * self.geometry.channels < LINE // da.itemsize:
+            dx = self._backward(self.pool.unpool(da), wanted)
+        else:
+            dx = self._winners_backward(da, self.pool, wanted)
+        if rates is not None:
+            self.descend(rates)
+        return dx
 
     def _backward(self, dz: Array, wanted: bool) -> Array:
         images, geometry = dz.shape[-1], self.geometry

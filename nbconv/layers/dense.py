@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..backend import activation_kinds
 from ..geometry import Shape
-from .base import ACTIVATIONS, Array, Layer, LayerSpec, Randomness
+from .base import ACTIVATIONS, Array, Layer, LayerSpec, Randomness, Rates
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,20 @@ class DenseLayer(Layer):
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx."""
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
-        dz = da
-        self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
-        self.kernels.dense_backward_biases(self.d_biases, dz)
-        if not wanted:
-            return dz
-        dx = self.buffers.array("dx", self.x.shape)
-        self.kernels.dense_backward_input(dx, dz, self.weights)
-        if self.dropout and randomness is not None:
+        dz, dx = da, self.buffers.array("dx", self.x.shape)
+        if rates is not None:
+            parameters = self.weights, self.biases, self.v_weights, self.v_biases
+            self.kernels.dense_descend(dx, *parameters, dz, self.x, tuple(rates), wanted)
+        else:
+            self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
+            self.kernels.dense_backward_biases(self.d_biases, dz)
+            if wanted:
+                self.kernels.dense_backward_input(dx, dz, self.weights)
+        if wanted and self.dropout and randomness is not None:
             self._drop(dx, dx, randomness)
         return dx
 
@@ -126,7 +128,7 @@ class FlattenLayer(Layer):
         self.kernels.images_first(a, x.reshape(-1, x.shape[-1]))
         return a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None) -> Array:
         """The way back."""
         dx = self.buffers.array("dx", self.shape)
         if wanted:
