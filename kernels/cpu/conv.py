@@ -69,7 +69,7 @@ def conv2d_forward(z, a, w, b, taps, row_step):
         products(
             z_flat, f * plane + y * run, plane, here,
             b, f, ONE, w_flat, f * count, count, ONE,
-            a_flat, a0, taps, scale, run,
+            a_flat, a0, taps, count, scale, run,
         )  # fmt: skip
 
 
@@ -142,5 +142,5 @@ def conv2d_backward_input(da, dz, w, taps, stride_y):
                 products(
                     da_flat, da0 + taps[uint64(j)] * uint64(images), picture, here,
                     w_flat, ZERO, ZERO, w_flat, c * area + uint64(i * kernel_columns + j), area, count,
-                    dz_flat, uint64(y) * run, every_filter, uint64(images), run,
+                    dz_flat, uint64(y) * run, every_filter, uint64(filters), uint64(images), run,
                 )  # fmt: skip

@@ -34,13 +34,13 @@ def _strip(height: int, width: int) -> Any:
     """`products` for `height` rows of `width` vectors."""
 
     @njit(**INNER)
-    def strip(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, scale, left):
+    def strip(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, count, scale, left):
         tile = simd.zeros(z, height, width)
         if b_row == ZERO:
             tile = simd.load(tile, z, z0, z_row, rows, left)
         else:
             tile = simd.spread(tile, b, b0, b_row, rows)
-        for k in range(uint64(taps.size)):
+        for k in range(count):
             tile = simd.add_outer(tile, w, w0 + k * w_tap, w_row, rows, a, a0 + taps[k] * scale, left)
         simd.store(tile, z, z0, z_row, rows, left)
 
@@ -51,8 +51,8 @@ _strip1, _strip2, _strip3, _strip4, _strip5 = (_strip(ROWS, min(width, WIDTH)) f
 
 
 @njit(**INLINE)
-def products(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, scale, run):
-    """z[r, t] = b[r] + sum_k w[r, k] a[tap_k + t] for up to ROWS rows r and t < run.
+def products(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, count, scale, run):
+    """z[r, t] = b[r] + sum_k w[r, k] a[tap_k + t] for up to ROWS rows r, k < count and t < run.
 
     z[r, t] is z[z0 + r z_row + t], b[r] is b[b0 + r b_row], w[r, k] is w[w0 + r w_row + k w_tap], a[tap_k + t] is
     a[a0 + taps[k] scale + t]. With b_row 0, z is added to instead.
@@ -64,15 +64,15 @@ def products(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps,
         t = first * lanes(z)
         width = after - first
         if width == 1:
-            _strip1(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, scale, run - t)
+            _strip1(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
         elif width == 2:
-            _strip2(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, scale, run - t)
+            _strip2(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
         elif width == 3:
-            _strip3(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, scale, run - t)
+            _strip3(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
         elif width == 4:
-            _strip4(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, scale, run - t)
+            _strip4(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
         else:
-            _strip5(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, scale, run - t)
+            _strip5(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
 
 
 def _line(width: int) -> Any:

@@ -102,14 +102,14 @@ class DenseLayer(Layer):
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         dz, dx = da, self.buffers.array("dx", self.x.shape)
+        if wanted:
+            self.kernels.dense_backward_input(dx, dz, self.weights)
         if rates is not None:
             parameters = self.weights, self.biases, self.v_weights, self.v_biases
-            self.kernels.dense_descend(dx, *parameters, dz, self.x, tuple(rates), wanted)
+            self.kernels.dense_descend(*parameters, dz, self.x, tuple(rates))
         else:
             self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
             self.kernels.dense_backward_biases(self.d_biases, dz)
-            if wanted:
-                self.kernels.dense_backward_input(dx, dz, self.weights)
         if wanted and self.dropout and randomness is not None:
             self._drop(dx, dx, randomness)
         return dx
