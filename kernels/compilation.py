@@ -20,7 +20,7 @@ import numba
 FLAGS: dict[str, Any] = {"cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 PARALLEL: dict[str, Any] = {**FLAGS, "parallel": True}
 SUMS: dict[str, Any] = {**PARALLEL, "fastmath": FLAGS["fastmath"] | {"reassoc"}}
-INNER: dict[str, Any] = {**SUMS, "parallel": False}
+INNER: dict[str, Any] = {**SUMS, "parallel": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 INLINE: dict[str, Any] = {**INNER, "forceinline": True}
 
 

@@ -12,9 +12,8 @@ of conv.py are the oracle in the tests.
 import numpy as np
 from numba import njit, prange, uint64
 
-from ..compilation import INLINE, SUMS
-from .simd import ROWS
-from .tile import ZERO, add_lines, blocks
+from ..compilation import INLINE, INNER, SUMS
+from .tile import ONE, ZERO, add_lines
 
 
 @njit(**INLINE)
@@ -29,6 +28,16 @@ def _table(pooled_rows, pooled_columns, window, y_step, x_step):
     for place in range(places.size):
         places[place] = uint64(place // size_x * y_step + place % size_x * x_step)
     return cells, places
+
+
+@njit(**INNER)
+def _copy(to, to0, to_steps, a, a0, a_steps, counts):
+    """to[i, j, k] = a[i, j, k], where [i, j, k] of a is a[a0 + i a_steps[0] + j a_steps[1] + k a_steps[2]]; to likewise."""
+    for i in range(counts[0]):
+        for j in range(counts[1]):
+            here, there = to0 + i * to_steps[0] + j * to_steps[1], a0 + i * a_steps[0] + j * a_steps[1]
+            for k in range(counts[2]):
+                to[here + k * to_steps[2]] = a[there + k * a_steps[2]]
 
 
 @njit(**SUMS)
@@ -47,49 +56,54 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, window, stride, p
     (groups, filters, kernel rows, line), whose number fixes the order of adding.
     """
     x_last, dx_last, w_last, sums = buffers
-    filters, channels, kernel_rows, kernel_columns = w.shape
-    images, rows, columns, _ = x_last.shape
-    _, x_rows, x_columns, _ = x.shape
+    filters, channels = uint64(w.shape[0]), uint64(w.shape[1])
+    kernel_rows, kernel_columns = uint64(w.shape[2]), uint64(w.shape[3])
+    images, rows, columns = uint64(x_last.shape[0]), uint64(x_last.shape[1]), uint64(x_last.shape[2])
+    x_rows, x_columns = uint64(x.shape[1]), uint64(x.shape[2])
     groups = sums.shape[0]
-    x_flat, x_last_flat, da_flat, winner_flat = x.reshape(-1), x_last.reshape(-1), da.reshape(-1), winner.reshape(-1)
-    dx_flat, dx_last_flat, w_last_flat, sums_flat = dx.reshape(-1), dx_last.reshape(-1), w_last.reshape(-1), sums.reshape(-1)
-    plane = uint64(x_rows * x_columns * images)
-    picture = uint64(rows * columns * channels)
-    run, line, step = uint64(kernel_columns * channels), uint64(columns * channels), uint64(w_last.shape[2])
-    outputs_y, outputs_x = (rows - kernel_rows) // stride[0] + 1, (columns - kernel_columns) // stride[1] + 1
+    dw_flat, dx_flat, da_flat, winner_flat = dw.reshape(-1), dx.reshape(-1), da.reshape(-1), winner.reshape(-1)
+    x_flat, w_flat = x.reshape(-1), w.reshape(-1)
+    x_last_flat, dx_last_flat = x_last.reshape(-1), dx_last.reshape(-1)
+    w_last_flat, sums_flat = w_last.reshape(-1), sums.reshape(-1)
+    line, image_size, plane = columns * channels, rows * columns * channels, x_rows * x_columns * images
+    corner = (uint64(padding[0]) * columns + uint64(padding[1])) * channels
+    run, step = kernel_columns * channels, uint64(w_last.shape[2])
+    kernel_area = kernel_rows * kernel_columns
+    kernel_size = (kernel_rows, kernel_columns, channels)
+    outputs_x = (columns - kernel_columns) // uint64(stride[1]) + ONE
+    outputs = ((rows - kernel_rows) // uint64(stride[0]) + ONE) * outputs_x
     cells, places = _table(da.shape[1], da.shape[2], window, outputs_x, 1)
-    positions = np.empty(outputs_y * outputs_x, np.uint64)
-    for output in range(positions.size):
-        y, q = output // outputs_x * stride[0], output % outputs_x * stride[1]
-        positions[output] = uint64((y * columns + q) * channels)
+    positions = np.empty(outputs, np.uint64)
+    for output in range(outputs):
+        y, q = output // outputs_x * uint64(stride[0]), output % outputs_x * uint64(stride[1])
+        positions[output] = (y * columns + q) * channels
     # So many deltas can one output get: one from each filter and window that it is in.
-    most = uint64(filters * -(-window[0] // window[2]) * -(-window[1] // window[3]))
+    most = filters * uint64(-(-window[0] // window[2]) * -(-window[1] // window[3]))
 
-    for i in prange(kernel_rows):
-        for f in range(filters):
-            for j in range(kernel_columns):
-                for c in range(channels):
-                    w_last[i, f, j * channels + c] = w[f, c, i, j]
+    for p in prange(filters):
+        f = uint64(p)
+        to_steps, from_steps = (filters * step, channels, ONE), (kernel_columns, ONE, kernel_area)
+        _copy(w_last_flat, f * step, to_steps, w_flat, f * channels * kernel_area, from_steps, kernel_size)
 
     for group in prange(groups):
-        first_image, after_image = group * images // groups, (group + 1) * images // groups
-        sums[group] = 0
+        first_image, after_image = uint64(group) * images // uint64(groups), uint64(group + 1) * images // uint64(groups)
+        sums0 = uint64(group) * filters * kernel_rows * step
+        for t in range(sums0, sums0 + filters * kernel_rows * step):
+            sums_flat[t] = 0
         deltas, taps = np.empty(cells.size, da.dtype), np.empty(cells.size, np.uint64)
-        counts = np.empty(positions.size, np.uint64)
-        output_deltas = np.empty(counts.size * most, w.dtype)
-        filter_taps = np.empty(counts.size * most, np.uint64)
+        counts = np.empty(outputs, np.uint64)
+        output_deltas, filter_taps = np.empty(outputs * most, da.dtype), np.empty(outputs * most, np.uint64)
         for y in range(x_rows):
-            for q in range(x_columns):
-                for n in range(uint64(first_image), uint64(after_image)):
-                    here = uint64((y + padding[0]) * columns + q + padding[1]) * uint64(channels) + n * picture
-                    there = uint64((y * x_columns + q) * images) + n
-                    for c in range(uint64(channels)):
-                        x_last_flat[here + c] = x_flat[there + c * plane]
-        for n in range(uint64(first_image), uint64(after_image)):
-            image = n * picture
-            counts[:] = 0
+            here, there = first_image * image_size + corner + y * line, y * x_columns * images + first_image
+            to_steps, from_steps = (channels, image_size, ONE), (images, ONE, plane)
+            size = (x_columns, after_image - first_image, channels)
+            _copy(x_last_flat, here, to_steps, x_flat, there, from_steps, size)
+        for n in range(first_image, after_image):
+            image = n * image_size
+            for output in range(outputs):
+                counts[output] = 0
             here = n
-            for f in range(uint64(filters)):
+            for f in range(filters):
                 count = ZERO
                 for cell in range(uint64(cells.size)):
                     delta = da_flat[here]
@@ -99,34 +113,29 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, window, stride, p
                     output_deltas[last], filter_taps[last] = delta, f * step
                     count += uint64(delta != 0)
                     counts[output] += uint64(delta != 0)
-                    here += uint64(images)
-                for i in range(uint64(kernel_rows)):
-                    total = ((uint64(group) * uint64(filters) + f) * uint64(kernel_rows) + i) * step
+                    here += images
+                for i in range(kernel_rows):
+                    total = sums0 + (f * kernel_rows + i) * step
                     add_lines(sums_flat, total, deltas, x_last_flat, image + i * line, taps, ZERO, count, run)
-            if not wanted:
-                continue
-            dx_last[n] = 0
-            for i in range(uint64(kernel_rows)):
-                w_i = i * uint64(filters) * step
-                for output in range(uint64(counts.size)):
-                    if counts[output] > ZERO:
+            if wanted:
+                for t in range(image, image + image_size):
+                    dx_last_flat[t] = 0
+                for i in range(kernel_rows):
+                    for output in range(outputs):
                         first, after = output * most, output * most + counts[output]
-                        here = image + positions[output] + i * line
-                        add_lines(dx_last_flat, here, output_deltas, w_last_flat, w_i, filter_taps, first, after, run)
+                        here, w_i = image + positions[output] + i * line, i * filters * step
+                        if first < after:
+                            add_lines(dx_last_flat, here, output_deltas, w_last_flat, w_i, filter_taps, first, after, run)
 
-    for f in prange(filters):
-        total = sums[0, f]
-        for group in range(1, groups):
-            total += sums[group, f]
-        for i in range(kernel_rows):
-            for j in range(kernel_columns):
-                for c in range(channels):
-                    dw[f, c, i, j] = total[i, j * channels + c]
+    for p in prange(filters):
+        f = uint64(p)
+        for group in range(ONE, uint64(groups)):
+            for t in range(f * kernel_rows * step, (f + ONE) * kernel_rows * step):
+                sums_flat[t] += sums_flat[group * filters * kernel_rows * step + t]
+        to_steps, from_steps = (kernel_columns, ONE, kernel_area), (step, channels, ONE)
+        _copy(dw_flat, f * channels * kernel_area, to_steps, sums_flat, f * kernel_rows * step, from_steps, kernel_size)
 
-    for y in prange(x_rows if wanted else 0):
-        for q in range(x_columns):
-            here = uint64((y * x_columns + q) * images)
-            there = uint64((y + padding[0]) * columns + q + padding[1]) * uint64(channels)
-            for c in range(uint64(channels)):
-                for n in range(uint64(images)):
-                    dx_flat[here + c * plane + n] = dx_last_flat[there + n * picture + c]
+    for p in prange(x_rows if wanted else ZERO):
+        here, there = uint64(p) * x_columns * images, corner + uint64(p) * line
+        to_steps, from_steps = (images, plane, ONE), (channels, ONE, image_size)
+        _copy(dx_flat, here, to_steps, dx_last_flat, there, from_steps, (x_columns, channels, images))

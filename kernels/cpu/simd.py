@@ -84,19 +84,17 @@ class _Code:
         one = self.builder.insert_element(undefined, scalar, INT(0))
         return self.builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT, vector.count), None))
 
-    def mask(self, left: Any) -> Any:
-        """The lanes before `left`."""
-        lanes = self.tile.lanes
-        left = self.builder.select(self.builder.icmp_unsigned("<", left, INDEX(lanes)), left, INDEX(lanes))
+    def mask(self, left: Any, column: int = 0) -> Any:
+        """The lanes of a column that are before `left`."""
+        lanes, most = self.tile.lanes, INDEX(self.tile.lanes * self.tile.width)
+        left = self.builder.select(self.builder.icmp_unsigned("<", left, most), left, most)
         numbers = ir.VectorType(INT, lanes)
-        here = ir.Constant(numbers, list(range(lanes)))
+        here = ir.Constant(numbers, list(range(column * lanes, (column + 1) * lanes)))
         return self.builder.icmp_unsigned("<", here, self.splat(self.builder.trunc(left, INT), numbers))
 
     def edge(self, left: Any, column: int) -> Any:
-        """The mask of a tile's column: only the last one may be cut off by `left`."""
-        if column < self.tile.width - 1:
-            return None
-        return self.mask(self.builder.sub(left, INDEX(column * self.tile.lanes)))
+        """The mask of a tile's column: only the last two may be cut off by `left`."""
+        return self.mask(left, column) if column >= self.tile.width - 2 else None
 
     def _call(self, name: str, result: Any, *arguments: Any, of: Any = None) -> Any:
         vector = of or self.tile.vector

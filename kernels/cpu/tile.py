@@ -2,6 +2,7 @@
 
 Both keep ROWS x WIDTH vectors of sums in registers (see simd.py), so each number that is loaded is used ROWS or
 WIDTH times. Arrays are flat; positions are uint64, for signed ones would make Numba test each for being negative.
+Nor is an array sliced inside a loop: Numba counts each view, in memory that the threads would pass to and fro.
 """
 
 from typing import Any
@@ -88,30 +89,22 @@ def _line(width: int) -> Any:
     return line
 
 
-_line1, _line2, _line3, _line4, _line5, _line6, _line7, _line8 = (_line(width) for width in range(1, 9))
+_line2, _line4, _line6, _line8 = (_line(width) for width in (2, 4, 6, 8))
 
 
 @njit(**INLINE)
 def add_lines(z, z0, w, a, a0, taps, first, after, run):
     """z[z0 + t] += sum of w[k] a[a0 + taps[k] + t] over first <= k < after, for t < run: up to eight vectors at a time."""
     for t in range(ZERO, run, LINE * lanes(z)):
-        width = (run - t + lanes(z) - ONE) // lanes(z)
-        if width == 1:
-            _line1(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
-        elif width == 2:
-            _line2(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
-        elif width == 3:
-            _line3(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
-        elif width == 4:
-            _line4(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
-        elif width == 5:
-            _line5(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
-        elif width == 6:
-            _line6(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
-        elif width == 7:
-            _line7(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+        left = run - t
+        if left <= 2 * lanes(z):
+            _line2(z, z0 + t, w, a, a0 + t, taps, first, after, left)
+        elif left <= 4 * lanes(z):
+            _line4(z, z0 + t, w, a, a0 + t, taps, first, after, left)
+        elif left <= 6 * lanes(z):
+            _line6(z, z0 + t, w, a, a0 + t, taps, first, after, left)
         else:
-            _line8(z, z0 + t, w, a, a0 + t, taps, first, after, run - t)
+            _line8(z, z0 + t, w, a, a0 + t, taps, first, after, left)
 
 
 @njit(**INNER)

@@ -9,20 +9,19 @@ ZERO = uint64(0)
 
 
 @njit(**INLINE)
-def descend(w, w0, v, g, g0, count, rates):
-    """`sgd` for w and v from w0 on and g from g0 on, `count` numbers; rates: (eta, decay, decay_l1, momentum, nesterov)."""
+def _descend(w, v, g, first, after, eta, l2, l1, momentum, nesterov):
+    """`sgd` from `first` to `after`."""
     dtype = w.dtype.type
-    eta, l2, l1, momentum = dtype(rates[0]), dtype(rates[1]), dtype(rates[2]), dtype(rates[3])
+    eta, l2, l1, momentum = dtype(eta), dtype(l2), dtype(l1), dtype(momentum)
     zero, one = dtype(0), dtype(1)
-    for t in range(count):
-        weight = w[w0 + t]
-        sign = one if weight > zero else (-one if weight < zero else zero)
-        step = eta * (g[g0 + t] + l2 * weight + l1 * sign)
+    for t in range(first, after):
+        sign = one if w[t] > zero else (-one if w[t] < zero else zero)
+        step = eta * (g[t] + l2 * w[t] + l1 * sign)
         if momentum == zero:
-            w[w0 + t] = weight - step
+            w[t] -= step
         else:
-            v[w0 + t] = momentum * v[w0 + t] - step
-            w[w0 + t] = weight + (momentum * v[w0 + t] - step if rates[4] else v[w0 + t])
+            v[t] = momentum * v[t] - step
+            w[t] += momentum * v[t] - step if nesterov else v[t]
 
 
 @njit(**PARALLEL)
@@ -33,7 +32,8 @@ def sgd(w, b, v_w, v_b, dw, db, rates):
     equations (90), (91)). rates: (eta, decay, decay_l1, momentum, nesterov); decay is lmbda / n, decay_l1 its like for
     L1. All flat; w, b and, unless momentum is 0, their velocities v_w and v_b: updated.
     """
+    eta, decay, decay_l1, momentum, nesterov = rates
     for p in prange((w.size + CHUNK - 1) // CHUNK):
-        descend(w, uint64(p * CHUNK), v_w, dw, uint64(p * CHUNK), uint64(min(CHUNK, w.size - p * CHUNK)), rates)
-    eta, _, _, momentum, nesterov = rates
-    descend(b, ZERO, v_b, db, ZERO, uint64(b.size), (eta, 0.0, 0.0, momentum, nesterov))
+        first, after = uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, w.size))
+        _descend(w, v_w, dw, first, after, eta, decay, decay_l1, momentum, nesterov)
+    _descend(b, v_b, db, ZERO, uint64(b.size), eta, 0.0, 0.0, momentum, nesterov)

@@ -26,6 +26,11 @@ class Rates(NamedTuple):
     momentum: float
     nesterov: bool
 
+    @property
+    def are_plain(self) -> bool:
+        """Whether the step is eta times the gradient and the weight decay, and nothing else."""
+        return not self.momentum and not self.decay_l1
+
 
 class Randomness(NamedTuple):
     """What a mini-batch's random numbers are keyed by; together with the layer and the element they are fixed."""

@@ -104,12 +104,13 @@ class DenseLayer(Layer):
         dz, dx = da, self.buffers.array("dx", self.x.shape)
         if wanted:
             self.kernels.dense_backward_input(dx, dz, self.weights)
-        if rates is not None:
-            parameters = self.weights, self.biases, self.v_weights, self.v_biases
-            self.kernels.dense_descend(*parameters, dz, self.x, tuple(rates))
+        if rates is not None and rates.are_plain:
+            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, rates.eta, rates.decay)
         else:
             self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
             self.kernels.dense_backward_biases(self.d_biases, dz)
+            if rates is not None:
+                self.descend(rates)
         if wanted and self.dropout and randomness is not None:
             self._drop(dx, dx, randomness)
         return dx
