@@ -1,6 +1,8 @@
 """Sizes of convolutions and poolings, and every check of them, made once when a network is built."""
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,3 +110,26 @@ class PoolGeometry:
     def window(self) -> tuple[int, int, int, int]:
         """(rows, columns, row stride, column stride), the arguments of the pooling kernels."""
         return *self.size, *self.stride
+
+
+class WinnerTables(NamedTuple):
+    """Where a window's winner lies, for `conv2d_winners_backward`."""
+
+    cells: NDArray[np.uint64]  # the convolution's output that is first in each window
+    places: NDArray[np.uint64]  # from there to each place of the window
+    positions: NDArray[np.uint64]  # each output's first tap in the padded input, channels last
+    most: np.uint64  # deltas that an output can get: one from each filter and window that it is in
+
+
+def winner_tables(conv: ConvGeometry, pool: PoolGeometry) -> WinnerTables:
+    """The tables of a convolution with max pooling behind it."""
+    _, rows, columns = conv.output
+    outputs = np.arange(rows * columns, dtype=np.uint64).reshape(rows, columns)
+    _, pooled_rows, pooled_columns = pool.output
+    cells = outputs[:: pool.stride[0], :: pool.stride[1]][:pooled_rows, :pooled_columns]
+    places = outputs[: pool.size[0], : pool.size[1]]
+    y, x = np.ogrid[:rows, :columns]
+    padded_columns = conv.size[1] + 2 * conv.padding[1]
+    positions = (y * conv.stride[0] * padded_columns + x * conv.stride[1]) * conv.channels
+    overlap = math.prod(-(-size // stride) for size, stride in zip(pool.size, pool.stride, strict=True))
+    return WinnerTables(cells.ravel(), places.ravel(), positions.ravel().astype(np.uint64), np.uint64(conv.filters * overlap))

@@ -12,22 +12,8 @@ of conv.py are the oracle in the tests.
 import numpy as np
 from numba import njit, prange, uint64
 
-from ..compilation import INLINE, INNER, SUMS
+from ..compilation import INNER, SUMS
 from .tile import ONE, ZERO, add_lines
-
-
-@njit(**INLINE)
-def _table(pooled_rows, pooled_columns, window, y_step, x_step):
-    """Where output (y, x) stands if it won window `cell` by `place`: cells[cell] + places[place], in those steps."""
-    size_y, size_x, stride_y, stride_x = window
-    cells = np.empty(pooled_rows * pooled_columns, np.uint64)
-    for cell in range(cells.size):
-        y, x = cell // pooled_columns * stride_y, cell % pooled_columns * stride_x
-        cells[cell] = uint64(y * y_step + x * x_step)
-    places = np.empty(size_y * size_x, np.uint64)
-    for place in range(places.size):
-        places[place] = uint64(place // size_x * y_step + place % size_x * x_step)
-    return cells, places
 
 
 @njit(**INNER)
@@ -41,7 +27,7 @@ def _copy(to, to0, to_steps, a, a0, a_steps, counts):
 
 
 @njit(**SUMS)
-def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, window, stride, padding, wanted):
+def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, wanted):
     """`conv2d_backward_weights` and `conv2d_backward_input` of dz, which is da at the winners and 0 elsewhere.
 
     dC/dw[f, c, i, j] = sum over (Y, X, n) of da[f, Y, X, n] x[c, y s + i, x s + j, n]
@@ -49,8 +35,7 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, window, stride, p
 
     dw, w: (filters, channels, kernel rows, kernel columns); dw overwritten. da, winner: (filters, pooled rows, pooled
     columns, images), as in `max_pool2d_forward`. x: the convolution's input, (channels, rows, columns, images). dx:
-    like x, overwritten if wanted. window: the pooling's (size_y, size_x, stride_y, stride_x). stride, padding: the
-    convolution's, (y, x). buffers, overwritten: x_last and dx_last, x and dx with their padding and channels last,
+    like x, overwritten if wanted. padding: the convolution's, (y, x). tables: see `WinnerTables`. buffers, overwritten: x_last and dx_last, x and dx with their padding and channels last,
     (images, padded rows, padded columns, channels), the border of x_last zero; w_last, w as (kernel rows, filters, line)
     with w[f, c, i, j] at j * channels + c of a line that may be longer; sums, the gradient of groups of images,
     (groups, filters, kernel rows, line), whose number fixes the order of adding.
@@ -70,15 +55,8 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, window, stride, p
     run, step = kernel_columns * channels, uint64(w_last.shape[2])
     kernel_area = kernel_rows * kernel_columns
     kernel_size = (kernel_rows, kernel_columns, channels)
-    outputs_x = (columns - kernel_columns) // uint64(stride[1]) + ONE
-    outputs = ((rows - kernel_rows) // uint64(stride[0]) + ONE) * outputs_x
-    cells, places = _table(da.shape[1], da.shape[2], window, outputs_x, 1)
-    positions = np.empty(outputs, np.uint64)
-    for output in range(outputs):
-        y, q = output // outputs_x * uint64(stride[0]), output % outputs_x * uint64(stride[1])
-        positions[output] = (y * columns + q) * channels
-    # So many deltas can one output get: one from each filter and window that it is in.
-    most = filters * uint64(-(-window[0] // window[2]) * -(-window[1] // window[3]))
+    cells, places, positions, most = tables
+    outputs = uint64(positions.size)
 
     for p in prange(filters):
         f = uint64(p)

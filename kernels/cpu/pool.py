@@ -65,8 +65,10 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
     run, many = uint64(images), lanes(dx)
     tile = simd.zeros(dx, 1, 1)
     apart = stride_y >= size_y and stride_x >= size_x
+    plane = uint64(input_rows * input_columns * images)
     for c in prange(channels):
-        dx[c] = 0
+        for t in range(uint64(c) * plane, uint64(c + 1) * plane):
+            dx_flat[t] = 0
         for y in range(rows):
             a0 = uint64((c * rows + y) * columns * images)
             x0 = uint64((c * input_rows + y * stride_y) * input_columns * images)
@@ -78,7 +80,7 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
                     for i in range(uint64(size_y)):
                         for j in range(uint64(size_x)):
                             place = there + (i * uint64(input_columns) + j) * run
-                            total = tile if apart else simd.load(tile, dx_flat, place, ZERO, ONE, run - n)
+                            total = simd.load(tile, dx_flat, place, ZERO, ONE, ZERO if apart else run - n)
                             total = simd.add_where(total, share, won, i * uint64(size_x) + j)
                             simd.store(total, dx_flat, place, ZERO, ONE, run - n)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checks
 from ..backend import activation_kinds
-from ..geometry import ConvGeometry, Shape, feature_maps, show
+from ..geometry import ConvGeometry, Shape, feature_maps, show, winner_tables
 from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Pair, Randomness, Rates
 from .pool import MaxPoolLayer
 
@@ -70,6 +70,8 @@ class ConvLayer(Layer):
         """Take the parameters, and list the taps of their kernel."""
         super().attach(parameters, gradients, velocities)
         self.taps = self.geometry.taps
+        if self.pool is not None:
+            self.tables = tuple(winner_tables(self.geometry, self.pool.geometry))
 
     def forward(self, x: Array, randomness: Randomness | None) -> Array:
         """a = sigma(convolution of x)."""
@@ -126,7 +128,6 @@ class ConvLayer(Layer):
         )
         dx = self.buffers.array("dx", self.x.shape)
         self.kernels.conv2d_winners_backward(
-            self.d_weights, dx, da, pool.winner, self.x, self.weights, buffers, pool.geometry.window,
-            geometry.stride, geometry.padding, wanted,
-        )  # fmt: skip
+            self.d_weights, dx, da, pool.winner, self.x, self.weights, buffers, self.tables, geometry.padding, wanted
+        )
         return dx
