@@ -1,8 +1,12 @@
-"""A network's layers, its parameters in one flat buffer, and a mini-batch's way through them."""
+"""A network's layers, its parameters in one flat buffer, and a mini-batch's way through them.
+
+The layers of feature maps (convolution, pooling) take a mini-batch slice by slice, each with a `Stack` of buffers of its
+own, so that a slice's maps stay in the second-level cache; the dense layers behind them take it whole.
+"""
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -14,13 +18,14 @@ from .data.dataset import Dataset
 from .errors import SettingError
 from .geometry import Shape
 from .initialisers import initialise
-from .layers import FlattenLayer, Layer, LayerSpec, Randomness, Rates, Softmax, Workspace, aligned_zeros
+from .layers import Layer, LayerSpec, Randomness, Rates, Softmax, Workspace, aligned_zeros
 from .layers.conv import ConvLayer
 from .layers.dense import DenseLayer
 from .layers.pool import MaxPoolLayer
 
 Array = NDArray[Any]
-BATCH = 100  # images at a time where nothing is trained: their activations stay in the second-level cache
+SLICE = 64  # images at most in a slice
+BATCH = 8 * SLICE  # images at a time where nothing is trained
 
 
 def build_layers(
@@ -30,15 +35,12 @@ def build_layers(
     layers: list[Layer] = []
     shape = input_shape
     for index, spec in enumerate(specs):
-        # Feature maps become neurons before a dense layer; a first layer is given its neurons as they are.
         try:
             layer = spec.build(shape, index, kernels, dtype)
         except SettingError as error:
             raise SettingError(f"layer {index + 1}, {spec.notation}: {error}") from error
         if isinstance(spec, Softmax) and index < len(specs) - 1:
             raise SettingError(f"layer {index + 1} of {len(specs)} is Softmax: expected it as the last layer alone")
-        if isinstance(layer, DenseLayer) and len(shape) == 3 and layers:
-            layers.append(FlattenLayer(shape, kernels, dtype))
         before = layers[-1] if layers else None
         if isinstance(layer, MaxPoolLayer) and isinstance(before, ConvLayer):
             layer.activation, before.activation = before.activation, kernels.LINEAR
@@ -61,11 +63,40 @@ def parameter_count(layers: Sequence[Layer]) -> int:
     return sum(math.prod(shape) for shape in shapes if shape is not None)
 
 
-class Engine:
-    """The layers with their parameters, velocities and gradients: flat buffers, all weights before all biases."""
+class Stack:
+    """The layers of feature maps with the buffers of one slice. All stacks share their parameters, none its gradients."""
 
-    def __init__(self, layers: list[Layer], cost: Cost, input_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]):
+    def __init__(self, layers: list[Layer], dtype: np.dtype[Any]):
         self.layers = layers
+        self.buffers = Workspace(dtype)
+
+    @classmethod
+    def beside(cls, first: "Stack", layers: list[Layer], dtype: np.dtype[Any]) -> "Stack":
+        """Another one, of layers that are built alike."""
+        for own, other in zip(layers, first.layers, strict=True):
+            if other.weights_shape:
+                gradients = np.zeros_like(other.d_weights), np.zeros_like(other.d_biases)
+                own.attach((other.weights, other.biases), gradients, (other.v_weights, other.v_biases))
+        return cls(layers, dtype)
+
+
+class Engine:
+    """The layers with their parameters, velocities and gradients: flat buffers, all weights before all biases.
+
+    build: makes layers like these, for each slice that a mini-batch has besides the first.
+    """
+
+    def __init__(
+        self,
+        layers: list[Layer],
+        build: Callable[[], list[Layer]],
+        cost: Cost,
+        input_shape: Shape,
+        kernels: ModuleType,
+        dtype: np.dtype[Any],
+    ):
+        self.layers = layers
+        self.build = build
         self.cost = cost
         self.kernels = kernels
         self.dtype = dtype
@@ -83,6 +114,8 @@ class Engine:
         views = (self.views(flat) for flat in (self.parameters, self.gradient, self.velocity))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
+        self.dense = [layer for layer in layers if isinstance(layer, DenseLayer)]
+        self.stacks = [Stack(layers[: len(layers) - len(self.dense)], dtype)]
         self._wanted = [any(before.weights_shape for before in layers[:index]) for index in range(len(layers))]
 
     def views(self, flat: Array) -> list[tuple[Array, Array]]:
@@ -102,18 +135,33 @@ class Engine:
 
     # A mini-batch's way
 
+    def _slices(self, count: int, keep: bool) -> list[tuple[Stack, slice]]:
+        """Each slice of so many images with its stack; with the first one's for all if they need not be kept."""
+        number = -(-count // SLICE)
+        while keep and len(self.stacks) < number:
+            self.stacks.append(Stack.beside(self.stacks[0], self.build()[: len(self.stacks[0].layers)], self.dtype))
+        edges = [index * count // number for index in range(number + 1)]
+        return [(self.stacks[index if keep else 0], slice(*edges[index : index + 2])) for index in range(number)]
+
     def forward(
-        self, data: Dataset, order: Array, moves: int = 1, randomness: Randomness | None = None
+        self, data: Dataset, order: Array, moves: int = 1, randomness: Randomness | None = None, keep: bool = False
     ) -> tuple[Array, Array]:
-        """z of the last layer and the labels of these images: gather them, then layer by layer."""
+        """z of the last layer and the labels of these images: gather them, then layer by layer. keep: for `backward`."""
         images, image_labels, order = data.batch(order, moves)
-        flat = isinstance(self.layers[0], DenseLayer)
-        shape = (len(order), math.prod(self.input_shape)) if flat else (*self.input_shape, len(order))
-        a = self.buffers.array("a", shape)
         labels = self.buffers.array("labels", order.shape, np.int64)
+        neurons = self.buffers.array("neurons", (len(order), self.dense[0].fans[0]))
         scale = 1 / 255 if images.dtype == np.uint8 else 1.0
-        self.kernels.gather(a, labels, images, image_labels, order, moves, scale)
-        for layer in self.layers:
+        if not self.stacks[0].layers:
+            self.kernels.gather(neurons, labels, images, image_labels, order, moves, scale)
+        else:
+            for stack, part in self._slices(len(order), keep):
+                a = stack.buffers.array("a", (*self.input_shape, part.stop - part.start))
+                self.kernels.gather(a, labels[part], images, image_labels, order[part], moves, scale)
+                for layer in stack.layers:
+                    a = layer.forward(a, randomness)
+                self.kernels.images_first(neurons[part], a.reshape(-1, a.shape[-1]))
+        a = neurons
+        for layer in self.dense:
             a = layer.forward(a, randomness)
         return a, labels
 
@@ -126,8 +174,22 @@ class Engine:
         """
         delta = self.buffers.array("delta", z.shape)
         self.cost.delta(self.kernels, delta, sums, z, labels, 1 / len(labels))
-        for layer, wanted in zip(reversed(self.layers), reversed(self._wanted), strict=True):
+        maps = self.stacks[0].layers
+        for layer, wanted in zip(reversed(self.dense), reversed(self._wanted[len(maps) :]), strict=True):
             delta = layer.backward(delta, randomness, wanted, rates)
+        if not self._wanted[len(maps)]:
+            return
+        for stack, part in self._slices(len(labels), keep=True):
+            da = stack.buffers.array("da", (*maps[-1].output_shape, part.stop - part.start))
+            self.kernels.images_last(da.reshape(-1, da.shape[-1]), delta[part])
+            for layer, wanted in zip(reversed(stack.layers), reversed(self._wanted[: len(maps)]), strict=True):
+                da = layer.backward(da, randomness, wanted)
+            if stack is not self.stacks[0]:
+                for layer, first in zip(stack.layers, maps, strict=True):
+                    first.add_gradients(layer)
+        if rates is not None:
+            for layer in maps:
+                layer.descend(rates)
 
     @staticmethod
     def _batches(data: Dataset) -> Iterator[Array]:
@@ -138,7 +200,7 @@ class Engine:
     def step(self, data: Dataset, order: Array, moves: int, randomness: Randomness, rates: Rates) -> None:
         """Train on one mini-batch: forward, backward, update. Cost and right answers are added to `sums`."""
         with self.lock:
-            z, labels = self.forward(data, order, moves, randomness)
+            z, labels = self.forward(data, order, moves, randomness, keep=True)
             self.backward(z, labels, self.sums, randomness, rates)
 
     def evaluate(self, data: Dataset) -> tuple[float, int]:
@@ -164,7 +226,7 @@ class Engine:
         total = np.zeros(self.count)
         for order in self._batches(data):
             with self.lock:
-                z, labels = self.forward(data, order, randomness=randomness)
+                z, labels = self.forward(data, order, randomness=randomness, keep=True)
                 self.backward(z, labels, np.zeros(2), randomness)
                 total += self.gradient * (len(order) / len(data))
         return total.astype(self.dtype)

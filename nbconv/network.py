@@ -19,7 +19,7 @@ from .errors import CheckpointError, DataError, SettingError
 from .geometry import Shape, show
 from .history import History
 from .initialisers import INITIALISERS
-from .layers import Dense, LayerSpec, to_dict
+from .layers import Dense, Layer, LayerSpec, to_dict
 from .training import Report, Settings, State, Training
 
 Array = NDArray[Any]
@@ -55,11 +55,15 @@ class Network:
         self.backend, kernels = backends.select(backend)
         self.specs = specs
         self.input_shape = shape
-        built = build_layers(specs, shape, kernels, np.dtype(self.dtype))
+
+        def build() -> list[Layer]:
+            return build_layers(specs, shape, kernels, np.dtype(self.dtype))
+
+        built = build()
         last = specs[-1]
         assert isinstance(last, Dense)
         self.cost_function = costs.choose(cost, type(last).__name__, last.activation)
-        self.engine = Engine(built, self.cost_function, shape, kernels, np.dtype(self.dtype))
+        self.engine = Engine(built, build, self.cost_function, shape, kernels, np.dtype(self.dtype))
         self.classes = last.neurons
         self.state = State()
         self.engine.initialise(self.initialiser, self.seed, type(last).__name__ == "Softmax")
@@ -87,11 +91,7 @@ class Network:
     def summary(self) -> str:
         """A table: each layer, the shape of its output, its parameters."""
         rows = [("input", show(self.input_shape), "")]
-        names = iter(self.specs)
-        for layer in self.engine.layers:
-            if layer.name == "flatten":
-                continue
-            spec = next(names)
+        for spec, layer in zip(self.specs, self.engine.layers, strict=True):
             parameters = math.prod(layer.weights_shape or (0,)) + math.prod(layer.biases_shape or (0,))
             rows.append((f"{spec.notation} ({_describe(spec)})", show(layer.output_shape), f"{parameters:,}"))
         head = ("layer", "output", "parameters")

@@ -4,6 +4,8 @@ from numba import njit, prange, uint64
 
 from ..compilation import PARALLEL
 
+LINE = 16  # numbers of float32 in a cache line
+
 
 @njit(**PARALLEL)
 def gather(a, y, images, labels, order, moves, scale):
@@ -43,15 +45,18 @@ def gather(a, y, images, labels, order, moves, scale):
 def images_first(out, a):
     """out[n, i] = a[i, n]: from feature maps to a dense layer's rows. out: (images, neurons), overwritten."""
     images, neurons = out.shape
-    for n in prange(images):
-        for i in range(uint64(neurons)):
-            out[n, i] = a[i, n]
+    for p in prange((neurons + LINE - 1) // LINE):
+        # A cache line of each image's neurons at a time.
+        for n in range(uint64(images)):
+            for i in range(uint64(p * LINE), uint64(min((p + 1) * LINE, neurons))):
+                out[n, i] = a[i, n]
 
 
 @njit(**PARALLEL)
 def images_last(out, a):
     """out[i, n] = a[n, i]: the way back of `images_first`. out: (neurons, images), overwritten."""
     images, neurons = a.shape
-    for i in prange(neurons):
-        for n in range(uint64(images)):
-            out[i, n] = a[n, i]
+    for p in prange((neurons + LINE - 1) // LINE):
+        for i in range(uint64(p * LINE), uint64(min((p + 1) * LINE, neurons))):
+            for n in range(uint64(images)):
+                out[i, n] = a[n, i]

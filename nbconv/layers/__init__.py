@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import SettingError
 from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Rates, Workspace, aligned_zeros
 from .conv import Conv2D
-from .dense import Dense, FlattenLayer, Softmax
+from .dense import Dense, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "AvgPool2D",
     "Conv2D",
     "Dense",
-    "FlattenLayer",
     "L2Pool2D",
     "Layer",
     "LayerSpec",

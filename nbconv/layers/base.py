@@ -102,16 +102,23 @@ class Layer(ABC):
         """The layer's activations; randomness is given while training, None otherwise."""
 
     @abstractmethod
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
         """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten.
 
-        With rates the parameters are updated, too; whether the gradients are kept is then the layer's own affair.
+        Dense layers take rates: then the parameters are updated, too, and the gradients need not be kept.
         """
 
+    def add_gradients(self, other: "Layer") -> None:
+        """Add those of a layer like this one."""
+        if self.weights_shape:
+            self.d_weights += other.d_weights
+            self.d_biases += other.d_biases
+
     def descend(self, rates: Rates) -> None:
-        """Update the parameters by their gradients: one step of stochastic gradient descent."""
-        pairs = (self.weights, self.biases, self.v_weights, self.v_biases, self.d_weights, self.d_biases)
-        self.kernels.sgd(*(array.reshape(-1) for array in pairs), tuple(rates))
+        """Update the parameters, if there are any, by their gradients: one step of stochastic gradient descent."""
+        if self.weights_shape:
+            pairs = (self.weights, self.biases, self.v_weights, self.v_biases, self.d_weights, self.d_biases)
+            self.kernels.sgd(*(array.reshape(-1) for array in pairs), tuple(rates))
 
 
 @dataclass(frozen=True)

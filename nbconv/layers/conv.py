@@ -87,20 +87,16 @@ class ConvLayer(Layer):
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx. With a max pooling behind it, da is pooled."""
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         self.kernels.conv2d_backward_biases(self.d_biases, da)
         if self.pool is None:
-            dx = self._backward(da, wanted)
-        elif self.geometry.kernel[1] * self.geometry.channels < LINE // da.itemsize:
-            dx = self._backward(self.pool.unpool(da), wanted)
-        else:
-            dx = self._winners_backward(da, self.pool, wanted)
-        if rates is not None:
-            self.descend(rates)
-        return dx
+            return self._backward(da, wanted)
+        if self.geometry.kernel[1] * self.geometry.channels < LINE // da.itemsize:
+            return self._backward(self.pool.unpool(da), wanted)
+        return self._winners_backward(da, self.pool, wanted)
 
     def _backward(self, dz: Array, wanted: bool) -> Array:
         images, geometry = dz.shape[-1], self.geometry

@@ -1,4 +1,4 @@
-"""Dense layers, the softmax layer among them, and the way from feature maps to neurons."""
+"""Dense layers, the softmax layer among them."""
 
 import math
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class DenseLayer(Layer):
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx."""
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
@@ -113,25 +113,4 @@ class DenseLayer(Layer):
                 self.descend(rates)
         if wanted and self.dropout and randomness is not None:
             self._drop(dx, dx, randomness)
-        return dx
-
-
-class FlattenLayer(Layer):
-    """From feature maps (channels, rows, columns, images) to neurons (images, neurons)."""
-
-    def __init__(self, input_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]):
-        super().__init__("flatten", (math.prod(input_shape),), kernels, dtype)
-
-    def forward(self, x: Array, randomness: Randomness | None) -> Array:
-        """a[n, i] = x[i, n]."""
-        self.shape = x.shape
-        a = self.buffers.array("a", (x.shape[-1], *self.output_shape))
-        self.kernels.images_first(a, x.reshape(-1, x.shape[-1]))
-        return a
-
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None) -> Array:
-        """The way back."""
-        dx = self.buffers.array("dx", self.shape)
-        if wanted:
-            self.kernels.images_last(dx.reshape(-1, self.shape[-1]), da)
         return dx
