@@ -92,18 +92,20 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
                     count += uint64(delta != 0)
                     counts[output] += uint64(delta != 0)
                     here += images
-                for i in range(kernel_rows):
-                    total = sums0 + (f * kernel_rows + i) * step
-                    add_lines(sums_flat, total, deltas, x_last_flat, image + i * line, taps, ZERO, count, run)
+                total = sums0 + f * kernel_rows * step
+                add_lines(
+                    sums_flat, total, step, deltas, x_last_flat, image, line, taps, ZERO, count, kernel_rows, run
+                )
             if wanted:
                 for t in range(image, image + image_size):
                     dx_last_flat[t] = 0
-                for i in range(kernel_rows):
-                    for output in range(outputs):
-                        first, after = output * most, output * most + counts[output]
-                        here, w_i = image + positions[output] + i * line, i * filters * step
-                        if first < after:
-                            add_lines(dx_last_flat, here, output_deltas, w_last_flat, w_i, filter_taps, first, after, run)
+                for output in range(outputs):
+                    first, after = output * most, output * most + counts[output]
+                    if first < after:
+                        add_lines(
+                            dx_last_flat, image + positions[output], line, output_deltas, w_last_flat, ZERO,
+                            filters * step, filter_taps, first, after, kernel_rows, run,
+                        )  # fmt: skip
 
     for p in prange(filters):
         f = uint64(p)

@@ -216,19 +216,43 @@ def store(typing: Any, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: 
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def add_to(typing: Any, tile: Any, z: Any, z0: Any, left: Any) -> Any:
-    """z[z0 + t] += tile[t], a tile of one row. Not loaded before it is needed: the tile's sums need not wait for z."""
+def add_to(typing: Any, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> Any:
+    """z[z0 + r z_row + t] += tile[r, t]. z is not loaded before: the sums in the tile need not wait for it."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, z, z0, left = arguments
+        out, z, z0, z_row, rows, left = arguments
         to = _Code(context, builder, signature, tile)
         data = to.data(1, z)
-        for column in range(tile.width):
-            mask, address = to.edge(left, column), to.address(data, z0, column)
-            to.store(builder.fadd(to.load(address, mask), builder.extract_value(out, column)), address, mask)
+        places = [
+            (to.address(data, to.position(z0, row, z_row, rows), column), to.edge(left, column))
+            for row in range(tile.rows)
+            for column in range(tile.width)
+        ]
+        sums = [builder.fadd(to.load(*place), builder.extract_value(out, at)) for at, place in enumerate(places)]
+        for total, place in zip(sums, places, strict=True):
+            to.store(total, *place)
         return context.get_dummy_value()
 
-    return types.void(tile, z, U, U), code
+    return types.void(tile, z, U, U, U, U), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_rows(typing: Any, tile: Any, w: Any, k: Any, a: Any, a0: Any, a_row: Any, rows: Any, left: Any) -> Any:
+    """tile[r, t] += w[k] a[a0 + r a_row + t]."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        out, w, k, a, a0, a_row, rows, left = arguments
+        to = _Code(context, builder, signature, tile)
+        factor = to.splat(builder.load(builder.gep(to.data(1, w), [k])))
+        data = to.data(3, a)
+        for row in range(tile.rows):
+            start = to.position(a0, row, a_row, rows)
+            for column in range(tile.width):
+                at, vector = tile.at(row, column), to.load(to.address(data, start, column), to.edge(left, column))
+                out = builder.insert_value(out, to.multiply_add(factor, vector, builder.extract_value(out, at)), at)
+        return out
+
+    return tile(tile, w, U, a, U, U, U, U), code
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -16,7 +16,6 @@ from .simd import BYTES, ROWS, WIDTH
 
 ZERO = uint64(0)
 ONE = uint64(1)
-LINE = uint64(8)  # vectors of sums in `add_lines`
 
 
 @njit(**INLINE)
@@ -76,35 +75,48 @@ def products(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps,
             _strip5(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
 
 
-def _line(width: int) -> Any:
-    """`add_lines` for `width` vectors."""
+def _lines(height: int, width: int) -> Any:
+    """`add_lines` for `height` rows of `width` vectors."""
 
     @njit(**INLINE)
-    def line(z, z0, w, a, a0, taps, first, after, left):
-        tile = simd.zeros(z, 1, width)
+    def lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, left):
+        tile = simd.zeros(z, height, width)
         for k in range(first, after):
-            tile = simd.add_outer(tile, w, k, ZERO, ONE, a, a0 + taps[k], left)
-        simd.add_to(tile, z, z0, left)
+            tile = simd.add_rows(tile, w, k, a, a0 + taps[k], a_row, rows, left)
+        simd.add_to(tile, z, z0, z_row, rows, left)
 
-    return line
+    return lines
 
 
-_line2, _line4, _line6, _line8 = (_line(width) for width in (2, 4, 6, 8))
+TALL = 5 if WIDTH == 5 else 3  # rows of four vectors of sums
+_line2, _line4, _low2, _low4, _tall2, _tall4 = (_lines(height, width) for height in (1, 3, TALL) for width in (2, 4))
 
 
 @njit(**INLINE)
-def add_lines(z, z0, w, a, a0, taps, first, after, run):
-    """z[z0 + t] += sum of w[k] a[a0 + taps[k] + t] over first <= k < after, for t < run: up to eight vectors at a time."""
-    for t in range(ZERO, run, LINE * lanes(z)):
-        left = run - t
-        if left <= 2 * lanes(z):
-            _line2(z, z0 + t, w, a, a0 + t, taps, first, after, left)
-        elif left <= 4 * lanes(z):
-            _line4(z, z0 + t, w, a, a0 + t, taps, first, after, left)
-        elif left <= 6 * lanes(z):
-            _line6(z, z0 + t, w, a, a0 + t, taps, first, after, left)
-        else:
-            _line8(z, z0 + t, w, a, a0 + t, taps, first, after, left)
+def add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run):
+    """z[r, t] += sum of w[k] a[r, taps[k] + t] over first <= k < after, for r < rows and t < run.
+
+    z[r, t] is z[z0 + r z_row + t], a[r, t] is a[a0 + r a_row + t].
+    """
+    r = ZERO
+    while r < rows:
+        height = min(rows - r, uint64(TALL))
+        z_r, a_r = z0 + r * z_row, a0 + r * a_row
+        for t in range(ZERO, run, 4 * lanes(z)):
+            left = run - t
+            if height > 3 and left > 2 * lanes(z):
+                _tall4(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
+            elif height > 3:
+                _tall2(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
+            elif height > 1 and left > 2 * lanes(z):
+                _low4(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
+            elif height > 1:
+                _low2(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
+            elif left > 2 * lanes(z):
+                _line4(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
+            else:
+                _line2(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
+        r += height
 
 
 @njit(**INNER)
