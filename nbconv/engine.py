@@ -64,7 +64,7 @@ def parameter_count(layers: Sequence[Layer]) -> int:
 
 
 class Stack:
-    """The layers of feature maps with the buffers of one slice. All stacks share their parameters, none its gradients."""
+    """The layers of feature maps with the buffers of one slice. All stacks share parameters and scratch."""
 
     def __init__(self, layers: list[Layer], dtype: np.dtype[Any]):
         self.layers = layers
@@ -74,6 +74,7 @@ class Stack:
     def beside(cls, first: "Stack", layers: list[Layer], dtype: np.dtype[Any]) -> "Stack":
         """Another one, of layers that are built alike."""
         for own, other in zip(layers, first.layers, strict=True):
+            own.scratch = other.scratch
             if other.weights_shape:
                 gradients = np.zeros_like(other.d_weights), np.zeros_like(other.d_biases)
                 own.attach((other.weights, other.biases), gradients, (other.v_weights, other.v_biases))

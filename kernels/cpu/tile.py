@@ -92,7 +92,7 @@ TALL = 5 if WIDTH == 5 else 3  # rows of four vectors of sums
 _line2, _line4, _low2, _low4, _tall2, _tall4 = (_lines(height, width) for height in (1, 3, TALL) for width in (2, 4))
 
 
-@njit(**INLINE)
+@njit(**INNER)
 def add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run):
     """z[r, t] += sum of w[k] a[r, taps[k] + t] over first <= k < after, for r < rows and t < run.
 

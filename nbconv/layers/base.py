@@ -89,7 +89,8 @@ class Layer(ABC):
         self.name = name
         self.output_shape = output_shape
         self.kernels = kernels
-        self.buffers = Workspace(dtype)
+        self.buffers = Workspace(dtype)  # what backward needs of forward
+        self.scratch = self.buffers  # what nothing needs once the next layer has had it
 
     def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
         """Take (weights, biases), their gradients and their velocities: views into the network's flat buffers."""

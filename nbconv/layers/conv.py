@@ -80,7 +80,7 @@ class ConvLayer(Layer):
         if not geometry.is_plain:
             self.padded_x = self.buffers.array("padded x", (*geometry.padded, images))
             self.kernels.conv2d_pad(self.padded_x, x, *geometry.padding)
-        self.a = self.buffers.array("a", (*self.output_shape, images))
+        self.a = (self.scratch if self.pool else self.buffers).array("a", (*self.output_shape, images))
         step = geometry.row_step
         self.kernels.conv2d_forward(self.a, self.padded_x, self.weights, self.biases, self.taps, step)
         if self.activation != self.kernels.LINEAR:
@@ -103,11 +103,11 @@ class ConvLayer(Layer):
         self.kernels.conv2d_backward_weights(self.d_weights, dz, self.padded_x, self.taps, geometry.row_step)
         if not wanted:
             return dz
-        dx = padded = self.buffers.array("dx", (*geometry.padded, images))
+        dx = padded = self.scratch.array("dx", (*geometry.padded, images))
         self.kernels.conv2d_backward_input(padded, dz, self.weights, self.taps, geometry.stride[0])
         if geometry.is_plain:
             return dx.reshape(geometry.channels, *geometry.size, images)
-        dx = self.buffers.array("unpadded dx", (geometry.channels, *geometry.size, images))
+        dx = self.scratch.array("unpadded dx", (geometry.channels, *geometry.size, images))
         self.kernels.conv2d_unpad(dx, padded, *geometry.padding)
         return dx
 
@@ -117,12 +117,12 @@ class ConvLayer(Layer):
         line = -(-kernel_columns * channels // vector) * vector
         padded = [size + 2 * padding for size, padding in zip(geometry.size, geometry.padding, strict=True)]
         buffers = (
-            self.buffers.array("x last", (images, *padded, channels)),
-            self.buffers.array("dx last", (images, *padded, channels)),
-            self.buffers.array("w last", (kernel_rows, filters, line)),
-            self.buffers.array("sums", (min(images, max(4, min(images // 8, 16))), filters, kernel_rows, line)),
+            self.scratch.array("x last", (images, *padded, channels)),
+            self.scratch.array("dx last", (images, *padded, channels)),
+            self.scratch.array("w last", (kernel_rows, filters, line)),
+            self.scratch.array("sums", (min(images, max(4, min(images // 8, 16))), filters, kernel_rows, line)),
         )
-        dx = self.buffers.array("dx", self.x.shape)
+        dx = self.scratch.array("dx", self.x.shape)
         self.kernels.conv2d_winners_backward(
             self.d_weights, dx, da, pool.winner, self.x, self.weights, buffers, self.tables, geometry.padding, wanted
         )

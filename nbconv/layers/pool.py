@@ -89,7 +89,7 @@ class _PoolLayer(Layer):
         return self.a
 
     def _delta(self) -> Array:
-        return self.buffers.array("dx", self.x.shape)
+        return self.scratch.array("dx", self.x.shape)
 
 
 class MaxPoolLayer(_PoolLayer):
