@@ -17,7 +17,7 @@ def test_agrees_with_the_oracle(kernels, dtype, images, n_in, n_out):
     b = random.standard_normal(n_out).astype(dtype)
     dz = random.standard_normal((images, n_out)).astype(dtype)
     z, dw, db, da = (np.full(shape, np.nan, dtype) for shape in (dz.shape, w.shape, b.shape, a.shape))
-    kernels.dense_forward(z, a, w, b)
+    kernels.dense_forward(z, a, w, b, 2)
     kernels.dense_backward_weights(dw, dz, a)
     kernels.dense_backward_biases(db, dz)
     kernels.dense_backward_input(da, dz, w)
@@ -30,7 +30,7 @@ def test_neighbouring_memory_is_left_alone(kernels, dtype):
     a, w, b = np.ones((5, 9), dtype), np.ones((3, 9), dtype), np.ones(3, dtype)
     rooms = [np.full(size + 64, 7, dtype) for size in (15, 27, 45)]
     z, dw, da = (room[32:-32] for room in rooms)
-    kernels.dense_forward(z.reshape(5, 3), a, w, b)
+    kernels.dense_forward(z.reshape(5, 3), a, w, b, 2)
     kernels.dense_backward_weights(dw.reshape(3, 9), z.reshape(5, 3), a)
     kernels.dense_backward_input(da.reshape(5, 9), z.reshape(5, 3), w)
     assert (z == 10).all()

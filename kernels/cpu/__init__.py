@@ -1,5 +1,7 @@
 """The CPU backend: every kernel by its name. The module is the backend."""
 
+from numba import get_num_threads as threads
+
 from ..scalar import LINEAR, RELU, SIGMOID, TANH
 from .activation import activation_backward, activation_forward, dropout
 from .conv import (
@@ -64,4 +66,5 @@ __all__ = [
     "quadratic",
     "sgd",
     "softmax",
+    "threads",
 ]

@@ -12,36 +12,45 @@ from .simd import ROWS, WIDTH
 from .tile import ONE, ZERO, blocks, dot_products, products, steps
 
 CHUNK = 256  # at most so many columns of w are one thread's
+IMAGES = uint64(1 << 18)  # numbers in so many images' rows
 BLOCK = 4 * ROWS  # rows of w that are read once for all that is done with them: BLOCK x CHUNK is in the first-level cache
 
 
+@njit(**INLINE)
+def _share(rows, block, share, shares):
+    """The rows of a share: whole blocks, so that no sum depends on how many threads share the rows."""
+    count = (rows + block - 1) // block
+    return uint64(share * count // shares * block), uint64(min((share + 1) * count // shares * block, rows))
+
+
 @njit(**SUMS)
-def dense_forward(z, a, w, b):
+def dense_forward(z, a, w, b, threads):
     """z[n, j] = b[j] + sum_k w[j, k] a[n, k], equation (25).
 
     z: (images, neurons out), overwritten. a: (images, neurons in). w: (neurons out, neurons in). b: (neurons out,).
+    threads: how many share the rows of w; the result does not depend on it.
     """
-    images, n_out = z.shape
+    images, n_out = uint64(z.shape[0]), uint64(z.shape[1])
     n_in = uint64(a.shape[1])
     z_flat, a_flat, w_flat = z.reshape(-1), a.reshape(-1), w.reshape(-1)
-    out_blocks = (n_out + WIDTH - 1) // WIDTH
-    image_blocks = blocks(images)
-    width = uint64(n_out)
-    every_row = steps(n_out, n_in)
-    for p in prange(image_blocks * out_blocks):
-        n = uint64(p % image_blocks) * uint64(ROWS)
-        j = uint64(p // image_blocks) * uint64(WIDTH)
-        rows = min(uint64(ROWS), uint64(images) - n)
-        columns = min(uint64(WIDTH), width - j)
-        dot_products(
-            z_flat, n * width + j, width, ONE, rows,
-            a_flat, n * n_in, n_in, ZERO,
-            w_flat, ZERO, ZERO, every_row, j, columns, ONE,
-            ONE, n_in,
-        )  # fmt: skip
-        for r in range(rows):
-            for k in range(columns):
-                z[n + r, j + k] += b[j + k]
+    every_row = steps(w.shape[0], w.shape[1])
+    together = max(IMAGES // n_in // uint64(ROWS), ONE) * uint64(ROWS)  # images that stay in the second-level cache
+    shares = min(threads, (w.shape[0] + WIDTH - 1) // WIDTH)
+    for share in prange(shares):
+        first, after = _share(w.shape[0], WIDTH, share, shares)
+        for m in range(ZERO, images, together):
+            for j in range(first, after, uint64(WIDTH)):
+                for n in range(m, min(m + together, images), uint64(ROWS)):
+                    rows, columns = min(uint64(ROWS), images - n), min(uint64(WIDTH), after - j)
+                    dot_products(
+                        z_flat, n * n_out + j, n_out, ONE, rows,
+                        a_flat, n * n_in, n_in, ZERO,
+                        w_flat, ZERO, ZERO, every_row, j, columns, ONE,
+                        ONE, n_in,
+                    )  # fmt: skip
+                    for r in range(rows):
+                        for k in range(columns):
+                            z_flat[(n + r) * n_out + j + k] += b[j + k]
 
 
 @njit(**INLINE)
@@ -99,12 +108,12 @@ def dense_backward_input(da, dz, w):
 
 
 @njit(**SUMS)
-def dense_descend(w, b, dz, a, eta, decay):
+def dense_descend(w, b, dz, a, eta, decay, threads):
     """Plain gradient descent without a gradient: w = (1 - eta decay) w + sum_n (-eta dz[n, j]) a[n, k]; b likewise.
 
     `dense_backward_weights`, `dense_backward_biases` and `sgd` in one product that is added to w where it lies. Each
     thread has rows of w of its own, for a core that writes is slowed down by another that writes nearby. w, b: updated;
-    decay: lmbda / n, not for b. dz: overwritten.
+    decay: lmbda / n, not for b. dz: overwritten. threads: as in `dense_forward`.
     """
     n_out, n_in = w.shape
     width, images = uint64(n_in), uint64(a.shape[0])
@@ -116,13 +125,13 @@ def dense_descend(w, b, dz, a, eta, decay):
             step = -w.dtype.type(eta) * dz[n, j]
             dz[n, j] = step
             b[j] += step
-    groups = min(blocks(n_out), 16)
-    for group in prange(groups):
-        first, after = group * blocks(n_out) // groups * ROWS, min((group + 1) * blocks(n_out) // groups * ROWS, n_out)
+    shares = min(threads, blocks(n_out))
+    for share in prange(shares):
+        first, after = _share(n_out, ROWS, share, shares)
         for k in range(ZERO, width, uint64(CHUNK)):
             run = min(uint64(CHUNK), width - k)
-            for j in range(uint64(first), uint64(after), uint64(ROWS)):
-                w0, rows = j * width + k, min(uint64(ROWS), uint64(n_out) - j)
+            for j in range(first, after, uint64(ROWS)):
+                w0, rows = j * width + k, min(uint64(ROWS), after - j)
                 if shrink != 1:
                     for r in range(rows):
                         for t in range(run):

@@ -92,7 +92,7 @@ class DenseLayer(Layer):
             x = kept
         self.x = x
         self.a = self.buffers.array("a", (x.shape[0], *self.output_shape))
-        self.kernels.dense_forward(self.a, x, self.weights, self.biases)
+        self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.kernels.threads())
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
@@ -105,7 +105,8 @@ class DenseLayer(Layer):
         if wanted:
             self.kernels.dense_backward_input(dx, dz, self.weights)
         if rates is not None and rates.are_plain:
-            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, rates.eta, rates.decay)
+            step, threads = (rates.eta, rates.decay), self.kernels.threads()
+            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, *step, threads)
         else:
             self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
             self.kernels.dense_backward_biases(self.d_biases, dz)
