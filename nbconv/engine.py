@@ -162,8 +162,8 @@ class Engine:
                     a = layer.forward(a, randomness)
                 self.kernels.images_first(neurons[part], a.reshape(-1, a.shape[-1]))
         a = neurons
-        for layer in self.dense:
-            a = layer.forward(a, randomness)
+        for dense in self.dense:
+            a = dense.forward(a, randomness)
         return a, labels
 
     def backward(
@@ -176,8 +176,8 @@ class Engine:
         delta = self.buffers.array("delta", z.shape)
         self.cost.delta(self.kernels, delta, sums, z, labels, 1 / len(labels))
         maps = self.stacks[0].layers
-        for layer, wanted in zip(reversed(self.dense), reversed(self._wanted[len(maps) :]), strict=True):
-            delta = layer.backward(delta, randomness, wanted, rates)
+        for dense, wanted in zip(reversed(self.dense), reversed(self._wanted[len(maps) :]), strict=True):
+            delta = dense.backward(delta, randomness, wanted, rates)
         if not self._wanted[len(maps)]:
             return
         for stack, part in self._slices(len(labels), keep=True):

@@ -132,4 +132,6 @@ def winner_tables(conv: ConvGeometry, pool: PoolGeometry) -> WinnerTables:
     padded_columns = conv.size[1] + 2 * conv.padding[1]
     positions = (y * conv.stride[0] * padded_columns + x * conv.stride[1]) * conv.channels
     overlap = math.prod(-(-size // stride) for size, stride in zip(pool.size, pool.stride, strict=True))
-    return WinnerTables(cells.ravel(), places.ravel(), positions.ravel().astype(np.uint64), np.uint64(conv.filters * overlap))
+    return WinnerTables(
+        cells.ravel(), places.ravel(), positions.ravel().astype(np.uint64), np.uint64(conv.filters * overlap)
+    )

@@ -34,11 +34,12 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
     dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r - y s, q - x s], (y, x) the window's winner.
 
     dw, w: (filters, channels, kernel rows, kernel columns); dw overwritten. da, winner: (filters, pooled rows, pooled
-    columns, images), as in `max_pool2d_forward`. x: the convolution's input, (channels, rows, columns, images). dx:
-    like x, overwritten if wanted. padding: the convolution's, (y, x). tables: see `WinnerTables`. buffers, overwritten: x_last and dx_last, x and dx with their padding and channels last,
-    (images, padded rows, padded columns, channels), the border of x_last zero; w_last, w as (kernel rows, filters, line)
-    with w[f, c, i, j] at j * channels + c of a line that may be longer; sums, the gradient of groups of images,
-    (groups, filters, kernel rows, line), whose number fixes the order of adding.
+    columns, images), as in `max_pool2d_forward`. x: the convolution's input, (channels, rows, columns, images). dx: like x,
+    overwritten if wanted. padding: the convolution's, (y, x). tables: see nbconv/geometry.py, `WinnerTables`. buffers,
+    overwritten: x_last and dx_last, x and dx with their padding and channels last, (images, padded rows, padded columns,
+    channels), the border of x_last zero; w_last, w as (kernel rows, filters, line) with w[f, c, i, j] at j * channels + c of
+    a line that may be longer; sums, the gradient of groups of images, (groups, filters, kernel rows, line), whose number
+    fixes the order of adding.
     """
     x_last, dx_last, w_last, sums = buffers
     filters, channels = uint64(w.shape[0]), uint64(w.shape[1])
@@ -64,7 +65,10 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
         _copy(w_last_flat, f * step, to_steps, w_flat, f * channels * kernel_area, from_steps, kernel_size)
 
     for group in prange(groups):
-        first_image, after_image = uint64(group) * images // uint64(groups), uint64(group + 1) * images // uint64(groups)
+        first_image, after_image = (
+            uint64(group) * images // uint64(groups),
+            uint64(group + 1) * images // uint64(groups),
+        )
         sums0 = uint64(group) * filters * kernel_rows * step
         for t in range(sums0, sums0 + filters * kernel_rows * step):
             sums_flat[t] = 0
@@ -78,8 +82,8 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
             _copy(x_last_flat, here, to_steps, x_flat, there, from_steps, size)
         for n in range(first_image, after_image):
             image = n * image_size
-            for output in range(outputs):
-                counts[output] = 0
+            for k in range(outputs):
+                counts[k] = 0
             here = n
             for f in range(filters):
                 count = ZERO
@@ -93,17 +97,15 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
                     counts[output] += uint64(delta != 0)
                     here += images
                 total = sums0 + f * kernel_rows * step
-                add_lines(
-                    sums_flat, total, step, deltas, x_last_flat, image, line, taps, ZERO, count, kernel_rows, run
-                )
+                add_lines(sums_flat, total, step, deltas, x_last_flat, image, line, taps, ZERO, count, kernel_rows, run)
             if wanted:
                 for t in range(image, image + image_size):
                     dx_last_flat[t] = 0
-                for output in range(outputs):
-                    first, after = output * most, output * most + counts[output]
+                for k in range(outputs):
+                    first, after = k * most, k * most + counts[k]
                     if first < after:
                         add_lines(
-                            dx_last_flat, image + positions[output], line, output_deltas, w_last_flat, ZERO,
+                            dx_last_flat, image + positions[k], line, output_deltas, w_last_flat, ZERO,
                             filters * step, filter_taps, first, after, kernel_rows, run,
                         )  # fmt: skip
 
@@ -115,7 +117,7 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
         to_steps, from_steps = (kernel_columns, ONE, kernel_area), (step, channels, ONE)
         _copy(dw_flat, f * channels * kernel_area, to_steps, sums_flat, f * kernel_rows * step, from_steps, kernel_size)
 
-    for p in prange(x_rows if wanted else ZERO):
+    for p in prange(x.shape[1] if wanted else 0):
         here, there = uint64(p) * x_columns * images, corner + uint64(p) * line
         to_steps, from_steps = (images, plane, ONE), (channels, ONE, image_size)
         _copy(dx_flat, here, to_steps, dx_last_flat, there, from_steps, (x_columns, channels, images))

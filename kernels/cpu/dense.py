@@ -13,7 +13,9 @@ from .tile import ONE, ZERO, blocks, dot_products, products, steps
 
 CHUNK = 256  # at most so many columns of w are one thread's
 IMAGES = uint64(1 << 18)  # numbers in so many images' rows
-BLOCK = 4 * ROWS  # rows of w that are read once for all that is done with them: BLOCK x CHUNK is in the first-level cache
+BLOCK = (
+    4 * ROWS
+)  # rows of w that are read once for all that is done with them: BLOCK x CHUNK is in the first-level cache
 
 
 @njit(**INLINE)

@@ -8,6 +8,8 @@ Rows past `rows` repeat the last one, and numbers past `left` are neither read n
 array is computed like any other. In this module's docstrings t runs over the numbers of a tile's row, `width` vectors.
 """
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -30,6 +32,9 @@ def _registers() -> tuple[int, int]:
 BYTES, WIDTH = _registers()
 ROWS = 5  # 5 x 5 sums, a factor and five others: 31 of 32 registers; 20 and 40 feature maps, 10 images are whole tiles
 
+INDEX = ir.IntType(64)
+INT = ir.IntType(32)
+
 
 class Tile(types.Type):
     """rows x width vectors of a float type."""
@@ -37,16 +42,8 @@ class Tile(types.Type):
     def __init__(self, dtype: Any, rows: int, width: int):
         self.dtype, self.rows, self.width = dtype, rows, width
         self.lanes = 8 * BYTES // dtype.bitwidth
+        self.vector = ir.VectorType(ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType(), self.lanes)
         super().__init__(f"Tile({dtype}, {rows}, {width})")
-
-    @property
-    def vector(self) -> ir.VectorType:
-        """LLVM's type of one vector."""
-        return ir.VectorType(ir.FloatType() if self.dtype.bitwidth == 32 else ir.DoubleType(), self.lanes)
-
-    def at(self, row: int, column: int) -> int:
-        """Where vector (row, column) stands in the tile."""
-        return row * self.width + column
 
 
 @register_model(Tile)
@@ -55,24 +52,17 @@ class _TileModel(models.PrimitiveModel):
         super().__init__(manager, tile, ir.ArrayType(tile.vector, tile.rows * tile.width))
 
 
-INDEX = ir.IntType(64)
-INT = ir.IntType(32)
-
-
 class _Code:
-    """What the operations say to LLVM: an array's memory, vectors from and to it, fused multiply-add."""
+    """What the operations say to LLVM about tiles of one type."""
 
-    def __init__(self, context: Any, builder: Any, signature: Any, tile: Tile):
-        self.context, self.builder, self.types, self.tile = context, builder, signature.args, tile
+    def __init__(self, context: Any, builder: Any, tile: Tile):
+        self.context, self.builder, self.tile = context, builder, tile
+        self.places = [(row, column) for row in range(tile.rows) for column in range(tile.width)]
 
-    def data(self, number: int, array: Any) -> Any:
-        """The first element's address of the array that is argument `number`."""
-        return self.context.make_array(self.types[number])(self.context, self.builder, array).data
-
-    def position(self, start: Any, row: int, step: Any, rows: Any = None) -> Any:
+    def position(self, start: Any, row: int, step: Any, rows: Any) -> Any:
         """start + min(row, rows - 1) step."""
         number: Any = INDEX(row)
-        if rows is not None and row:
+        if row:
             last = self.builder.sub(rows, INDEX(1))
             number = self.builder.select(self.builder.icmp_unsigned("<", number, last), number, last)
         return self.builder.add(start, self.builder.mul(number, step))
@@ -83,6 +73,10 @@ class _Code:
         undefined = ir.Constant(vector, ir.Undefined)
         one = self.builder.insert_element(undefined, scalar, INT(0))
         return self.builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT, vector.count), None))
+
+    def number(self, data: Any, position: Any) -> Any:
+        """A vector of one number from memory."""
+        return self.splat(self.builder.load(self.builder.gep(data, [position])))
 
     def mask(self, left: Any, column: int = 0) -> Any:
         """The lanes of a column that are before `left`."""
@@ -96,10 +90,9 @@ class _Code:
         """The mask of a tile's column: only the last two may be cut off by `left`."""
         return self.mask(left, column) if column >= self.tile.width - 2 else None
 
-    def _call(self, name: str, result: Any, *arguments: Any, of: Any = None) -> Any:
-        vector = of or self.tile.vector
-        letter = "i" if isinstance(vector.element, ir.IntType) else "f"
-        bits = vector.element.width if letter == "i" else self.tile.dtype.bitwidth
+    def _call(self, name: str, vector: Any, result: Any, *arguments: Any) -> Any:
+        element = vector.element
+        letter, bits = ("i", element.width) if isinstance(element, ir.IntType) else ("f", self.tile.dtype.bitwidth)
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
         name = f"llvm.{name}.v{vector.count}{letter}{bits}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
@@ -110,7 +103,7 @@ class _Code:
         vector = ir.VectorType(data.type.pointee, self.tile.lanes)
         return self.builder.bitcast(self.builder.gep(data, [position]), vector.as_pointer())
 
-    def load(self, address: Any, mask: Any = None) -> Any:
+    def load(self, address: Any, mask: Any) -> Any:
         """A vector from memory, integers made floats; lanes outside the mask are 0."""
         vector = address.type.pointee
         size = self.context.get_abi_sizeof(vector.element)
@@ -118,10 +111,10 @@ class _Code:
             loaded = self.builder.load(address)
             loaded.align = size
         else:
-            loaded = self._call("masked.load", vector, address, INT(size), mask, ir.Constant(vector, None), of=vector)
+            loaded = self._call("masked.load", vector, vector, address, INT(size), mask, ir.Constant(vector, None))
         return loaded if vector == self.tile.vector else self.builder.sitofp(loaded, self.tile.vector)
 
-    def store(self, values: Any, address: Any, mask: Any = None) -> None:
+    def store(self, values: Any, address: Any, mask: Any) -> None:
         """A vector's lanes inside the mask to memory, made integers where they lie."""
         vector = address.type.pointee
         size = self.context.get_abi_sizeof(vector.element)
@@ -130,11 +123,13 @@ class _Code:
         if mask is None:
             self.builder.store(values, address).align = size
         else:
-            self._call("masked.store", ir.VoidType(), values, address, INT(size), mask, of=vector)
+            self._call("masked.store", vector, ir.VoidType(), values, address, INT(size), mask)
 
-    def multiply_add(self, x: Any, y: Any, total: Any) -> Any:
-        """x y + total; rounded once where the processor can."""
-        return self._call("fmuladd", self.tile.vector, x, y, total)
+    def add_product(self, tile: Any, row: int, column: int, x: Any, y: Any) -> Any:
+        """The tile with x y added to one of its vectors; rounded once where the processor can."""
+        at, vector = row * self.tile.width + column, self.tile.vector
+        total = self._call("fmuladd", vector, vector, x, y, self.builder.extract_value(tile, at))
+        return self.builder.insert_value(tile, total, at)
 
     def total(self, vector: Any) -> Any:
         """The sum of a vector's lanes, by halves."""
@@ -148,220 +143,131 @@ class _Code:
         return self.builder.extract_element(vector, INT(0))
 
 
-U = types.uint64
+def _operation(code: Callable[..., Any], tiles: int = 1) -> Any:
+    """The function that Numba code calls: of a tile, of arrays (`code` has their first element's address), of uint64.
+
+    It gives what `code` returns: so many tiles, or nothing.
+    """
+
+    def typing(_: Any, tile: Tile, *others: Any) -> Any:
+        takes = [kind if isinstance(kind, Tile | types.Array) else types.uint64 for kind in (tile, *others)]
+        gives = {0: types.void, 1: tile, 2: types.UniTuple(tile, 2)}[tiles]
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            values = [
+                context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+                for kind, value in zip(signature.args, arguments, strict=True)
+            ]
+            result = code(_Code(context, builder, tile), *values)
+            return context.get_dummy_value() if result is None else result
+
+        return gives(*takes), generate
+
+    typing.__name__, typing.__doc__ = code.__name__, code.__doc__
+    vars(typing)["__signature__"] = inspect.signature(code)  # Numba would make one argument of `others`
+    return intrinsic(typing)
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
-def zeros(typing: Any, like: Any, rows: Any, width: Any) -> Any:
-    """tile[r, t] = 0, in the dtype of the array `like`."""
+def _zeros(_: Any, like: Any, rows: Any, width: Any) -> Any:
+    """tile[r, t] = 0, in the dtype of the array `like`; rows and width are constants."""
     tile = Tile(like.dtype, rows.literal_value, width.literal_value)
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return ir.Constant(context.get_value_type(tile), None)
-
-    return tile(like, rows, width), code
+    return tile(like, rows, width), lambda context, *_: ir.Constant(context.get_value_type(tile), None)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def load(typing: Any, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> Any:
+def _load(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> Any:
     """tile[r, t] = z[z0 + r z_row + t]."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, z, z0, z_row, rows, left = arguments
-        to = _Code(context, builder, signature, tile)
-        data = to.data(1, z)
-        for column in range(tile.width):
-            mask = to.edge(left, column)
-            for row in range(tile.rows):
-                vector = to.load(to.address(data, to.position(z0, row, z_row, rows), column), mask)
-                out = builder.insert_value(out, vector, tile.at(row, column))
-        return out
-
-    return tile(tile, z, U, U, U, U), code
+    for at, (row, column) in enumerate(to.places):
+        address = to.address(z, to.position(z0, row, z_row, rows), column)
+        tile = to.builder.insert_value(tile, to.load(address, to.edge(left, column)), at)
+    return tile
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def spread(typing: Any, tile: Any, b: Any, b0: Any, b_row: Any, rows: Any) -> Any:
+def _spread(to: _Code, tile: Any, b: Any, b0: Any, b_row: Any, rows: Any) -> Any:
     """tile[r, t] = b[b0 + r b_row]."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, b, b0, b_row, rows = arguments
-        to = _Code(context, builder, signature, tile)
-        data = to.data(1, b)
-        for row in range(tile.rows):
-            vector = to.splat(builder.load(builder.gep(data, [to.position(b0, row, b_row, rows)])))
-            for column in range(tile.width):
-                out = builder.insert_value(out, vector, tile.at(row, column))
-        return out
-
-    return tile(tile, b, U, U, U), code
+    for at, (row, _) in enumerate(to.places):
+        tile = to.builder.insert_value(tile, to.number(b, to.position(b0, row, b_row, rows)), at)
+    return tile
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def store(typing: Any, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> Any:
+def _store(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> None:
     """z[z0 + r z_row + t] = tile[r, t]."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, z, z0, z_row, rows, left = arguments
-        to = _Code(context, builder, signature, tile)
-        data = to.data(1, z)
-        for column in range(tile.width):
-            mask = to.edge(left, column)
-            for row in range(tile.rows):
-                address = to.address(data, to.position(z0, row, z_row, rows), column)
-                to.store(builder.extract_value(out, tile.at(row, column)), address, mask)
-        return context.get_dummy_value()
-
-    return types.void(tile, z, U, U, U, U), code
+    for at, (row, column) in enumerate(to.places):
+        address = to.address(z, to.position(z0, row, z_row, rows), column)
+        to.store(to.builder.extract_value(tile, at), address, to.edge(left, column))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_to(typing: Any, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> Any:
+def _add_to(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> None:
     """z[z0 + r z_row + t] += tile[r, t]. z is not loaded before: the sums in the tile need not wait for it."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, z, z0, z_row, rows, left = arguments
-        to = _Code(context, builder, signature, tile)
-        data = to.data(1, z)
-        places = [
-            (to.address(data, to.position(z0, row, z_row, rows), column), to.edge(left, column))
-            for row in range(tile.rows)
-            for column in range(tile.width)
-        ]
-        sums = [builder.fadd(to.load(*place), builder.extract_value(out, at)) for at, place in enumerate(places)]
-        for total, place in zip(sums, places, strict=True):
-            to.store(total, *place)
-        return context.get_dummy_value()
-
-    return types.void(tile, z, U, U, U, U), code
+    places = [
+        (to.address(z, to.position(z0, row, z_row, rows), column), to.edge(left, column)) for row, column in to.places
+    ]
+    sums = [to.builder.fadd(to.load(*place), to.builder.extract_value(tile, at)) for at, place in enumerate(places)]
+    for total, place in zip(sums, places, strict=True):
+        to.store(total, *place)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_rows(typing: Any, tile: Any, w: Any, k: Any, a: Any, a0: Any, a_row: Any, rows: Any, left: Any) -> Any:
-    """tile[r, t] += w[k] a[a0 + r a_row + t]."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, w, k, a, a0, a_row, rows, left = arguments
-        to = _Code(context, builder, signature, tile)
-        factor = to.splat(builder.load(builder.gep(to.data(1, w), [k])))
-        data = to.data(3, a)
-        for row in range(tile.rows):
-            start = to.position(a0, row, a_row, rows)
-            for column in range(tile.width):
-                at, vector = tile.at(row, column), to.load(to.address(data, start, column), to.edge(left, column))
-                out = builder.insert_value(out, to.multiply_add(factor, vector, builder.extract_value(out, at)), at)
-        return out
-
-    return tile(tile, w, U, a, U, U, U, U), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def add_outer(typing: Any, tile: Any, w: Any, w0: Any, w_row: Any, rows: Any, a: Any, a0: Any, left: Any) -> Any:
+def _add_outer(to: _Code, tile: Any, w: Any, w0: Any, w_row: Any, rows: Any, a: Any, a0: Any, left: Any) -> Any:
     """tile[r, t] += w[w0 + r w_row] a[a0 + t]."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, w, w0, w_row, rows, a, a0, left = arguments
-        to = _Code(context, builder, signature, tile)
-        weights, data = to.data(1, w), to.data(5, a)
-        factors = [
-            to.splat(builder.load(builder.gep(weights, [to.position(w0, row, w_row, rows)])))
-            for row in range(tile.rows)
-        ]
-        for column in range(tile.width):
-            vector = to.load(to.address(data, a0, column), to.edge(left, column))
-            for row in range(tile.rows):
-                at = tile.at(row, column)
-                out = builder.insert_value(out, to.multiply_add(factors[row], vector, builder.extract_value(out, at)), at)
-        return out
-
-    return tile(tile, w, U, U, U, a, U, U), code
+    factors = [to.number(w, to.position(w0, row, w_row, rows)) for row in range(to.tile.rows)]
+    for column in range(to.tile.width):
+        vector = to.load(to.address(a, a0, column), to.edge(left, column))
+        for row in range(to.tile.rows):
+            tile = to.add_product(tile, row, column, factors[row], vector)
+    return tile
 
 
-def _add_pairs(tile: Any, masked: bool) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, d, d0, d_row, rows, a, a0, taps, k, columns, scale, left = arguments
-        to = _Code(context, builder, signature, tile)
-        left_data, right_data, tap_data = to.data(1, d), to.data(5, a), to.data(7, taps)
-        mask = to.mask(left) if masked else None
-        left_side = [to.load(to.address(left_data, to.position(d0, row, d_row, rows)), mask) for row in range(tile.rows)]
-        for column in range(tile.width):
-            tap = builder.load(builder.gep(tap_data, [to.position(k, column, INDEX(1), columns)]))
-            right = to.load(to.address(right_data, builder.add(a0, builder.mul(tap, scale))), mask)
-            for row in range(tile.rows):
-                at = tile.at(row, column)
-                out = builder.insert_value(out, to.multiply_add(left_side[row], right, builder.extract_value(out, at)), at)
-        return out
-
-    return code
+def _add_rows(to: _Code, tile: Any, w: Any, k: Any, a: Any, a0: Any, a_row: Any, rows: Any, left: Any) -> Any:
+    """tile[r, t] += w[k] a[a0 + r a_row + t]."""
+    factor = to.number(w, k)
+    for row, column in to.places:
+        vector = to.load(to.address(a, to.position(a0, row, a_row, rows), column), to.edge(left, column))
+        tile = to.add_product(tile, row, column, factor, vector)
+    return tile
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_pairs(
-    typing: Any, tile: Any, d: Any, d0: Any, d_row: Any, rows: Any, a: Any, a0: Any, taps: Any, k: Any, columns: Any, scale: Any,
-    left: Any,
-) -> Any:  # fmt: skip
-    """tile[r, c] += d[d0 + r d_row + lane] a[a0 + taps[k + c] scale + lane], lane by lane, for all lanes."""
-    return tile(tile, d, U, U, U, a, U, taps, U, U, U, U), _add_pairs(tile, masked=False)
+def _add_pairs(to: _Code, tile: Any, d: Any, d0: Any, d_row: Any, rows: Any, a: Any, a0: Any, taps: Any, k: Any,
+               columns: Any, scale: Any, left: Any) -> Any:  # fmt: skip
+    """tile[r, c] += d[d0 + r d_row + lane] a[a0 + taps[k + c] scale + lane], lane by lane, for the lanes before `left`.
+
+    Columns past `columns` repeat the last one.
+    """
+    mask = to.mask(left)
+    left_side = [to.load(to.address(d, to.position(d0, row, d_row, rows)), mask) for row in range(to.tile.rows)]
+    for column in range(to.tile.width):
+        tap = to.builder.load(to.builder.gep(taps, [to.position(k, column, INDEX(1), columns)]))
+        right = to.load(to.address(a, to.builder.add(a0, to.builder.mul(tap, scale))), mask)
+        for row in range(to.tile.rows):
+            tile = to.add_product(tile, row, column, left_side[row], right)
+    return tile
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_last_pairs(
-    typing: Any, tile: Any, d: Any, d0: Any, d_row: Any, rows: Any, a: Any, a0: Any, taps: Any, k: Any, columns: Any, scale: Any,
-    left: Any,
-) -> Any:  # fmt: skip
-    """As `add_pairs`, for the lanes before `left` alone."""
-    return tile(tile, d, U, U, U, a, U, taps, U, U, U, U), _add_pairs(tile, masked=True)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def store_totals(typing: Any, tile: Any, s: Any, s0: Any, s_row: Any, rows: Any, s_column: Any, columns: Any) -> Any:
+def _store_totals(to: _Code, tile: Any, s: Any, s0: Any, s_row: Any, rows: Any, s_column: Any, columns: Any) -> None:
     """s[s0 + r s_row + k s_column] = the sum over the lanes of tile[r, k]."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out, s, s0, s_row, rows, s_column, columns = arguments
-        to = _Code(context, builder, signature, tile)
-        data = to.data(1, s)
-        for row in range(tile.rows):
-            start = to.position(s0, row, s_row, rows)
-            for column in range(tile.width):
-                total = to.total(builder.extract_value(out, tile.at(row, column)))
-                builder.store(total, builder.gep(data, [to.position(start, column, s_column, columns)]))
-        return context.get_dummy_value()
-
-    return types.void(tile, s, U, U, U, U, U), code
+    for at, (row, column) in enumerate(to.places):
+        place = to.position(to.position(s0, row, s_row, rows), column, s_column, columns)
+        to.builder.store(to.total(to.builder.extract_value(tile, at)), to.builder.gep(s, [place]))
 
 
-# Pooling takes tiles of one vector.
+def _larger(to: _Code, best: Any, winner: Any, x: Any, place: Any) -> Any:
+    """(x, place) in the lanes where x is larger than best or first to be NaN, else (best, winner). Tiles of one vector."""
+    build, old, new = to.builder, to.builder.extract_value(best, 0), to.builder.extract_value(x, 0)
+    place = to.splat(build.uitofp(place, to.tile.vector.element))
+    wins = build.and_(build.fcmp_unordered(">", new, old), build.fcmp_ordered("ord", old, old))
+    best = build.insert_value(best, build.select(wins, new, old), 0)
+    winner = build.insert_value(winner, build.select(wins, place, build.extract_value(winner, 0)), 0)
+    return to.context.make_tuple(build, types.UniTuple(to.tile, 2), (best, winner))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def larger(typing: Any, best: Any, winner: Any, x: Any, place: Any) -> Any:
-    """(x, place) in the lanes where x is larger than best or first to be NaN, else (best, winner)."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        best, winner, x, place = arguments
-        to = _Code(context, builder, signature, signature.args[0])
-        old, new = builder.extract_value(best, 0), builder.extract_value(x, 0)
-        place = to.splat(builder.uitofp(place, to.tile.vector.element))
-        wins = builder.and_(builder.fcmp_unordered(">", new, old), builder.fcmp_ordered("ord", old, old))
-        best = builder.insert_value(best, builder.select(wins, new, old), 0)
-        winner = builder.insert_value(winner, builder.select(wins, place, builder.extract_value(winner, 0)), 0)
-        return context.make_tuple(builder, signature.return_type, (best, winner))
-
-    return types.UniTuple(best, 2)(best, winner, x, U), code
+def _add_where(to: _Code, total: Any, share: Any, winner: Any, place: Any) -> Any:
+    """total + share in the lanes whose winner is that place, else total. Tiles of one vector."""
+    build, old = to.builder, to.builder.extract_value(total, 0)
+    place = to.splat(build.uitofp(place, to.tile.vector.element))
+    won = build.fcmp_ordered("==", build.extract_value(winner, 0), place)
+    return build.insert_value(total, build.select(won, build.fadd(old, build.extract_value(share, 0)), old), 0)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_where(typing: Any, total: Any, share: Any, winner: Any, place: Any) -> Any:
-    """total + share in the lanes whose winner is that place, else total."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        total, share, winner, place = arguments
-        to = _Code(context, builder, signature, signature.args[0])
-        place = to.splat(builder.uitofp(place, to.tile.vector.element))
-        won = builder.fcmp_ordered("==", builder.extract_value(winner, 0), place)
-        old = builder.extract_value(total, 0)
-        new = builder.fadd(old, builder.extract_value(share, 0))
-        return builder.insert_value(total, builder.select(won, new, old), 0)
-
-    return total(total, share, winner, U), code
+zeros: Any = intrinsic(prefer_literal=True)(_zeros)
+load, spread, store, add_to = _operation(_load), _operation(_spread), _operation(_store, 0), _operation(_add_to, 0)
+add_outer, add_rows = _operation(_add_outer), _operation(_add_rows)
+add_pairs, store_totals = _operation(_add_pairs), _operation(_store_totals, 0)
+larger, add_where = _operation(_larger, 2), _operation(_add_where)

@@ -35,11 +35,8 @@ def _strip(height: int, width: int) -> Any:
 
     @njit(**INNER)
     def strip(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, count, scale, left):
-        tile = simd.zeros(z, height, width)
-        if b_row == ZERO:
-            tile = simd.load(tile, z, z0, z_row, rows, left)
-        else:
-            tile = simd.spread(tile, b, b0, b_row, rows)
+        none = simd.zeros(z, height, width)
+        tile = simd.load(none, z, z0, z_row, rows, left) if b_row == ZERO else simd.spread(none, b, b0, b_row, rows)
         for k in range(count):
             tile = simd.add_outer(tile, w, w0 + k * w_tap, w_row, rows, a, a0 + taps[k] * scale, left)
         simd.store(tile, z, z0, z_row, rows, left)
@@ -131,10 +128,10 @@ def dot_products(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line,
     for y in range(lines):
         d_y, a_y = d0 + y * d_line, a0 + y * a_line
         for t in range(ZERO, whole, lanes(s)):
-            tile = simd.add_pairs(tile, d, d_y + t, d_row, rows, a, a_y + t, taps, k, columns, scale, run)
+            tile = simd.add_pairs(tile, d, d_y + t, d_row, rows, a, a_y + t, taps, k, columns, scale, lanes(s))
         if whole < run:
             d_t, a_t, left = d_y + whole, a_y + whole, run - whole
-            tile = simd.add_last_pairs(tile, d, d_t, d_row, rows, a, a_t, taps, k, columns, scale, left)
+            tile = simd.add_pairs(tile, d, d_t, d_row, rows, a, a_t, taps, k, columns, scale, left)
     simd.store_totals(tile, s, s0, s_row, rows, s_tap, columns)
 
 

@@ -47,7 +47,8 @@ def aligned_zeros(shape: Shape, dtype: Any) -> Array:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
+    array: Array = memory[start : start + size].view(dtype).reshape(shape)
+    return array
 
 
 class Workspace:
