@@ -39,3 +39,16 @@ def test_neighbouring_memory_is_left_alone(kernels, dtype):
     for room in rooms:
         assert (room[:32] == 7).all()
         assert (room[-32:] == 7).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize(("images", "n_in", "n_out"), SIZES)
+def test_plain_descent_is_the_gradient_s(kernels, dtype, images, n_in, n_out, decay, threads):
+    random = np.random.default_rng(images)
+    a, dz = random.standard_normal((images, n_in)).astype(dtype), random.standard_normal((images, n_out)).astype(dtype)
+    w, b = random.standard_normal((n_out, n_in)).astype(dtype), random.standard_normal(n_out).astype(dtype)
+    dw, db, _ = oracle.dense_backward(dz, a, w)
+    right = oracle.sgd(np.append(w, b), np.zeros(w.size + n_out), np.append(dw, db), w.size, 0.1, decay, 0, 0, False)[0]
+    kernels.dense_descend(w, b, dz, a, 0.1, decay, threads)
+    close(np.append(w, b), right, dtype, images + 2)

@@ -60,9 +60,9 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
     outputs = uint64(positions.size)
 
     for p in prange(filters):
-        f = uint64(p)
+        here, there = uint64(p) * step, uint64(p) * channels * kernel_area
         to_steps, from_steps = (filters * step, channels, ONE), (kernel_columns, ONE, kernel_area)
-        _copy(w_last_flat, f * step, to_steps, w_flat, f * channels * kernel_area, from_steps, kernel_size)
+        _copy(w_last_flat, here, to_steps, w_flat, there, from_steps, kernel_size)
 
     for group in prange(groups):
         first_image, after_image = (
@@ -110,12 +110,12 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
                         )  # fmt: skip
 
     for p in prange(filters):
-        f = uint64(p)
+        here, there = uint64(p) * channels * kernel_area, uint64(p) * kernel_rows * step
         for group in range(ONE, uint64(groups)):
-            for t in range(f * kernel_rows * step, (f + ONE) * kernel_rows * step):
+            for t in range(there, there + kernel_rows * step):
                 sums_flat[t] += sums_flat[group * filters * kernel_rows * step + t]
         to_steps, from_steps = (kernel_columns, ONE, kernel_area), (step, channels, ONE)
-        _copy(dw_flat, f * channels * kernel_area, to_steps, sums_flat, f * kernel_rows * step, from_steps, kernel_size)
+        _copy(dw_flat, here, to_steps, sums_flat, there, from_steps, kernel_size)
 
     for p in prange(x.shape[1] if wanted else 0):
         here, there = uint64(p) * x_columns * images, corner + uint64(p) * line

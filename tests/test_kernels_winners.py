@@ -1,0 +1,97 @@
+"""The way back by the winners of max pooling against the plain kernels, which test_kernels_conv.py holds to the oracle."""
+
+import numpy as np
+import pytest
+from conftest import close
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbconv.geometry import ConvGeometry, PoolGeometry, winner_tables
+from nbconv.layers import aligned_zeros
+
+# channels, input, filters, kernel, stride, padding, pooling window, its stride, images
+GEOMETRIES = [
+    (20, (12, 12), 40, (5, 5), (1, 1), (0, 0), (2, 2), (2, 2), 10),
+    (4, (9, 8), 3, (3, 3), (1, 1), (1, 1), (2, 2), (2, 2), 1),
+    (7, (11, 13), 5, (3, 2), (2, 3), (2, 1), (2, 1), (2, 1), 6),
+    (6, (8, 9), 9, (2, 4), (1, 1), (0, 0), (3, 3), (1, 2), 5),  # overlapping windows
+    (3, (12, 6), 2, (7, 1), (1, 1), (0, 2), (1, 2), (2, 3), 17),  # gaps
+    (2, (13, 13), 4, (11, 11), (1, 1), (0, 0), (3, 3), (3, 3), 3),
+    (1, (6, 6), 1, (1, 1), (1, 1), (0, 0), (2, 2), (2, 2), 4),
+    (40, (4, 5), 6, (2, 3), (1, 1), (0, 0), (2, 2), (2, 2), 33),
+]
+
+
+def run(kernels, geometry, dtype, zeros=0.5, groups=3, wanted=True, seed=0):
+    """((dw, dx) by the winners, (dw, dx) by dz)."""
+    *parts, window, pool_stride, images = geometry
+    conv = ConvGeometry(*parts)
+    pool = PoolGeometry(conv.filters, conv.output[1:], window, pool_stride)
+    random = np.random.default_rng(seed)
+    x = random.standard_normal((conv.channels, *conv.size, images)).astype(dtype)
+    w = random.standard_normal((conv.filters, conv.channels, *conv.kernel)).astype(dtype)
+    z = random.standard_normal((*conv.output, images)).astype(dtype)
+    a, winner = np.empty((*pool.output, images), dtype), np.empty((*pool.output, images), np.int32)
+    kernels.max_pool2d_forward(a, winner, z, *pool.window)
+    da = random.standard_normal(a.shape).astype(dtype)
+    da[random.random(a.shape) < zeros] = 0
+
+    dz = np.empty_like(z)
+    kernels.max_pool2d_backward(dz, da, winner, *pool.window)
+    padded, plain_padded = np.zeros((*conv.padded, images), dtype), np.empty((*conv.padded, images), dtype)
+    kernels.conv2d_pad(padded, x, *conv.padding)
+    plain = np.empty_like(w), np.empty_like(x)
+    kernels.conv2d_backward_weights(plain[0], dz, padded, conv.taps, conv.row_step)
+    kernels.conv2d_backward_input(plain_padded, dz, w, conv.taps, conv.stride[0])
+    kernels.conv2d_unpad(plain[1], plain_padded, *conv.padding)
+
+    ours = np.full(w.shape, np.nan, dtype), np.full(x.shape, np.nan, dtype)
+    line = conv.kernel[1] * conv.channels + seed % 3
+    rows, columns = (size + 2 * padding for size, padding in zip(conv.size, conv.padding, strict=True))
+    buffers = [np.zeros((images, rows, columns, conv.channels), dtype) for _ in range(2)]
+    buffers += [np.full((conv.kernel[0], conv.filters, line), np.nan, dtype)]
+    buffers += [np.full((min(groups, images), conv.filters, conv.kernel[0], line), np.nan, dtype)]
+    for buffer in buffers:  # as the layers make them
+        assert aligned_zeros(buffer.shape, dtype).ctypes.data % 64 == 0
+    tables = tuple(winner_tables(conv, pool))
+    kernels.conv2d_winners_backward(*ours, da, winner, x, w, tuple(buffers), tables, conv.padding, wanted)
+    return ours, plain
+
+
+def compare(kernels, geometry, dtype, **options):
+    ours, plain = run(kernels, geometry, dtype, **options)
+    terms = geometry[2] * np.prod(geometry[3]) * geometry[-1] * 8
+    for by_winners, by_dz in zip(ours, plain, strict=True):
+        close(by_winners, by_dz, dtype, terms)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("zeros", [0, 0.5, 1])
+def test_agrees_with_the_plain_kernels(kernels, dtype, geometry, zeros):
+    compare(kernels, geometry, dtype, zeros=zeros)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 10])
+def test_any_number_of_groups(kernels, dtype, groups):
+    compare(kernels, GEOMETRIES[0], dtype, groups=groups)
+
+
+def test_what_is_not_wanted_is_left_alone(kernels, dtype):
+    (dw, dx), plain = run(kernels, GEOMETRIES[1], dtype, wanted=False)
+    close(dw, plain[0], dtype, 100)
+    assert np.isnan(dx).all()
+
+
+@given(
+    channels=st.integers(1, 20), images=st.integers(1, 20), filters=st.integers(1, 12), seed=st.integers(0, 9),
+    size=st.tuples(st.integers(4, 9), st.integers(4, 9)), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)), pool_stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+)  # fmt: skip
+def test_any_geometry(channels, images, filters, seed, size, kernel, stride, padding, window, pool_stride):
+    from nbconv.kernels import cpu
+
+    conv = ConvGeometry(channels, size, filters, kernel, stride, padding)
+    window = tuple(min(*pair) for pair in zip(window, conv.output[1:], strict=True))
+    geometry = (channels, size, filters, kernel, stride, padding, window, pool_stride, images)
+    compare(cpu, geometry, np.dtype("float64"), seed=seed)
