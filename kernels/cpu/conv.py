@@ -97,15 +97,15 @@ def conv2d_backward_weights(dw, dz, a, taps, row_step):
         )  # fmt: skip
 
 
-@njit(**SUMS)
+@njit(**{**SUMS, "parallel": False})
 def conv2d_backward_biases(db, dz):
     """dC/db[f] = sum_(y, x, n) dz[f, y, x, n]. db: (filters,), overwritten."""
     dz_flat = dz.reshape(-1)
     plane = uint64(dz_flat.size // db.size)
-    for f in prange(db.size):
+    for f in range(db.size):
         total = dz.dtype.type(0)
-        for t in range(plane):
-            total += dz_flat[uint64(f) * plane + t]
+        for t in range(uint64(f) * plane, uint64(f + 1) * plane):
+            total += dz_flat[t]
         db[f] = total
 
 

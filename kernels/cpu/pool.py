@@ -25,6 +25,15 @@ def _rows(x, a, c, y, place, size_x, stride_y):
     return uint64(a0), uint64(x0)
 
 
+@njit(**INLINE)
+def _places(size_y, size_x, line, step):
+    """From a window's first place to each of its places, in input rows of `line` numbers and columns of `step`."""
+    places = np.empty(size_y * size_x, np.uint64)
+    for place in range(places.size):
+        places[place] = uint64(place // size_x * line + place % size_x * step)
+    return places
+
+
 @njit(**PARALLEL)
 def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
     """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first wins, row by row; NaN wins over all.
@@ -36,7 +45,7 @@ def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
     _, input_rows, input_columns, _ = x.shape
     a_flat, winner_flat, x_flat = a.reshape(-1), winner.reshape(-1), x.reshape(-1)
     run, many = uint64(images), lanes(x)
-    tile = simd.zeros(x, 1, 1)
+    tile, places = simd.zeros(x, 1, 1), _places(size_y, size_x, input_columns * images, images)
     for p in prange(channels * rows):
         c, y = p // rows, p % rows
         a0, x0 = uint64(p * columns * images), uint64((c * input_rows + y * stride_y) * input_columns * images)
@@ -44,11 +53,9 @@ def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
             for n in range(ZERO, run, many):
                 here, there = a0 + q * run + n, x0 + q * uint64(stride_x) * run + n
                 best, won = simd.load(tile, x_flat, there, ZERO, ONE, run - n), tile
-                for i in range(uint64(size_y)):
-                    for j in range(uint64(size_x)):
-                        place = there + (i * uint64(input_columns) + j) * run
-                        value = simd.load(tile, x_flat, place, ZERO, ONE, run - n)
-                        best, won = simd.larger(best, won, value, i * uint64(size_x) + j)
+                for place in range(ONE, uint64(places.size)):
+                    value = simd.load(tile, x_flat, there + places[place], ZERO, ONE, run - n)
+                    best, won = simd.larger(best, won, value, place)
                 simd.store(best, a_flat, here, ZERO, ONE, run - n)
                 simd.store(won, winner_flat, here, ZERO, ONE, run - n)
 
@@ -63,7 +70,7 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
     _, input_rows, input_columns, _ = dx.shape
     dx_flat, da_flat, winner_flat = dx.reshape(-1), da.reshape(-1), winner.reshape(-1)
     run, many = uint64(images), lanes(dx)
-    tile = simd.zeros(dx, 1, 1)
+    tile, places = simd.zeros(dx, 1, 1), _places(size_y, size_x, input_columns * images, images)
     apart = stride_y >= size_y and stride_x >= size_x
     plane = uint64(input_rows * input_columns * images)
     for c in prange(channels):
@@ -77,12 +84,10 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
                     here, there = a0 + q * run + n, x0 + q * uint64(stride_x) * run + n
                     share = simd.load(tile, da_flat, here, ZERO, ONE, run - n)
                     won = simd.load(tile, winner_flat, here, ZERO, ONE, run - n)
-                    for i in range(uint64(size_y)):
-                        for j in range(uint64(size_x)):
-                            place = there + (i * uint64(input_columns) + j) * run
-                            total = simd.load(tile, dx_flat, place, ZERO, ONE, ZERO if apart else run - n)
-                            total = simd.add_where(total, share, won, i * uint64(size_x) + j)
-                            simd.store(total, dx_flat, place, ZERO, ONE, run - n)
+                    for place in range(uint64(places.size)):
+                        at = there + places[place]
+                        total = simd.load(tile, dx_flat, at, ZERO, ONE, ZERO if apart else run - n)
+                        simd.store(simd.add_where(total, share, won, place), dx_flat, at, ZERO, ONE, run - n)
 
 
 @njit(**PARALLEL)
