@@ -11,13 +11,13 @@ from networks import CLASSES, ETA, NETWORKS, images_for
 from worker import serve
 
 
-def prepare(network: str, mini_batch_size: int) -> Callable[[], None]:
+def train(network: str, mini_batch_size: int) -> Callable[[], object]:
     """One epoch, image by image within each mini-batch."""
     sizes = [int(part) for part in NETWORKS[network][0].split("-")]
     random = np.random.default_rng(0)
     weights = [random.standard_normal((n_out, n_in)) / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)]
     biases = [random.standard_normal((size, 1)) for size in sizes[1:]]
-    count = images_for(mini_batch_size)
+    count = images_for(network, mini_batch_size)
     images = [random.uniform(size=(sizes[0], 1)) for _ in range(count)]
     targets = [np.eye(CLASSES)[random.integers(CLASSES)][:, None] for _ in range(count)]
 
@@ -49,4 +49,4 @@ def prepare(network: str, mini_batch_size: int) -> Callable[[], None]:
     return epoch
 
 
-serve(prepare)
+serve(f"numpy {np.__version__}", train=train)

@@ -1,26 +1,39 @@
-"""nbconv as a worker: `Network.fit`, shuffling and gathering included."""
+"""nbconv as a worker: `Network.fit`, shuffling and gathering included, and `Network.predict_proba`, both on uint8 images."""
 
 import os
 from collections.abc import Callable
 
+import numba
 import numpy as np
-from networks import CLASSES, ETA, NETWORKS, PIXELS, images_for
+from networks import CLASSES, ETA, NETWORKS, PIXELS, images_for, is_dense
 from worker import serve
 
 import nbconv
 from nbconv import backend, notation
 
+random = np.random.default_rng(0)
 
-def prepare(network: str, mini_batch_size: int) -> Callable[[], None]:
+
+def build(network: str) -> nbconv.Network:
+    """The network."""
+    layers = notation.parse(*NETWORKS[network])
+    return nbconv.Network(layers, None if is_dense(network) else PIXELS)
+
+
+def train(network: str, mini_batch_size: int) -> Callable[[], object]:
     """One epoch of Network.fit on random images."""
-    text, activation, dropout = NETWORKS[network]
-    random = np.random.default_rng(0)
-    count = images_for(mini_batch_size)
+    count = images_for(network, mini_batch_size)
     data = nbconv.Dataset(random.integers(0, 256, (count, *PIXELS), np.uint8), random.integers(0, CLASSES, count))
-    layers = notation.parse(text, activation, dropout)
-    net = nbconv.Network(layers, None if text[:3] == "784" else PIXELS)
-    return lambda: net.fit(data, epochs=1, mini_batch_size=mini_batch_size, eta=ETA) and None
+    net = build(network)
+    return lambda: net.fit(data, epochs=1, mini_batch_size=mini_batch_size, eta=ETA)
+
+
+def infer(network: str, batch: int) -> Callable[[], object]:
+    """One call of Network.predict_proba."""
+    images = random.integers(0, 256, (batch, *PIXELS), np.uint8)
+    net = build(network)
+    return lambda: net.predict_proba(images)
 
 
 backend.set_threads(int(os.environ["BENCHMARK_THREADS"]))
-serve(prepare)
+serve(f"nbconv {nbconv.__version__}, numba {numba.__version__}, numpy {np.__version__}", train=train, infer=infer)

@@ -24,7 +24,7 @@ def main() -> None:
         medians = []
         for busy in (False, True):
             neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
-            request = f"{NETWORK} {MINI_BATCH}\n" * 5
+            request = f"train {NETWORK} {MINI_BATCH}\n" * 5
             done = subprocess.run(
                 [sys.executable, HERE / "engine_nbconv.py"],
                 input=request,
@@ -33,7 +33,7 @@ def main() -> None:
                 text=True,
                 check=True,
             )
-            medians.append(statistics.median(map(float, done.stdout.split()[1:])))
+            medians.append(statistics.median(map(float, done.stdout.splitlines()[1:])))
             if neighbour:
                 neighbour.kill()
                 neighbour.wait()

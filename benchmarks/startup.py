@@ -1,9 +1,10 @@
-"""Start-up and memory: python benchmarks/startup.py.
+"""Start-up and memory on MNIST: python benchmarks/startup.py.
 
 The time of `nbconv --help`, the time from the process's start to the first mini-batch with an empty and a warm cache of
 compiled kernels, and the peak resident set of a training on MNIST (needs NBCONV_DATA or MNIST in the cache).
 """
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -11,7 +12,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+from compare import RESULTS, environment, write
+
+NETWORKS = ["784-30-10", "conv", "conv-conv-relu"]
 FIRST = """
 import sys, time
 from nbconv import runs
@@ -45,22 +50,30 @@ def python(*arguments: str, folder: str, cache: str | None = None) -> tuple[floa
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", action="append", help=f"default: {NETWORKS}")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS / "startup.json")
+    options = parser.parse_args()
+    results: dict[str, Any] = {"first_mini_batch_seconds": {}, "peak_mebibytes": {}}
     with tempfile.TemporaryDirectory() as folder:
-        seconds = [python("-m", "nbconv", "--help", folder=folder)[0] for _ in range(9)]
-        print(f"nbconv --help: {statistics.median(seconds):.2f} s")
-        for net, data in (("784-30-10", "mnist"), ("conv", "mnist"), ("conv-conv-relu", "mnist")):
+        helps = [python("-m", "nbconv", "--help", folder=folder)[0] for _ in range(options.repeats)]
+        results["help_seconds"] = statistics.median(helps)
+        print(f"nbconv --help: {results['help_seconds']:.2f} s")
+        for net in options.network or NETWORKS:
             cache = str(Path(folder) / f"cache-{net}")
-            cold = python("-c", FIRST, net, data, folder=folder, cache=cache)[0]
-            warm = [python("-c", FIRST, net, data, folder=folder, cache=cache)[0] for _ in range(5)]
-            print(
-                f"first mini-batch of {net}: empty cache {cold:.1f} s, warm {statistics.median(warm):.2f} s", flush=True
-            )
+            cold = python("-c", FIRST, net, "mnist", folder=folder, cache=cache)[0]
+            again = [python("-c", FIRST, net, "mnist", folder=folder, cache=cache)[0] for _ in range(options.repeats)]
+            warm = statistics.median(again)
+            results["first_mini_batch_seconds"][net] = {"cold": cold, "warm": warm}
+            print(f"first mini-batch of {net}: empty cache {cold:.1f} s, warm {warm:.2f} s", flush=True)
         for kind in ("plain", "expand"):
-            print(
-                f"peak memory, conv-conv-relu on MNIST, {kind}: {float(python('-c', PEAK, kind, folder=folder)[1]):.0f} MiB",
-                flush=True,
-            )
+            peak = float(python("-c", PEAK, kind, folder=folder)[1])
+            results["peak_mebibytes"][kind] = peak
+            print(f"peak memory, conv-conv-relu on MNIST, {kind}: {peak:.0f} MiB", flush=True)
+    threads = len(os.sched_getaffinity(0))
+    write(options.out, {"environment": environment(threads), **results})
 
 
 if __name__ == "__main__":

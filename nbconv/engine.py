@@ -161,8 +161,9 @@ class Engine:
                 for layer in stack.layers:
                     a = layer.forward(a, randomness)
                 self.kernels.images_first(neurons[part], a.reshape(-1, a.shape[-1]))
-        a = neurons
+        a, threads = neurons, self.kernels.threads()
         for dense in self.dense:
+            dense.threads = threads
             a = dense.forward(a, randomness)
         return a, labels
 

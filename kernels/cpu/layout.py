@@ -17,28 +17,29 @@ def gather(a, y, images, labels, order, moves, scale):
     columns), uint8 or float. labels: (count,).
     """
     _, channels, rows, columns = images.shape
-    count = order.size
+    count, width = uint64(order.size), uint64(columns)
+    pixels = uint64(channels * rows) * width
     last_axis_is_image = a.ndim == 4
-    from_image = uint64(1 if last_axis_is_image else channels * rows * columns)
-    from_pixel = uint64(count if last_axis_is_image else 1)
-    flat = a.reshape(-1)
-    factor = a.dtype.type(scale)
+    from_image, from_pixel = (uint64(1), count) if last_axis_is_image else (pixels, uint64(1))
+    a_flat, images_flat = a.reshape(-1), images.reshape(-1)
+    factor, zero = a.dtype.type(scale), a.dtype.type(0)
     for n in range(count):
         y[n] = labels[order[n] // moves]
     # Each thread has rows of pixels of its own, so that no two write into one cache line.
     for p in prange(channels * rows):
-        c, row = p // rows, p % rows
         for n in range(count):
-            source, move = order[n] // moves, order[n] % moves
-            r = row + (1 if move == 1 else (-1 if move == 2 else 0))
-            right = -1 if move == 3 else (1 if move == 4 else 0)
-            here = uint64(p * columns) * from_pixel + uint64(n) * from_image
-            for s in range(-right, columns - right):
-                value = a.dtype.type(0)
-                if r >= 0 and r < rows and s >= 0 and s < columns:
-                    value = factor * a.dtype.type(images[source, c, r, s])
-                flat[here] = value
-                here += from_pixel
+            source, move = uint64(order[n] // moves), order[n] % moves
+            down = 1 if move == 2 else (-1 if move == 1 else 0)
+            right = 1 if move == 4 else (-1 if move == 3 else 0)
+            here = uint64(p) * width * from_pixel + n * from_image
+            there = source * pixels + uint64((p - down) * columns)
+            first, after = uint64(max(right, 0)), uint64(min(columns, columns + right))
+            if move:
+                for x in range(width):
+                    a_flat[here + x * from_pixel] = zero
+            if 0 <= p % rows - down < rows:
+                for x in range(first, after):
+                    a_flat[here + x * from_pixel] = factor * a.dtype.type(images_flat[there + x - uint64(right)])
 
 
 @njit(**PARALLEL)

@@ -80,6 +80,7 @@ class DenseLayer(Layer):
         self.weights_shape = (n_out, n_in)
         self.biases_shape = (n_out,)
         self.fans = (n_in, n_out)
+        self.threads = 1  # that share the rows of w; no result depends on it
 
     def _drop(self, out: Array, values: Array, randomness: Randomness) -> None:
         self.kernels.dropout(out.reshape(-1), values.reshape(-1), self.dropout, *randomness, self.index)
@@ -92,7 +93,7 @@ class DenseLayer(Layer):
             x = kept
         self.x = x
         self.a = self.buffers.array("a", (x.shape[0], *self.output_shape))
-        self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.kernels.threads())
+        self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.threads)
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
@@ -105,8 +106,7 @@ class DenseLayer(Layer):
         if wanted:
             self.kernels.dense_backward_input(dx, dz, self.weights)
         if rates is not None and rates.are_plain:
-            step, threads = (rates.eta, rates.decay), self.kernels.threads()
-            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, *step, threads)
+            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, rates.eta, rates.decay, self.threads)
         else:
             self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
             self.kernels.dense_backward_biases(self.d_biases, dz)
