@@ -64,4 +64,4 @@ def images_for(network: str, mini_batch_size: int) -> int:
 
 def calls_for(batch: int) -> int:
     """How many times a batch is inferred to time it."""
-    return max(4, min(1000, 4000 // batch))
+    return max(10, min(1000, 4000 // batch))

@@ -48,8 +48,8 @@ def _writable(folder: Path) -> bool:
         return False
 
 
-def _choose_cache() -> Path:
-    """NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own; a temporary one if unwritable."""
+def _choose_cache() -> tuple[Path, bool]:
+    """NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own; a temporary one, not kept, if unwritable."""
     root = Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else _cache_root()
     folder = root / _sources_hash()
     if not _writable(folder):
@@ -60,10 +60,11 @@ def _choose_cache() -> Path:
         )
         folder = Path(tempfile.mkdtemp(prefix="nbconv-kernels-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+        return folder, False
+    return folder, True
 
 
-CACHE = _choose_cache()
+CACHE, CACHE_IS_KEPT = _choose_cache()
 config: Any = numba.config
 config.CACHE_DIR = str(CACHE)
 # OpenMP's threads wait for each other by spinning: by default for milliseconds, which starves them all where another

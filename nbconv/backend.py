@@ -1,6 +1,9 @@
 """The one place that imports the kernels: it chooses the backend, and the module is the backend."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -9,7 +12,7 @@ import numba
 from numba.core import event
 
 from .errors import BackendError, SettingError
-from .kernels import cpu
+from .kernels import compilation, cpu
 
 BACKENDS = ("auto", "cpu", "cuda")
 
@@ -60,6 +63,27 @@ def on_compilation(tell: Callable[[], None]) -> None:
 
     register: Any = event.register
     register("numba:compile", Listener())
+
+
+@contextmanager
+def compiling_meanwhile(module: str, argument: str) -> Iterator[None]:
+    """Run `python -m module argument` beside the block if no kernel is compiled yet and there is a second core.
+
+    What it compiles goes to the same cache. That is all it is for: whether it starts, fails or is stopped changes nothing.
+    """
+    process = None
+    if sys.executable and thread_limit() > 1 and compilation.cache_is_cold() and compilation.CACHE_IS_KEPT:
+        with suppress(OSError):
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, argument],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+    try:
+        yield
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
 def threading_layer() -> str:

@@ -1,5 +1,6 @@
 """The public class: a network that trains, predicts, is saved and comes back."""
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from .errors import CheckpointError, DataError, SettingError
 from .geometry import Shape, show
 from .history import History
 from .initialisers import INITIALISERS
-from .layers import Dense, Layer, LayerSpec, to_dict
+from .layers import Dense, Layer, LayerSpec, Rates, to_dict
 from .training import Report, Settings, State, Training
 
 Array = NDArray[Any]
@@ -158,8 +159,18 @@ class Network:
             file = Path(checkpoint)
             checkpoints.check_place(file)
             save = partial(self.save, file)
-        Training(self.engine, self.state, self.seed, settings, train, validation, test, save, callback, progress).run()
+        with backends.compiling_meanwhile("nbconv.rehearsal", self._rehearsal(settings)):
+            Training(
+                self.engine, self.state, self.seed, settings, train, validation, test, save, callback, progress
+            ).run()
         return self.history.since(begin)
+
+    def _rehearsal(self, settings: Settings) -> str:
+        """What `nbconv.rehearsal` has to know of this network and its training, as JSON."""
+        rates = Rates(settings.eta, settings.lmbda, settings.lmbda_l1, settings.momentum, settings.nesterov)
+        described = {"cost": self.cost, "dtype": self.dtype, "backend": self.backend}
+        layers = [to_dict(spec) for spec in self.specs]
+        return json.dumps({"layers": layers, "input_shape": self.input_shape, "settings": described, "rates": rates})
 
     def restore_best(self) -> None:
         """Take the weights of the epoch with the best validation accuracy. Raises SettingError if there is none."""

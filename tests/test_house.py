@@ -18,7 +18,7 @@ FLOORS = [
     {"training"},
     {"storage"},
     {"network", "notation", "book"},
-    {"gradcheck", "doctor", "runs"},
+    {"gradcheck", "doctor", "runs", "rehearsal"},
     {"__main__"},
 ]
 

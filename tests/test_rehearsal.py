@@ -1,0 +1,56 @@
+"""Two processes compile a first training's kernels."""
+
+import os
+import subprocess
+import sys
+
+from nbconv.kernels import cpu
+
+import nbconv
+from nbconv import backend, rehearsal
+from nbconv.training import Settings
+
+LAYERS = [
+    nbconv.Conv2D(8, 3), nbconv.MaxPool2D(2), nbconv.Conv2D(5, 3, padding=1), nbconv.MaxPool2D(2),
+    nbconv.Dense(6, dropout=0.5), nbconv.Softmax(3),
+]  # fmt: skip
+BACKWARD = (
+    "log_likelihood", "dense_descend", "dense_backward_input", "activation_backward", "images_last", "conv2d_backward_biases",
+    "conv2d_backward_weights", "conv2d_winners_backward", "max_pool2d_backward", "sgd",
+)  # fmt: skip
+FIT = """
+import numpy as np, sys, nbconv
+from nbconv import backend
+begun = []
+popen = backend.subprocess.Popen
+backend.subprocess.Popen = lambda *a, **k: begun.append(popen(*a, **k)) or begun[-1]
+data = nbconv.Dataset(np.random.default_rng(0).random((20, 64)), np.arange(20) % 3)
+net = nbconv.Network([64, 5, 3], seed=1)
+net.fit(data, 1, 10, 0.1)
+print([process.poll() is not None for process in begun], float(net.engine.parameters.sum()))
+"""
+
+
+def test_the_rehearsal_compiles_what_the_training_uses():
+    network = nbconv.Network(LAYERS, (1, 12, 12), seed=1)
+    settings = Settings(1, 10, 0.1)
+    rehearsal.rehearse(network._rehearsal(settings))
+    compiled = {name: len(getattr(cpu, name).signatures) for name in BACKWARD}
+    assert min(compiled.values()) > 0
+    train, _, _ = nbconv.load_data("digits")
+    images = train.images[:30].repeat(2, axis=2).repeat(2, axis=3)[:, :, :12, :12]
+    network.fit(nbconv.Dataset(images, train.labels[:30] % 3), 1, 10, 0.1)
+    assert compiled == {name: len(getattr(cpu, name).signatures) for name in BACKWARD}
+
+
+def test_a_first_training_starts_it_and_ends_it(tmp_path):
+    """With an empty cache there is one process more, gone when fit returns; the result is the same without."""
+    results = []
+    for _ in range(2):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", FIT], env=environment, capture_output=True, text=True, check=True)
+        results.append(done.stdout.split("] "))
+    several = backend.thread_limit() > 1
+    assert results[0][0] == ("[True" if several else "[")
+    assert results[1][0] == "["
+    assert results[0][1] == results[1][1]
