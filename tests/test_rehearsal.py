@@ -27,7 +27,8 @@ backend.subprocess.Popen = lambda *a, **k: begun.append(popen(*a, **k)) or begun
 data = nbconv.Dataset(np.random.default_rng(0).random((20, 64)), np.arange(20) % 3)
 net = nbconv.Network([64, 5, 3], seed=1)
 net.fit(data, 1, 10, 0.1)
-print([process.poll() is not None for process in begun], float(net.engine.parameters.sum()))
+ours = [process for process in begun if "nbconv.rehearsal" in process.args]
+print([process.poll() is not None for process in ours], float(net.engine.parameters.sum()))
 """
 
 
