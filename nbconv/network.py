@@ -170,7 +170,8 @@ class Network:
         rates = Rates(settings.eta, settings.lmbda, settings.lmbda_l1, settings.momentum, settings.nesterov)
         described = {"cost": self.cost, "dtype": self.dtype, "backend": self.backend}
         layers = [to_dict(spec) for spec in self.specs]
-        return json.dumps({"layers": layers, "input_shape": self.input_shape, "settings": described, "rates": rates})
+        given = {"layers": layers, "input_shape": self.input_shape, "settings": described, "rates": rates}
+        return json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
 
     def restore_best(self) -> None:
         """Take the weights of the epoch with the best validation accuracy. Raises SettingError if there is none."""
