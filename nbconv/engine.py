@@ -194,10 +194,10 @@ class Engine:
                 layer.descend(rates)
 
     @staticmethod
-    def _batches(data: Dataset) -> Iterator[Array]:
-        """The numbers of a dataset's images, BATCH at a time."""
-        for first in range(0, len(data), BATCH):
-            yield np.arange(first, min(first + BATCH, len(data)))
+    def _batches(data: Dataset, size: int = BATCH) -> Iterator[Array]:
+        """The numbers of a dataset's images, so many at a time."""
+        for first in range(0, len(data), size):
+            yield np.arange(first, min(first + size, len(data)))
 
     def step(self, data: Dataset, order: Array, moves: int, randomness: Randomness, rates: Rates) -> None:
         """Train on one mini-batch: forward, backward, update. Cost and right answers are added to `sums`."""
@@ -226,7 +226,7 @@ class Engine:
     def mean_gradient(self, data: Dataset, randomness: Randomness | None = None) -> Array:
         """The mean gradient of the cost over a dataset, as a flat copy."""
         total = np.zeros(self.count)
-        for order in self._batches(data):
+        for order in self._batches(data, SLICE):
             with self.lock:
                 z, labels = self.forward(data, order, randomness=randomness, keep=True)
                 self.backward(z, labels, np.zeros(2), randomness)
