@@ -18,11 +18,11 @@ os.environ["NPROC"] = str(THREADS)
 os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if THREADS > 1 else 'false'}"
 
 import jax  # noqa: E402 -- XLA reads these when JAX is imported
-import numpy as np  # noqa: E402
-from jax import lax  # noqa: E402
-from jax import numpy as jnp  # noqa: E402
-from networks import CLASSES, ETA, PIXELS, Part, images_for, is_dense, parts_of  # noqa: E402
-from worker import serve  # noqa: E402
+import numpy as np  # noqa: E402 -- as above
+from jax import lax  # noqa: E402 -- as above
+from jax import numpy as jnp  # noqa: E402 -- as above
+from networks import CLASSES, ETA, PIXELS, Part, images_for, is_dense, parts_of  # noqa: E402 -- as above
+from worker import serve  # noqa: E402 -- as above
 
 AXES = ("NHWC", "HWIO", "NHWC")
 Parameters = list[tuple[jax.Array, jax.Array]]

@@ -23,11 +23,11 @@ options = parser.parse_args()
 os.environ["OPENBLAS_NUM_THREADS"] = str(options.threads)
 
 import numpy as np  # noqa: E402 -- BLAS reads its number of threads when NumPy is imported
-from nbconv.kernels import cpu  # noqa: E402
+from nbconv.kernels import cpu  # noqa: E402 -- as above
 
-from nbconv import backend  # noqa: E402
-from nbconv.geometry import ConvGeometry, PoolGeometry, winner_tables  # noqa: E402
-from nbconv.layers import aligned_zeros  # noqa: E402
+from nbconv import backend  # noqa: E402 -- as above
+from nbconv.geometry import ConvGeometry, PoolGeometry, winner_tables  # noqa: E402 -- as above
+from nbconv.layers import aligned_zeros  # noqa: E402 -- as above
 
 CONVOLUTIONS = {
     "book's first": ConvGeometry(1, (28, 28), 20, (5, 5), (1, 1), (0, 0)),

@@ -66,8 +66,8 @@ def on_compilation(tell: Callable[[], None]) -> None:
 
 
 @contextmanager
-def compiling_meanwhile(module: str, argument: str) -> Iterator[None]:
-    """Run `python -m module argument` beside the block if no kernel is compiled yet and there is a second core.
+def compiling_meanwhile(module: str, argument: Callable[[], str]) -> Iterator[None]:
+    """Run `python -m module argument()` beside the block if no kernel is compiled yet and there is a second core.
 
     What it compiles goes to the same cache. That is all it is for: whether it starts, fails or is stopped changes nothing.
     """
@@ -75,7 +75,7 @@ def compiling_meanwhile(module: str, argument: str) -> Iterator[None]:
     if sys.executable and thread_limit() > 1 and compilation.cache_is_cold() and compilation.CACHE_IS_KEPT:
         with suppress(OSError):
             process = subprocess.Popen(
-                [sys.executable, "-m", module, argument],
+                [sys.executable, "-m", module, argument()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
     try:

@@ -51,8 +51,6 @@ def run(kernels, geometry, dtype, zeros=0.5, groups=3, wanted=True, seed=0):
     buffers = [np.zeros((images, rows, columns, conv.channels), dtype) for _ in range(2)]
     buffers += [np.full((conv.kernel[0], conv.filters, line), np.nan, dtype)]
     buffers += [np.full((min(groups, images), conv.filters, conv.kernel[0], line), np.nan, dtype)]
-    for buffer in buffers:  # as the layers make them
-        assert aligned_zeros(buffer.shape, dtype).ctypes.data % 64 == 0
     tables = tuple(winner_tables(conv, pool))
     kernels.conv2d_winners_backward(*ours, da, winner, x, w, tuple(buffers), tables, conv.padding, wanted)
     return ours, plain
@@ -69,6 +67,14 @@ def compare(kernels, geometry, dtype, **options):
 @pytest.mark.parametrize("zeros", [0, 0.5, 1])
 def test_agrees_with_the_plain_kernels(kernels, dtype, geometry, zeros):
     compare(kernels, geometry, dtype, zeros=zeros)
+
+
+@pytest.mark.parametrize("shape", [(1,), (10, 12, 12, 20), (3, 0)])
+def test_buffers_begin_with_a_cache_line(dtype, shape):
+    buffer = aligned_zeros(shape, dtype)
+    assert buffer.ctypes.data % 64 == 0
+    assert (buffer.shape, buffer.dtype) == (shape, dtype)
+    assert not buffer.any()
 
 
 @pytest.mark.parametrize("groups", [1, 2, 10])

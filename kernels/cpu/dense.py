@@ -11,11 +11,9 @@ from ..compilation import FLAGS, INLINE, SUMS
 from .simd import ROWS, WIDTH
 from .tile import ONE, ZERO, blocks, dot_products, products, steps
 
-CHUNK = 256  # at most so many columns of w are one thread's
-IMAGES = uint64(1 << 18)  # numbers in so many images' rows
-BLOCK = (
-    4 * ROWS
-)  # rows of w that are read once for all that is done with them: BLOCK x CHUNK is in the first-level cache
+CHUNK = 256  # columns of w that are worked on at a time, at most
+BLOCK = 4 * ROWS  # rows of w that all images meet before the next: BLOCK x CHUNK is in the first-level cache
+IMAGES = uint64(1 << 18)  # numbers: so many images' rows stay in the second-level cache
 
 
 @njit(**INLINE)

@@ -30,12 +30,12 @@ def lanes(array):
     return uint64(BYTES // array.itemsize)
 
 
-def _strip(height: int, width: int) -> Any:
-    """`products` for `height` rows of `width` vectors."""
+def _strip(width: int) -> Any:
+    """`products` for ROWS rows of `width` vectors."""
 
     @njit(**INNER)
     def strip(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, count, scale, left):
-        none = simd.zeros(z, height, width)
+        none = simd.zeros(z, ROWS, width)
         tile = simd.load(none, z, z0, z_row, rows, left) if b_row == ZERO else simd.spread(none, b, b0, b_row, rows)
         for k in range(count):
             tile = simd.add_outer(tile, w, w0 + k * w_tap, w_row, rows, a, a0 + taps[k] * scale, left)
@@ -44,7 +44,7 @@ def _strip(height: int, width: int) -> Any:
     return strip
 
 
-_strip1, _strip2, _strip3, _strip4, _strip5 = (_strip(ROWS, min(width, WIDTH)) for width in range(1, 6))
+_strip1, _strip2, _strip3, _strip4, _strip5 = (_strip(min(width, WIDTH)) for width in range(1, 6))
 
 
 @njit(**INLINE)

@@ -104,11 +104,8 @@ class Layer(ABC):
         """The layer's activations; randomness is given while training, None otherwise."""
 
     @abstractmethod
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
-        """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten.
-
-        Dense layers take rates: then the parameters are updated, too, and the gradients need not be kept.
-        """
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+        """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten."""
 
     def add_gradients(self, other: "Layer") -> None:
         """Add those of a layer like this one."""

@@ -9,7 +9,7 @@ import numpy as np
 from .. import checks
 from ..backend import activation_kinds
 from ..geometry import ConvGeometry, Shape, feature_maps, show, winner_tables
-from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Pair, Randomness, Rates
+from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Pair, Randomness
 from .pool import MaxPoolLayer
 
 
@@ -87,7 +87,7 @@ class ConvLayer(Layer):
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx. With a max pooling behind it, da is pooled."""
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
@@ -114,13 +114,14 @@ class ConvLayer(Layer):
     def _winners_backward(self, da: Array, pool: MaxPoolLayer, wanted: bool) -> Array:
         images, geometry = da.shape[-1], self.geometry
         (filters, channels, kernel_rows, kernel_columns), vector = self.weights.shape, LINE // da.itemsize
+        groups = max(4, min(images // 8, 16))  # of images: few sums to add up, enough for sixteen threads
         line = -(-kernel_columns * channels // vector) * vector
         padded = [size + 2 * padding for size, padding in zip(geometry.size, geometry.padding, strict=True)]
         buffers = (
             self.scratch.array("x last", (images, *padded, channels)),
             self.scratch.array("dx last", (images, *padded, channels)),
             self.scratch.array("w last", (kernel_rows, filters, line)),
-            self.scratch.array("sums", (min(images, max(4, min(images // 8, 16))), filters, kernel_rows, line)),
+            self.scratch.array("sums", (min(images, groups), filters, kernel_rows, line)),
         )
         dx = self.scratch.array("dx", self.x.shape)
         self.kernels.conv2d_winners_backward(

@@ -99,7 +99,10 @@ class DenseLayer(Layer):
         return self.a
 
     def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
-        """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx."""
+        """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx.
+
+        With rates, the parameters are updated, too, and the gradients need not be kept.
+        """
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         dz, dx = da, self.buffers.array("dx", self.x.shape)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checks
 from ..geometry import PoolGeometry, Shape, feature_maps, show
-from .base import Array, Layer, LayerSpec, Randomness, Rates
+from .base import Array, Layer, LayerSpec, Randomness
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class MaxPoolLayer(_PoolLayer):
             self.kernels.activation_forward(a.reshape(-1), self.activation)
         return a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
         """The delta goes to each window's winner, or is left where it is if the layer before takes it from there."""
         if not wanted:
             return da
@@ -136,7 +136,7 @@ class L2PoolLayer(_PoolLayer):
         self.kernels.l2_pool2d_forward(a, x, *self.geometry.window)
         return a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
         """dC/dx = da x / a."""
         if not wanted:
             return da
@@ -154,7 +154,7 @@ class AvgPoolLayer(_PoolLayer):
         self.kernels.avg_pool2d_forward(a, x, *self.geometry.window)
         return a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
+    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
         """Every number of a window gets the same share of its delta."""
         if not wanted:
             return da
