@@ -139,7 +139,13 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
     dw, da, threads = np.empty_like(w), np.empty_like(a), options.threads
     operations = 2 * images * w.size
     label = f"dense {name}, {images} images"
-    compare(f"{label}: forward", operations, [a, z, w], lambda: cpu.dense_forward(z, a, w, b, threads), lambda: a @ w.T)
+    compare(
+        f"{label}: forward",
+        operations,
+        [a, z, w],
+        lambda: cpu.dense_forward(z, a, w, b, cpu.LINEAR, threads),
+        lambda: a @ w.T,
+    )
     compare(f"{label}: weights", operations, [a, z, w], lambda: cpu.dense_backward_weights(dw, z, a), lambda: z.T @ a)
     compare(f"{label}: input", operations, [a, z, w], lambda: cpu.dense_backward_input(da, z, w), lambda: z @ w)
     z *= 1e-6
@@ -147,7 +153,7 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
         f"{label}: descent",
         operations,
         [a, z, w, w],
-        lambda: cpu.dense_descend(w, b, z, a, 1.0, 0.0, threads),
+        lambda: cpu.dense_descend(w, b, z, a, np.array([1.0, 0.0]), threads),
         lambda: z.T @ a,
     )
 

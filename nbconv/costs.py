@@ -1,6 +1,5 @@
 """The cost functions: what the last layer's neurons become, and where delta begins."""
 
-from types import ModuleType
 from typing import Any
 
 from .backend import activation_kinds
@@ -12,11 +11,11 @@ class LogLikelihood:
 
     name = "log-likelihood"
 
-    def activate(self, kernels: ModuleType, a: Any, z: Any) -> None:
+    def activate(self, kernels: Any, a: Any, z: Any) -> None:
         """a = softmax(z)."""
         kernels.softmax(a, z)
 
-    def delta(self, kernels: ModuleType, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
         kernels.log_likelihood(delta, sums, z, labels, scale)
 
@@ -29,7 +28,7 @@ class _WithActivation:
     def __init__(self, activation: str):
         self.kind = activation_kinds()[activation]
 
-    def activate(self, kernels: ModuleType, a: Any, z: Any) -> None:
+    def activate(self, kernels: Any, a: Any, z: Any) -> None:
         """a = sigma(z)."""
         a[...] = z
         kernels.activation_forward(a.reshape(-1), self.kind)
@@ -40,7 +39,7 @@ class CrossEntropy(_WithActivation):
 
     name = "cross-entropy"
 
-    def delta(self, kernels: ModuleType, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
         kernels.cross_entropy(delta, sums, z, labels, scale)
 
@@ -50,7 +49,7 @@ class Quadratic(_WithActivation):
 
     name = "quadratic"
 
-    def delta(self, kernels: ModuleType, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
         kernels.quadratic(delta, sums, z, labels, scale, self.kind)
 

@@ -1,14 +1,16 @@
 """A network's layers, its parameters in one flat buffer, and a mini-batch's way through them.
 
 The layers of feature maps (convolution, pooling) take a mini-batch slice by slice, each with a `Stack` of buffers of its
-own, so that a slice's maps stay in the second-level cache; the dense layers behind them take it whole.
+own, so that a slice's maps stay in the second-level cache; the dense layers behind them take it whole. Everything that
+a mini-batch of one size goes through is planned at the first of them (plan.py).
 """
 
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +20,20 @@ from .data.dataset import Dataset
 from .errors import SettingError
 from .geometry import Shape
 from .initialisers import initialise
-from .layers import Layer, LayerSpec, Randomness, Rates, Softmax, Workspace, aligned_zeros
+from .layers import Layer, LayerSpec, Randomness, Rates, Softmax, Update, Workspace, aligned_zeros
 from .layers.conv import ConvLayer
 from .layers.dense import DenseLayer
 from .layers.pool import MaxPoolLayer
+from .plan import Plan, Recorder, run
 
 Array = NDArray[Any]
 SLICE = 64  # images at most in a slice
 BATCH = 8 * SLICE  # images at a time where nothing is trained
+ROUTES = 32  # kept at most: a training has two or three sizes of mini-batch
 
 
 def build_layers(
-    specs: Sequence[LayerSpec], input_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]
+    specs: Sequence[LayerSpec], input_shape: Shape, kernels: Recorder, dtype: np.dtype[Any]
 ) -> list[Layer]:
     """The layers for that input. Raises SettingError where one does not fit the one before."""
     layers: list[Layer] = []
@@ -81,6 +85,26 @@ class Stack:
         return cls(layers, dtype)
 
 
+class Task(NamedTuple):
+    """What is done with a mini-batch, besides going forward."""
+
+    has_dropout: bool = False
+    has_cost: bool = False
+    has_gradient: bool = False
+    has_update: bool = False
+    is_plain: bool = False  # the update, see `Update`
+
+
+@dataclass(frozen=True)
+class Route:
+    """A task's plans for mini-batches of one size: gather each slice and run its plan, then run the last one."""
+
+    labels: Array
+    slices: list[tuple[slice, Array, Plan]]  # which images, where they are gathered, what comes next
+    rest: Plan
+    z: Array  # of the last layer
+
+
 class Engine:
     """The layers with their parameters, velocities and gradients: flat buffers, all weights before all biases.
 
@@ -93,13 +117,13 @@ class Engine:
         build: Callable[[], list[Layer]],
         cost: Cost,
         input_shape: Shape,
-        kernels: ModuleType,
+        recorder: Recorder,
         dtype: np.dtype[Any],
     ):
         self.layers = layers
         self.build = build
         self.cost = cost
-        self.kernels = kernels
+        self.recorder = recorder
         self.dtype = dtype
         self.input_shape = input_shape
         self.with_parameters = [layer for layer in layers if layer.weights_shape and layer.biases_shape]
@@ -110,7 +134,11 @@ class Engine:
         self.gradient = aligned_zeros((self.count,), dtype)
         self.velocity = aligned_zeros((self.count,), dtype)
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
-        self.sums = np.zeros(2)  # cost and right answers, added up by the cost kernels
+        self.sums = np.zeros(2)  # cost and right answers of an epoch's training, added up by the cost kernels
+        self.scores = np.zeros(2)  # and those of an evaluation
+        self.randomness = np.zeros(len(Randomness._fields), np.int64)
+        self.rates = np.zeros(len(Rates._fields))
+        self.routes: dict[tuple[Task, int, int], Route] = {}
         self.buffers = Workspace(dtype)
         views = (self.views(flat) for flat in (self.parameters, self.gradient, self.velocity))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
@@ -118,6 +146,11 @@ class Engine:
         self.dense = [layer for layer in layers if isinstance(layer, DenseLayer)]
         self.stacks = [Stack(layers[: len(layers) - len(self.dense)], dtype)]
         self._wanted = [any(before.weights_shape for before in layers[:index]) for index in range(len(layers))]
+
+    @property
+    def kernels(self) -> ModuleType:
+        """The backend."""
+        return self.recorder.kernels
 
     def views(self, flat: Array) -> list[tuple[Array, Array]]:
         """(weights, biases) of each layer with parameters, as views into a flat buffer."""
@@ -144,54 +177,83 @@ class Engine:
         edges = [index * count // number for index in range(number + 1)]
         return [(self.stacks[index if keep else 0], slice(*edges[index : index + 2])) for index in range(number)]
 
-    def forward(
-        self, data: Dataset, order: Array, moves: int = 1, randomness: Randomness | None = None, keep: bool = False
-    ) -> tuple[Array, Array]:
-        """z of the last layer and the labels of these images: gather them, then layer by layer. keep: for `backward`."""
-        images, image_labels, order = data.batch(order, moves)
-        labels = self.buffers.array("labels", order.shape, np.int64)
-        neurons = self.buffers.array("neurons", (len(order), self.dense[0].fans[0]))
-        scale = 1 / 255 if images.dtype == np.uint8 else 1.0
+    def _route(self, task: Task, count: int) -> Route:
+        """The way of so many images."""
+        threads = self.kernels.threads()
+        route = self.routes.get((task, count, threads))
+        if route is None:
+            if len(self.routes) >= ROUTES:
+                self.routes.clear()
+            for dense in self.dense:
+                dense.threads = threads
+            route = self.routes[task, count, threads] = self._planned(task, count)
+        return route
+
+    def _planned(self, task: Task, count: int) -> Route:
+        """Plan it."""
+        neurons, labels = self.buffers.array("neurons", (count, self.dense[0].fans[0])), np.zeros(count, np.int64)
+        slices: list[tuple[slice, Array, Plan]] = []
         if not self.stacks[0].layers:
-            self.kernels.gather(neurons, labels, images, image_labels, order, moves, scale)
+            slices.append((slice(0, count), neurons, []))
         else:
-            for stack, part in self._slices(len(order), keep):
-                a = stack.buffers.array("a", (*self.input_shape, part.stop - part.start))
-                self.kernels.gather(a, labels[part], images, image_labels, order[part], moves, scale)
-                for layer in stack.layers:
-                    a = layer.forward(a, randomness)
-                self.kernels.images_first(neurons[part], a.reshape(-1, a.shape[-1]))
-        a, threads = neurons, self.kernels.threads()
+            for stack, part in self._slices(count, task.has_gradient):
+                pictures = stack.buffers.array("a", (*self.input_shape, part.stop - part.start))
+                plan = self.recorder.plan(lambda: self._forward_maps(stack.layers, pictures, neurons[part]))  # noqa: B023
+                slices.append((part, pictures, plan))
+        ways: list[Array] = []
+        rest = self.recorder.plan(lambda: ways.append(self._forward_neurons(task, neurons, labels)))
+        return Route(labels, slices, rest, ways[0])
+
+    def _forward_maps(self, layers: list[Layer], a: Array, neurons: Array) -> None:
+        for layer in layers:
+            a = layer.forward(a, None)
+        self.recorder.images_first(neurons, a.reshape(-1, a.shape[-1]))
+
+    def _forward_neurons(self, task: Task, a: Array, labels: Array) -> Array:
+        """From the first dense layer to z, then to the cost, and all the way back."""
+        randomness = self.randomness if task.has_dropout else None
         for dense in self.dense:
-            dense.threads = threads
             a = dense.forward(a, randomness)
-        return a, labels
+        if task.has_cost:
+            delta, sums = self.buffers.array("delta", a.shape), self.sums if task.has_update else self.scores
+            scale = 1 / len(labels) if task.has_gradient else 1.0
+            self.cost.delta(self.recorder, delta, sums, a, labels, scale)
+            if task.has_gradient:
+                self._backward(delta, randomness, Update(self.rates, task.is_plain) if task.has_update else None)
+        return a
 
-    def backward(
-        self, z: Array, labels: Array, sums: Array, randomness: Randomness | None = None, rates: Rates | None = None
-    ) -> None:
-        """From z of the last layer to the mean gradient of the cost, layer by layer; `sums` is added to.
+    def _backward(self, delta: Array, randomness: Array | None, update: Update | None) -> None:
+        """From delta of the last layer to the mean gradient of the cost, layer by layer.
 
-        With rates, each layer's parameters are updated as soon as nothing needs the old ones.
+        With `update`, each layer's parameters are updated as soon as nothing needs the old ones.
         """
-        delta = self.buffers.array("delta", z.shape)
-        self.cost.delta(self.kernels, delta, sums, z, labels, 1 / len(labels))
-        maps = self.stacks[0].layers
+        maps, count = self.stacks[0].layers, len(delta)
         for dense, wanted in zip(reversed(self.dense), reversed(self._wanted[len(maps) :]), strict=True):
-            delta = dense.backward(delta, randomness, wanted, rates)
+            delta = dense.backward(delta, randomness, wanted, update)
         if not self._wanted[len(maps)]:
             return
-        for stack, part in self._slices(len(labels), keep=True):
+        for stack, part in self._slices(count, keep=True):
             da = stack.buffers.array("da", (*maps[-1].output_shape, part.stop - part.start))
-            self.kernels.images_last(da.reshape(-1, da.shape[-1]), delta[part])
+            self.recorder.images_last(da.reshape(-1, da.shape[-1]), delta[part])
             for layer, wanted in zip(reversed(stack.layers), reversed(self._wanted[: len(maps)]), strict=True):
                 da = layer.backward(da, randomness, wanted)
             if stack is not self.stacks[0]:
                 for layer, first in zip(stack.layers, maps, strict=True):
                     first.add_gradients(layer)
-        if rates is not None:
+        if update is not None:
             for layer in maps:
-                layer.descend(rates)
+                layer.descend(update)
+
+    def _go(self, task: Task, data: Dataset, order: Array, moves: int = 1) -> Array:
+        """Take these images a task's way; z of the last layer, in a buffer."""
+        images, labels, order = data.batch(order, moves)
+        route = self._route(task, len(order))
+        scale = 1 / 255 if images.dtype == np.uint8 else 1.0
+        for part, pictures, plan in route.slices:
+            self.kernels.gather(pictures, route.labels[part], images, labels, order[part], moves, scale)
+            run(plan)
+        run(route.rest)
+        return route.z
 
     @staticmethod
     def _batches(data: Dataset, size: int = BATCH) -> Iterator[Array]:
@@ -201,34 +263,35 @@ class Engine:
 
     def step(self, data: Dataset, order: Array, moves: int, randomness: Randomness, rates: Rates) -> None:
         """Train on one mini-batch: forward, backward, update. Cost and right answers are added to `sums`."""
+        is_plain = not rates.momentum and not rates.decay_l1
         with self.lock:
-            z, labels = self.forward(data, order, moves, randomness, keep=True)
-            self.backward(z, labels, self.sums, randomness, rates)
+            self.randomness[:], self.rates[:] = randomness, rates
+            self._go(Task(True, True, True, True, is_plain), data, order, moves)
 
-    def evaluate(self, data: Dataset) -> tuple[float, int]:
-        """(summed cost, right answers) over a dataset."""
-        sums = np.zeros(2)
+    def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:
+        """(summed cost, right answers) over a dataset; with randomness, as while training."""
+        totals = np.zeros(2)
         for order in self._batches(data):
             with self.lock:
-                z, labels = self.forward(data, order)
-                self.cost.delta(self.kernels, self.buffers.array("delta", z.shape), sums, z, labels, 1.0)
-        return float(sums[0]), int(sums[1])
+                self.scores[:], self.randomness[:] = 0, randomness or 0
+                self._go(Task(has_dropout=randomness is not None, has_cost=True), data, order)
+                totals += self.scores
+        return float(totals[0]), int(totals[1])
 
     def outputs(self, data: Dataset) -> Array:
         """z of the last layer, (n, classes)."""
         out = np.empty((len(data), *self.layers[-1].output_shape), self.dtype)
         for order in self._batches(data):
             with self.lock:
-                z, _ = self.forward(data, order)
-                out[order[0] : order[0] + len(z)] = z
+                out[order[0] : order[0] + len(order)] = self._go(Task(), data, order)
         return out
 
-    def mean_gradient(self, data: Dataset, randomness: Randomness | None = None) -> Array:
-        """The mean gradient of the cost over a dataset, as a flat copy."""
+    def mean_gradient(self, data: Dataset, randomness: Randomness | None = None, size: int = SLICE) -> Array:
+        """The mean gradient of the cost over a dataset, as a flat copy, so many images at a time."""
         total = np.zeros(self.count)
-        for order in self._batches(data, SLICE):
+        for order in self._batches(data, size):
             with self.lock:
-                z, labels = self.forward(data, order, randomness=randomness, keep=True)
-                self.backward(z, labels, np.zeros(2), randomness)
+                self.randomness[:] = randomness or 0
+                self._go(Task(randomness is not None, has_cost=True, has_gradient=True), data, order)
                 total += self.gradient * (len(order) / len(data))
         return total.astype(self.dtype)

@@ -71,13 +71,9 @@ def central_differences(network: Network, data: Dataset, randomness: Randomness 
     """dC/dp of the mean cost for every parameter p, one after the other."""
     engine = network.engine
     differences = np.empty(engine.count)
-    order = np.arange(len(data))
 
     def cost() -> float:
-        engine.sums[:] = 0
-        z, labels = engine.forward(data, order, randomness=randomness)
-        engine.cost.delta(engine.kernels, np.empty_like(z), engine.sums, z, labels, 1.0)
-        return float(engine.sums[0]) / len(data)
+        return engine.evaluate(data, randomness)[0] / len(data)
 
     for index in range(engine.count):
         value = engine.parameters[index]

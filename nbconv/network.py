@@ -21,6 +21,7 @@ from .geometry import Shape, show
 from .history import History
 from .initialisers import INITIALISERS
 from .layers import Dense, Layer, LayerSpec, Rates, to_dict
+from .plan import Recorder
 from .training import Report, Settings, State, Training
 
 Array = NDArray[Any]
@@ -54,17 +55,18 @@ class Network:
         self.dtype = checks.choice("dtype", getattr(dtype, "__name__", dtype), DTYPES)
         self.initialiser = checks.choice("initialiser", initialiser, tuple(INITIALISERS))
         self.backend, kernels = backends.select(backend)
+        recorder = Recorder(kernels)
         self.specs = specs
         self.input_shape = shape
 
         def build() -> list[Layer]:
-            return build_layers(specs, shape, kernels, np.dtype(self.dtype))
+            return build_layers(specs, shape, recorder, np.dtype(self.dtype))
 
         built = build()
         last = specs[-1]
         assert isinstance(last, Dense)
         self.cost_function = costs.choose(cost, type(last).__name__, last.activation)
-        self.engine = Engine(built, build, self.cost_function, shape, kernels, np.dtype(self.dtype))
+        self.engine = Engine(built, build, self.cost_function, shape, recorder, np.dtype(self.dtype))
         self.classes = last.neurons
         self.state = State()
         self.engine.initialise(self.initialiser, self.seed, type(last).__name__ == "Softmax")
@@ -253,7 +255,7 @@ class Network:
         """Images from a caller as a dataset, all labels 0."""
         store = images.store if isinstance(images, Images) else image_store(images)
         check_pixels(store, only_unit_range=False)
-        data = Dataset.from_store(store, np.zeros(store.shape[0], np.int64))
+        data = Dataset.without_labels(store)
         self._check_data(data, "images")
         return data
 

@@ -27,6 +27,7 @@ from .engine import build_layers, parameter_count
 from .errors import BackendError, CheckpointError, SettingError
 from .history import History
 from .layers import from_dict, to_dict
+from .plan import Recorder
 from .training import Best, Settings, State
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def arguments_of(contents: Contents, backend: str) -> dict[str, Any]:
         specs = [from_dict(layer) for layer in stored["layers"]]
         # Before a network of that size is made, see that the file has its numbers; their type plays no part in it.
         _, kernels = backends.select(backend)
-        layers = build_layers(specs, tuple(stored["input_shape"]), kernels, np.dtype(np.float32))
+        layers = build_layers(specs, tuple(stored["input_shape"]), Recorder(kernels), np.dtype(np.float32))
         found = sum(array.size for name, array in contents.arrays.items() if name.startswith("layers/"))
         if found != parameter_count(layers):
             raise SettingError(f"it has {found} parameters, expected {parameter_count(layers)}")

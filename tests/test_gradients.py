@@ -49,7 +49,7 @@ def test_a_wrong_gradient_is_found(monkeypatch):
 
     def wrong(self, *arguments):
         out = right(self, *arguments)
-        self.d_weights *= 1.001
+        self.kernels.add(self.d_weights.reshape(-1), np.full(self.d_weights.size, 1e-3))
         return out
 
     monkeypatch.setattr(DenseLayer, "backward", wrong)
@@ -96,7 +96,5 @@ def test_slices_change_nothing(count, channels):
     right = np.mean([network.engine.mean_gradient(data[n : n + 1]) for n in range(count)], axis=0)
     engine = network.engine
     for _ in range(2):
-        z, labels = engine.forward(data, np.arange(count), keep=True)
-        engine.backward(z, labels, np.zeros(2))
-        np.testing.assert_allclose(engine.gradient, right, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(engine.mean_gradient(data, size=count), right, rtol=1e-9, atol=1e-12)
     assert len(engine.stacks) == -(-count // 64)

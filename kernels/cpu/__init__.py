@@ -30,7 +30,7 @@ from .pool import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
-from .update import sgd
+from .update import add, sgd
 
 __all__ = [
     "LINEAR",
@@ -39,6 +39,7 @@ __all__ = [
     "TANH",
     "activation_backward",
     "activation_forward",
+    "add",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "conv2d_backward_biases",

@@ -3,25 +3,30 @@
 from numba import njit, prange, uint64
 
 from .. import scalar
-from ..compilation import PARALLEL
+from ..compilation import FORMULA, PARALLEL
 
 CHUNK = 4096
 
 
+@njit(**FORMULA)
+def activate(a, first, after, kind):
+    """a = sigma(a) for `kind`, one of scalar.SIGMOID, TANH, RELU, LINEAR, from `first` to `after`. a: flat."""
+    if kind == scalar.SIGMOID:
+        for i in range(first, after):
+            a[i] = scalar.sigmoid(a[i])
+    elif kind == scalar.TANH:
+        for i in range(first, after):
+            a[i] = scalar.tanh(a[i])
+    elif kind == scalar.RELU:
+        for i in range(first, after):
+            a[i] = a.dtype.type(0) if a[i] < 0 else a[i]
+
+
 @njit(**PARALLEL)
 def activation_forward(a, kind):
-    """a = sigma(a) for `kind`, one of scalar.SIGMOID, TANH, RELU, LINEAR. a: flat, holds z, overwritten with a."""
+    """a = sigma(a), `activate` for all of a. a: flat, holds z, overwritten with a."""
     for p in prange((a.size + CHUNK - 1) // CHUNK):
-        lo, hi = uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))
-        if kind == scalar.SIGMOID:
-            for i in range(lo, hi):
-                a[i] = scalar.sigmoid(a[i])
-        elif kind == scalar.TANH:
-            for i in range(lo, hi):
-                a[i] = scalar.tanh(a[i])
-        elif kind == scalar.RELU:
-            for i in range(lo, hi):
-                a[i] = a.dtype.type(0) if a[i] < 0 else a[i]
+        activate(a, uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size)), kind)
 
 
 @njit(**PARALLEL)
@@ -45,13 +50,13 @@ def activation_backward(dz, a, kind):
 
 
 @njit(**PARALLEL)
-def dropout(out, a, rate, seed, step, layer):
+def dropout(out, a, rate, randomness, layer):
     """out[i] = a[i] / (1 - rate) where element i is kept, which it is with probability 1 - rate, else 0.
 
-    The same call on da gives the way back: the mask is a function of (seed, step, layer, i) alone. Dividing
-    by 1 - rate while training leaves nothing to scale afterwards. out: flat, overwritten; may be a itself.
+    The same call on da gives the way back: the mask is a function of (seed, step, layer, i) alone. Dividing by 1 - rate
+    while training leaves nothing to scale afterwards. out: flat, overwritten; may be a itself. randomness: (seed, step).
     """
-    key = scalar.random_key(seed, step, layer)
+    key = scalar.random_key(randomness[0], randomness[1], layer)
     scale = a.dtype.type(1.0 / (1.0 - rate))
     for p in prange((a.size + CHUNK - 1) // CHUNK):
         for i in range(uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))):

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit, prange, uint64
 
 from ..compilation import FLAGS, INLINE, SUMS
+from .activation import activate
 from .simd import ROWS, WIDTH
 from .tile import ONE, ZERO, blocks, dot_products, products, steps
 
@@ -24,15 +25,15 @@ def _share(rows, block, share, shares):
 
 
 @njit(**SUMS)
-def dense_forward(z, a, w, b, threads):
-    """z[n, j] = b[j] + sum_k w[j, k] a[n, k], equation (25).
+def dense_forward(a, x, w, b, kind, threads):
+    """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25); sigma of `kind`, see `activate`.
 
-    z: (images, neurons out), overwritten. a: (images, neurons in). w: (neurons out, neurons in). b: (neurons out,).
+    a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b: (neurons out,).
     threads: how many share the rows of w; the result does not depend on it.
     """
-    images, n_out = uint64(z.shape[0]), uint64(z.shape[1])
-    n_in = uint64(a.shape[1])
-    z_flat, a_flat, w_flat = z.reshape(-1), a.reshape(-1), w.reshape(-1)
+    images, n_out = uint64(a.shape[0]), uint64(a.shape[1])
+    n_in = uint64(x.shape[1])
+    a_flat, x_flat, w_flat = a.reshape(-1), x.reshape(-1), w.reshape(-1)
     every_row = steps(w.shape[0], w.shape[1])
     together = max(IMAGES // n_in // uint64(ROWS), ONE) * uint64(ROWS)  # images that stay in the second-level cache
     shares = min(threads, (w.shape[0] + WIDTH - 1) // WIDTH)
@@ -43,14 +44,15 @@ def dense_forward(z, a, w, b, threads):
                 for n in range(m, min(m + together, images), uint64(ROWS)):
                     rows, columns = min(uint64(ROWS), images - n), min(uint64(WIDTH), after - j)
                     dot_products(
-                        z_flat, n * n_out + j, n_out, ONE, rows,
-                        a_flat, n * n_in, n_in, ZERO,
+                        a_flat, n * n_out + j, n_out, ONE, rows,
+                        x_flat, n * n_in, n_in, ZERO,
                         w_flat, ZERO, ZERO, every_row, j, columns, ONE,
                         ONE, n_in,
                     )  # fmt: skip
-                    for r in range(rows):
-                        for k in range(columns):
-                            z_flat[(n + r) * n_out + j + k] += b[j + k]
+            for n in range(m, min(m + together, images)):
+                for j in range(first, after):
+                    a_flat[n * n_out + j] += b[j]
+                activate(a_flat, n * n_out + first, n * n_out + after, kind)
 
 
 @njit(**INLINE)
@@ -108,13 +110,14 @@ def dense_backward_input(da, dz, w):
 
 
 @njit(**SUMS)
-def dense_descend(w, b, dz, a, eta, decay, threads):
+def dense_descend(w, b, dz, a, rates, threads):
     """Plain gradient descent without a gradient: w = (1 - eta decay) w + sum_n (-eta dz[n, j]) a[n, k]; b likewise.
 
     `dense_backward_weights`, `dense_backward_biases` and `sgd` in one product that is added to w where it lies. Each
     thread has rows of w of its own, for a core that writes is slowed down by another that writes nearby. w, b: updated;
-    decay: lmbda / n, not for b. dz: overwritten. threads: as in `dense_forward`.
+    rates: (eta, decay), float64; decay is lmbda / n, not for b. dz: overwritten. threads: as in `dense_forward`.
     """
+    eta, decay = rates[0], rates[1]
     n_out, n_in = w.shape
     width, images = uint64(n_in), uint64(a.shape[0])
     w_flat, dz_flat, a_flat = w.reshape(-1), dz.reshape(-1), a.reshape(-1)

@@ -29,11 +29,19 @@ def sgd(w, b, v_w, v_b, dw, db, rates):
     """g = dC/dw + decay w + decay_l1 sgn(w); v = momentum v - eta g; w = w + v, equations (107), (108); b likewise.
 
     With nesterov, w = w + momentum v - eta g (Sutskever et al. 2013). Biases are not regularised (chapter 3,
-    equations (90), (91)). rates: (eta, decay, decay_l1, momentum, nesterov); decay is lmbda / n, decay_l1 its like for
-    L1. All flat; w, b and, unless momentum is 0, their velocities v_w and v_b: updated.
+    equations (90), (91)). rates: (eta, decay, decay_l1, momentum, nesterov), float64; decay is lmbda / n, decay_l1 its
+    like for L1, nesterov 0 or 1. All flat; w, b and, unless momentum is 0, their velocities v_w and v_b: updated.
     """
-    eta, decay, decay_l1, momentum, nesterov = rates
+    eta, decay, decay_l1, momentum, nesterov = rates[0], rates[1], rates[2], rates[3], rates[4] != 0
     for p in prange((w.size + CHUNK - 1) // CHUNK):
         first, after = uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, w.size))
         _descend(w, v_w, dw, first, after, eta, decay, decay_l1, momentum, nesterov)
     _descend(b, v_b, db, ZERO, uint64(b.size), eta, 0.0, 0.0, momentum, nesterov)
+
+
+@njit(**PARALLEL)
+def add(total, part):
+    """total += part: the gradients of a mini-batch's slices. Both flat."""
+    for p in prange((total.size + CHUNK - 1) // CHUNK):
+        for t in range(uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, total.size))):
+            total[t] += part[t]

@@ -160,17 +160,24 @@ class Dataset:
     def __init__(self, images: ArrayLike | Images, labels: ArrayLike):
         store = images.store if isinstance(images, Images) else image_store(images)
         check_pixels(store, only_unit_range=True)
-        self._take(store, labels)
+        self._take(store, check_labels(labels, store.shape[0]))
 
     @classmethod
     def from_store(cls, store: Store, labels: ArrayLike) -> "Dataset":
         """A dataset over images whose pixels have been checked."""
         dataset = cls.__new__(cls)
-        dataset._take(store, labels)
+        dataset._take(store, check_labels(labels, store.shape[0]))
         return dataset
 
-    def _take(self, store: Store, labels: ArrayLike) -> None:
-        self.labels = check_labels(labels, store.shape[0])
+    @classmethod
+    def without_labels(cls, store: Store) -> "Dataset":
+        """A dataset over images whose pixels have been checked, all of class 0."""
+        dataset = cls.__new__(cls)
+        dataset._take(store, np.zeros(store.shape[0], np.int64))
+        return dataset
+
+    def _take(self, store: Store, labels: NDArray[np.int64]) -> None:
+        self.labels = labels
         self.labels.flags.writeable = False  # they are checked here, and kernels index with them
         self.store = store
         self.images = Images(store)

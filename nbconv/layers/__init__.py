@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import SettingError
-from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Rates, Workspace, aligned_zeros
+from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Rates, Update, Workspace, aligned_zeros
 from .conv import Conv2D
 from .dense import Dense, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
@@ -21,6 +21,7 @@ __all__ = [
     "Randomness",
     "Rates",
     "Softmax",
+    "Update",
     "Workspace",
     "aligned_zeros",
     "from_dict",

@@ -3,13 +3,13 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Shape
+from ..plan import Recorder
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
@@ -26,17 +26,19 @@ class Rates(NamedTuple):
     momentum: float
     nesterov: bool
 
-    @property
-    def are_plain(self) -> bool:
-        """Whether the step is eta times the gradient and the weight decay, and nothing else."""
-        return not self.momentum and not self.decay_l1
-
 
 class Randomness(NamedTuple):
     """What a mini-batch's random numbers are keyed by; together with the layer and the element they are fixed."""
 
     seed: int
     step: int
+
+
+class Update(NamedTuple):
+    """How the layers update their parameters."""
+
+    rates: Array  # `Rates`, in an array that the kernels read
+    is_plain: bool  # whether a step is eta times the gradient and the weight decay, and nothing else
 
 
 LINE = 64  # bytes of a cache line, and of the longest vector register
@@ -77,6 +79,7 @@ class Workspace:
 class Layer(ABC):
     """A layer within a network: built for one input shape, one dtype and one backend.
 
+    `kernels` is a `Recorder`: forward and backward run nothing, they list the calls that a plan is made of (plan.py).
     Activations of feature maps are (channels, rows, columns, images), those of neurons (images, neurons). A layer owns
     the arrays that it returns, and the next layer may overwrite a delta that it is given.
     """
@@ -86,7 +89,7 @@ class Layer(ABC):
     fans = (1, 1)  # inputs of a neuron, outputs of an input: for the initialiser
     pooled = 1  # outputs that a max pooling behind the layer makes one
 
-    def __init__(self, name: str, output_shape: Shape, kernels: ModuleType, dtype: np.dtype[Any]):
+    def __init__(self, name: str, output_shape: Shape, kernels: Recorder, dtype: np.dtype[Any]):
         self.name = name
         self.output_shape = output_shape
         self.kernels = kernels
@@ -100,24 +103,24 @@ class Layer(ABC):
         self.v_weights, self.v_biases = velocities
 
     @abstractmethod
-    def forward(self, x: Array, randomness: Randomness | None) -> Array:
-        """The layer's activations; randomness is given while training, None otherwise."""
+    def forward(self, x: Array, randomness: Array | None) -> Array:
+        """The layer's activations; randomness (the numbers of `Randomness`) is given while training, None otherwise."""
 
     @abstractmethod
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
         """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten."""
 
     def add_gradients(self, other: "Layer") -> None:
         """Add those of a layer like this one."""
         if self.weights_shape:
-            self.d_weights += other.d_weights
-            self.d_biases += other.d_biases
+            self.kernels.add(self.d_weights.reshape(-1), other.d_weights.reshape(-1))
+            self.kernels.add(self.d_biases, other.d_biases)
 
-    def descend(self, rates: Rates) -> None:
+    def descend(self, update: Update) -> None:
         """Update the parameters, if there are any, by their gradients: one step of stochastic gradient descent."""
         if self.weights_shape:
             pairs = (self.weights, self.biases, self.v_weights, self.v_biases, self.d_weights, self.d_biases)
-            self.kernels.sgd(*(array.reshape(-1) for array in pairs), tuple(rates))
+            self.kernels.sgd(*(array.reshape(-1) for array in pairs), update.rates)
 
 
 @dataclass(frozen=True)
@@ -130,5 +133,5 @@ class LayerSpec(ABC):
         """The layer in the literature's notation, such as 20C5."""
 
     @abstractmethod
-    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> Layer:
+    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> Layer:
         """The layer for that input. Raises SettingError if they do not fit."""

@@ -1,7 +1,6 @@
 """The convolutional layer."""
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,8 @@ import numpy as np
 from .. import checks
 from ..backend import activation_kinds
 from ..geometry import ConvGeometry, Shape, feature_maps, show, winner_tables
-from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Pair, Randomness
+from ..plan import Recorder
+from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Pair
 from .pool import MaxPoolLayer
 
 
@@ -41,7 +41,7 @@ class Conv2D(LayerSpec):
         text += "" if self.stride == (1, 1) else f"s{_sides(self.stride)}"
         return text + ("" if self.padding == (0, 0) else f"p{_sides(self.padding)}")
 
-    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "ConvLayer":
+    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "ConvLayer":
         """The layer for feature maps of that shape."""
         channels, rows, columns = feature_maps(input_shape)
         kernel, stride, padding = (checks.pair("", value, 0) for value in (self.kernel, self.stride, self.padding))
@@ -56,7 +56,7 @@ def _sides(value: Any) -> str:
 class ConvLayer(Layer):
     """z = convolution of x, a = sigma(z) in z's place."""
 
-    def __init__(self, geometry: ConvGeometry, activation: int, kernels: ModuleType, dtype: np.dtype[Any]):
+    def __init__(self, geometry: ConvGeometry, activation: int, kernels: Recorder, dtype: np.dtype[Any]):
         super().__init__("conv2d", geometry.output, kernels, dtype)
         self.geometry = geometry
         self.activation = activation
@@ -73,7 +73,7 @@ class ConvLayer(Layer):
         if self.pool is not None:
             self.tables = tuple(winner_tables(self.geometry, self.pool.geometry))
 
-    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+    def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(convolution of x)."""
         images, geometry = x.shape[-1], self.geometry
         self.x = self.padded_x = x
@@ -87,7 +87,7 @@ class ConvLayer(Layer):
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx. With a max pooling behind it, da is pooled."""
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)

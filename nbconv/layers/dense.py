@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from .. import checks
 from ..backend import activation_kinds
 from ..geometry import Shape
-from .base import ACTIVATIONS, Array, Layer, LayerSpec, Randomness, Rates
+from ..plan import Recorder
+from .base import ACTIVATIONS, Array, Layer, LayerSpec, Update
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Dense(LayerSpec):
         """Such as 100N."""
         return f"{self.neurons}N"
 
-    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "DenseLayer":
+    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "DenseLayer":
         """The layer for that many inputs."""
         activation = activation_kinds()[self.activation]
         name = type(self).__name__.lower()
@@ -70,7 +70,7 @@ class DenseLayer(Layer):
         n_out: int,
         activation: int,
         dropout: float,
-        kernels: ModuleType,
+        kernels: Recorder,
         dtype: np.dtype[Any],
     ):
         super().__init__(name, (n_out,), kernels, dtype)
@@ -82,10 +82,10 @@ class DenseLayer(Layer):
         self.fans = (n_in, n_out)
         self.threads = 1  # that share the rows of w; no result depends on it
 
-    def _drop(self, out: Array, values: Array, randomness: Randomness) -> None:
-        self.kernels.dropout(out.reshape(-1), values.reshape(-1), self.dropout, *randomness, self.index)
+    def _drop(self, out: Array, values: Array, randomness: Array) -> None:
+        self.kernels.dropout(out.reshape(-1), values.reshape(-1), self.dropout, randomness, self.index)
 
-    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+    def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(w x + b)."""
         if self.dropout and randomness is not None:
             kept = self.buffers.array("x", x.shape)
@@ -93,28 +93,26 @@ class DenseLayer(Layer):
             x = kept
         self.x = x
         self.a = self.buffers.array("a", (x.shape[0], *self.output_shape))
-        self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.threads)
-        if self.activation != self.kernels.LINEAR:
-            self.kernels.activation_forward(self.a.reshape(-1), self.activation)
+        self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.activation, self.threads)
         return self.a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool, rates: Rates | None = None) -> Array:
+    def backward(self, da: Array, randomness: Array | None, wanted: bool, update: Update | None = None) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx.
 
-        With rates, the parameters are updated, too, and the gradients need not be kept.
+        With `update`, the parameters are updated, too, and the gradients need not be kept.
         """
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         dz, dx = da, self.buffers.array("dx", self.x.shape)
         if wanted:
             self.kernels.dense_backward_input(dx, dz, self.weights)
-        if rates is not None and rates.are_plain:
-            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, rates.eta, rates.decay, self.threads)
+        if update is not None and update.is_plain:
+            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, update.rates, self.threads)
         else:
             self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
             self.kernels.dense_backward_biases(self.d_biases, dz)
-            if rates is not None:
-                self.descend(rates)
+            if update is not None:
+                self.descend(update)
         if wanted and self.dropout and randomness is not None:
             self._drop(dx, dx, randomness)
         return dx

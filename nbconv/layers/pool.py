@@ -1,14 +1,14 @@
 """The pooling layers."""
 
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import checks
 from ..geometry import PoolGeometry, Shape, feature_maps, show
-from .base import Array, Layer, LayerSpec, Randomness
+from ..plan import Recorder
+from .base import Array, Layer, LayerSpec
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class MaxPool2D(Pool2D):
 
     letters = "MP"
 
-    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "MaxPoolLayer":
+    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "MaxPoolLayer":
         """The layer for feature maps of that shape."""
         return MaxPoolLayer(self.geometry(input_shape), kernels, dtype)
 
@@ -62,7 +62,7 @@ class L2Pool2D(Pool2D):
 
     letters = "L2P"
 
-    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "L2PoolLayer":
+    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "L2PoolLayer":
         """The layer for feature maps of that shape."""
         return L2PoolLayer("l2_pool2d", self.geometry(input_shape), kernels, dtype)
 
@@ -73,13 +73,13 @@ class AvgPool2D(Pool2D):
 
     letters = "AP"
 
-    def build(self, input_shape: Shape, index: int, kernels: ModuleType, dtype: np.dtype[Any]) -> "AvgPoolLayer":
+    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "AvgPoolLayer":
         """The layer for feature maps of that shape."""
         return AvgPoolLayer("avg_pool2d", self.geometry(input_shape), kernels, dtype)
 
 
 class _PoolLayer(Layer):
-    def __init__(self, name: str, geometry: PoolGeometry, kernels: ModuleType, dtype: np.dtype[Any]):
+    def __init__(self, name: str, geometry: PoolGeometry, kernels: Recorder, dtype: np.dtype[Any]):
         super().__init__(name, geometry.output, kernels, dtype)
         self.geometry = geometry
 
@@ -98,12 +98,12 @@ class MaxPoolLayer(_PoolLayer):
     All activations here are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2 windows.
     """
 
-    def __init__(self, geometry: PoolGeometry, kernels: ModuleType, dtype: np.dtype[Any]):
+    def __init__(self, geometry: PoolGeometry, kernels: Recorder, dtype: np.dtype[Any]):
         super().__init__("max_pool2d", geometry, kernels, dtype)
         self.activation: int = kernels.LINEAR
         self.gives_winners = False  # to the convolution before it, whose backward then takes da and `winner`
 
-    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+    def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(max over the window of x)."""
         a = self._output(x)
         self.winner = self.buffers.array("winner", a.shape, np.int32)
@@ -112,7 +112,7 @@ class MaxPoolLayer(_PoolLayer):
             self.kernels.activation_forward(a.reshape(-1), self.activation)
         return a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
         """The delta goes to each window's winner, or is left where it is if the layer before takes it from there."""
         if not wanted:
             return da
@@ -130,13 +130,13 @@ class MaxPoolLayer(_PoolLayer):
 class L2PoolLayer(_PoolLayer):
     """L2 pooling."""
 
-    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+    def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sqrt(sum over the window of x^2)."""
         a = self._output(x)
         self.kernels.l2_pool2d_forward(a, x, *self.geometry.window)
         return a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
         """dC/dx = da x / a."""
         if not wanted:
             return da
@@ -148,13 +148,13 @@ class L2PoolLayer(_PoolLayer):
 class AvgPoolLayer(_PoolLayer):
     """Average pooling."""
 
-    def forward(self, x: Array, randomness: Randomness | None) -> Array:
+    def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = mean over the window of x."""
         a = self._output(x)
         self.kernels.avg_pool2d_forward(a, x, *self.geometry.window)
         return a
 
-    def backward(self, da: Array, randomness: Randomness | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
         """Every number of a window gets the same share of its delta."""
         if not wanted:
             return da
