@@ -136,14 +136,14 @@ def convolution(name: str, geometry: ConvGeometry, images: int) -> None:
 def dense(name: str, n_in: int, n_out: int, images: int) -> None:
     """The kernels of a dense layer."""
     a, z, w, b = numbers(images, n_in), numbers(images, n_out), numbers(n_out, n_in), numbers(n_out)
-    dw, da, threads = np.empty_like(w), np.empty_like(a), options.threads
+    dw, da = np.empty_like(w), np.empty_like(a)
     operations = 2 * images * w.size
     label = f"dense {name}, {images} images"
     compare(
         f"{label}: forward",
         operations,
         [a, z, w],
-        lambda: cpu.dense_forward(z, a, w, b, cpu.LINEAR, threads),
+        lambda: cpu.dense_forward(z, a, w, b, cpu.LINEAR),
         lambda: a @ w.T,
     )
     compare(f"{label}: weights", operations, [a, z, w], lambda: cpu.dense_backward_weights(dw, z, a), lambda: z.T @ a)
@@ -153,7 +153,7 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
         f"{label}: descent",
         operations,
         [a, z, w, w],
-        lambda: cpu.dense_descend(w, b, z, a, np.array([1.0, 0.0]), threads),
+        lambda: cpu.dense_descend(w, b, z, a, np.array([1.0, 0.0])),
         lambda: z.T @ a,
     )
 

@@ -49,7 +49,7 @@ def build_layers(
         if isinstance(layer, MaxPoolLayer) and isinstance(before, ConvLayer):
             layer.activation, before.activation = before.activation, kernels.LINEAR
             before.pooled = math.prod(layer.geometry.size)
-            before.pool, layer.gives_winners = layer, True
+            before.pool, layer.is_part = layer, True
         layers.append(layer)
         shape = layer.output_shape
     last = layers[-1]
@@ -138,7 +138,7 @@ class Engine:
         self.scores = np.zeros(2)  # and those of an evaluation
         self.randomness = np.zeros(len(Randomness._fields), np.int64)
         self.rates = np.zeros(len(Rates._fields))
-        self.routes: dict[tuple[Task, int, int], Route] = {}
+        self.routes: dict[tuple[Task, int], Route] = {}
         self.buffers = Workspace(dtype)
         views = (self.views(flat) for flat in (self.parameters, self.gradient, self.velocity))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
@@ -179,14 +179,11 @@ class Engine:
 
     def _route(self, task: Task, count: int) -> Route:
         """The way of so many images."""
-        threads = self.kernels.threads()
-        route = self.routes.get((task, count, threads))
+        route = self.routes.get((task, count))
         if route is None:
             if len(self.routes) >= ROUTES:
                 self.routes.clear()
-            for dense in self.dense:
-                dense.threads = threads
-            route = self.routes[task, count, threads] = self._planned(task, count)
+            route = self.routes[task, count] = self._planned(task, count)
         return route
 
     def _planned(self, task: Task, count: int) -> Route:

@@ -17,7 +17,7 @@ def test_agrees_with_the_oracle(kernels, dtype, images, n_in, n_out):
     b = random.standard_normal(n_out).astype(dtype)
     dz = random.standard_normal((images, n_out)).astype(dtype)
     z, dw, db, da = (np.full(shape, np.nan, dtype) for shape in (dz.shape, w.shape, b.shape, a.shape))
-    kernels.dense_forward(z, a, w, b, kernels.LINEAR, 2)
+    kernels.dense_forward(z, a, w, b, kernels.LINEAR)
     kernels.dense_backward_weights(dw, dz, a)
     kernels.dense_backward_biases(db, dz)
     kernels.dense_backward_input(da, dz, w)
@@ -32,7 +32,7 @@ def test_activation_comes_last(kernels, dtype, images, n_in, n_out, name):
     random = np.random.default_rng(images)
     x, w = random.standard_normal((images, n_in)).astype(dtype), random.standard_normal((n_out, n_in)).astype(dtype)
     b, a = random.standard_normal(n_out).astype(dtype), np.full((images, n_out), np.nan, dtype)
-    kernels.dense_forward(a, x, w / n_in, b, getattr(kernels, name), 3)
+    kernels.dense_forward(a, x, w / n_in, b, getattr(kernels, name))
     right = np.vectorize(oracle.ACTIVATIONS[name.lower()])(oracle.dense_forward(x, w / n_in, b))
     close(a, right, dtype, n_in)
 
@@ -41,7 +41,7 @@ def test_neighbouring_memory_is_left_alone(kernels, dtype):
     a, w, b = np.ones((5, 9), dtype), np.ones((3, 9), dtype), np.ones(3, dtype)
     rooms = [np.full(size + 64, 7, dtype) for size in (15, 27, 45)]
     z, dw, da = (room[32:-32] for room in rooms)
-    kernels.dense_forward(z.reshape(5, 3), a, w, b, kernels.LINEAR, 2)
+    kernels.dense_forward(z.reshape(5, 3), a, w, b, kernels.LINEAR)
     kernels.dense_backward_weights(dw.reshape(3, 9), z.reshape(5, 3), a)
     kernels.dense_backward_input(da.reshape(5, 9), z.reshape(5, 3), w)
     assert (z == 10).all()
@@ -52,14 +52,13 @@ def test_neighbouring_memory_is_left_alone(kernels, dtype):
         assert (room[-32:] == 7).all()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 7])
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize(("images", "n_in", "n_out"), SIZES)
-def test_plain_descent_is_the_gradient_s(kernels, dtype, images, n_in, n_out, decay, threads):
+def test_plain_descent_is_the_gradient_s(kernels, dtype, images, n_in, n_out, decay):
     random = np.random.default_rng(images)
     a, dz = random.standard_normal((images, n_in)).astype(dtype), random.standard_normal((images, n_out)).astype(dtype)
     w, b = random.standard_normal((n_out, n_in)).astype(dtype), random.standard_normal(n_out).astype(dtype)
     dw, db, _ = oracle.dense_backward(dz, a, w)
     right = oracle.sgd(np.append(w, b), np.zeros(w.size + n_out), np.append(dw, db), w.size, 0.1, decay, 0, 0, False)[0]
-    kernels.dense_descend(w, b, dz, a, np.array([0.1, decay]), threads)
+    kernels.dense_descend(w, b, dz, a, np.array([0.1, decay]))
     close(np.append(w, b), right, dtype, images + 2)

@@ -1,7 +1,5 @@
 """The CPU backend: every kernel by its name. The module is the backend."""
 
-from numba import get_num_threads as threads
-
 from ..scalar import LINEAR, RELU, SIGMOID, TANH
 from .activation import activation_backward, activation_forward, dropout
 from .conv import (
@@ -12,6 +10,7 @@ from .conv import (
     conv2d_pad,
     conv2d_unpad,
 )
+from .conv_pool import conv2d_max_pool_forward
 from .conv_winners import conv2d_winners_backward
 from .cost import cross_entropy, log_likelihood, quadratic, softmax
 from .dense import (
@@ -46,6 +45,7 @@ __all__ = [
     "conv2d_backward_input",
     "conv2d_backward_weights",
     "conv2d_forward",
+    "conv2d_max_pool_forward",
     "conv2d_pad",
     "conv2d_unpad",
     "conv2d_winners_backward",
@@ -67,5 +67,4 @@ __all__ = [
     "quadratic",
     "sgd",
     "softmax",
-    "threads",
 ]

@@ -14,29 +14,29 @@ from .tile import ONE, ZERO, blocks, dot_products, products, steps
 
 CHUNK = 256  # columns of w that are worked on at a time, at most
 BLOCK = 4 * ROWS  # rows of w that all images meet before the next: BLOCK x CHUNK is in the first-level cache
+SHARES = 16  # of the rows of w: a thread takes neighbouring ones, so that its part of w stays in its caches
 IMAGES = uint64(1 << 18)  # numbers: so many images' rows stay in the second-level cache
 
 
 @njit(**INLINE)
 def _share(rows, block, share, shares):
-    """The rows of a share: whole blocks, so that no sum depends on how many threads share the rows."""
+    """The rows of a share, whole blocks."""
     count = (rows + block - 1) // block
     return uint64(share * count // shares * block), uint64(min((share + 1) * count // shares * block, rows))
 
 
 @njit(**SUMS)
-def dense_forward(a, x, w, b, kind, threads):
+def dense_forward(a, x, w, b, kind):
     """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25); sigma of `kind`, see `activate`.
 
     a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b: (neurons out,).
-    threads: how many share the rows of w; the result does not depend on it.
     """
     images, n_out = uint64(a.shape[0]), uint64(a.shape[1])
     n_in = uint64(x.shape[1])
     a_flat, x_flat, w_flat = a.reshape(-1), x.reshape(-1), w.reshape(-1)
     every_row = steps(w.shape[0], w.shape[1])
     together = max(IMAGES // n_in // uint64(ROWS), ONE) * uint64(ROWS)  # images that stay in the second-level cache
-    shares = min(threads, (w.shape[0] + WIDTH - 1) // WIDTH)
+    shares = min(SHARES, (w.shape[0] + WIDTH - 1) // WIDTH)
     for share in prange(shares):
         first, after = _share(w.shape[0], WIDTH, share, shares)
         for m in range(ZERO, images, together):
@@ -110,12 +110,12 @@ def dense_backward_input(da, dz, w):
 
 
 @njit(**SUMS)
-def dense_descend(w, b, dz, a, rates, threads):
+def dense_descend(w, b, dz, a, rates):
     """Plain gradient descent without a gradient: w = (1 - eta decay) w + sum_n (-eta dz[n, j]) a[n, k]; b likewise.
 
     `dense_backward_weights`, `dense_backward_biases` and `sgd` in one product that is added to w where it lies. Each
     thread has rows of w of its own, for a core that writes is slowed down by another that writes nearby. w, b: updated;
-    rates: (eta, decay), float64; decay is lmbda / n, not for b. dz: overwritten. threads: as in `dense_forward`.
+    rates: (eta, decay), float64; decay is lmbda / n, not for b. dz: overwritten.
     """
     eta, decay = rates[0], rates[1]
     n_out, n_in = w.shape
@@ -128,7 +128,7 @@ def dense_descend(w, b, dz, a, rates, threads):
             step = -w.dtype.type(eta) * dz[n, j]
             dz[n, j] = step
             b[j] += step
-    shares = min(threads, blocks(n_out))
+    shares = min(SHARES, blocks(n_out))
     for share in prange(shares):
         first, after = _share(n_out, ROWS, share, shares)
         for k in range(ZERO, width, uint64(CHUNK)):

@@ -9,7 +9,7 @@ runs over neighbouring numbers. Each thread has feature maps of its own: overlap
 import numpy as np
 from numba import njit, prange, uint64
 
-from ..compilation import INLINE, PARALLEL
+from ..compilation import INLINE, INNER, PARALLEL
 from . import simd
 from .tile import ONE, ZERO, lanes
 
@@ -26,12 +26,30 @@ def _rows(x, a, c, y, place, size_x, stride_y):
 
 
 @njit(**INLINE)
-def _places(size_y, size_x, line, step):
+def window_places(size_y, size_x, line, step):
     """From a window's first place to each of its places, in input rows of `line` numbers and columns of `step`."""
     places = np.empty(size_y * size_x, np.uint64)
     for place in range(places.size):
         places[place] = uint64(place // size_x * line + place % size_x * step)
     return places
+
+
+@njit(**INNER)
+def best_of_row(a, winner, a0, columns, images, x, x0, places, step):
+    """A row of `max_pool2d_forward`: a[q, n] and its winner from the places of its window, which begins at x[q step + n].
+
+    a[q, n] is a[a0 + q images + n], winner likewise; place k of the first window is x[x0 + places[k]].
+    """
+    tile, many = simd.zeros(x, 1, 1), lanes(x)
+    for q in range(columns):
+        for n in range(ZERO, images, many):
+            here, there = a0 + q * images + n, x0 + q * step + n
+            best, won = simd.load(tile, x, there, ZERO, ONE, images - n), tile
+            for place in range(ONE, uint64(places.size)):
+                value = simd.load(tile, x, there + places[place], ZERO, ONE, images - n)
+                best, won = simd.larger(best, won, value, place)
+            simd.store(best, a, here, ZERO, ONE, images - n)
+            simd.store(won, winner, here, ZERO, ONE, images - n)
 
 
 @njit(**PARALLEL)
@@ -44,20 +62,11 @@ def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
     channels, rows, columns, images = a.shape
     _, input_rows, input_columns, _ = x.shape
     a_flat, winner_flat, x_flat = a.reshape(-1), winner.reshape(-1), x.reshape(-1)
-    run, many = uint64(images), lanes(x)
-    tile, places = simd.zeros(x, 1, 1), _places(size_y, size_x, input_columns * images, images)
+    places, step = window_places(size_y, size_x, input_columns * images, images), uint64(stride_x * images)
     for p in prange(channels * rows):
         c, y = p // rows, p % rows
         a0, x0 = uint64(p * columns * images), uint64((c * input_rows + y * stride_y) * input_columns * images)
-        for q in range(uint64(columns)):
-            for n in range(ZERO, run, many):
-                here, there = a0 + q * run + n, x0 + q * uint64(stride_x) * run + n
-                best, won = simd.load(tile, x_flat, there, ZERO, ONE, run - n), tile
-                for place in range(ONE, uint64(places.size)):
-                    value = simd.load(tile, x_flat, there + places[place], ZERO, ONE, run - n)
-                    best, won = simd.larger(best, won, value, place)
-                simd.store(best, a_flat, here, ZERO, ONE, run - n)
-                simd.store(won, winner_flat, here, ZERO, ONE, run - n)
+        best_of_row(a_flat, winner_flat, a0, uint64(columns), uint64(images), x_flat, x0, places, step)
 
 
 @njit(**PARALLEL)
@@ -70,7 +79,7 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
     _, input_rows, input_columns, _ = dx.shape
     dx_flat, da_flat, winner_flat = dx.reshape(-1), da.reshape(-1), winner.reshape(-1)
     run, many = uint64(images), lanes(dx)
-    tile, places = simd.zeros(dx, 1, 1), _places(size_y, size_x, input_columns * images, images)
+    tile, places = simd.zeros(dx, 1, 1), window_places(size_y, size_x, input_columns * images, images)
     apart = stride_y >= size_y and stride_x >= size_x
     plane = uint64(input_rows * input_columns * images)
     for c in prange(channels):

@@ -116,23 +116,39 @@ def add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run):
         r += height
 
 
-@njit(**INNER)
+def _dots(height: int) -> Any:
+    """`dot_products` for up to `height` rows."""
+
+    @njit(**INNER)
+    def dots(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run):
+        tile = simd.zeros(s, height, WIDTH)
+        whole = run // lanes(s) * lanes(s)
+        for y in range(lines):
+            d_y, a_y = d0 + y * d_line, a0 + y * a_line
+            for t in range(ZERO, whole, lanes(s)):
+                tile = simd.add_pairs(tile, d, d_y + t, d_row, rows, a, a_y + t, taps, k, columns, scale, lanes(s))
+            if whole < run:
+                d_t, a_t, left = d_y + whole, a_y + whole, run - whole
+                tile = simd.add_pairs(tile, d, d_t, d_row, rows, a, a_t, taps, k, columns, scale, left)
+        simd.store_totals(tile, s, s0, s_row, rows, s_tap, columns)
+
+    return dots
+
+
+_dots1, _dots5 = _dots(1), _dots(ROWS)
+
+
+@njit(**INLINE)
 def dot_products(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run):
     """s[r, c] = sum_(y, t) d[r, y, t] a[tap_(k + c), y, t] for up to ROWS rows r and WIDTH taps c, y < lines, t < run.
 
     s[r, c] is s[s0 + r s_row + c s_tap], d[r, y, t] is d[d0 + r d_row + y d_line + t], a[tap, y, t] is
     a[a0 + tap scale + y a_line + t].
     """
-    tile = simd.zeros(s, ROWS, WIDTH)
-    whole = run // lanes(s) * lanes(s)
-    for y in range(lines):
-        d_y, a_y = d0 + y * d_line, a0 + y * a_line
-        for t in range(ZERO, whole, lanes(s)):
-            tile = simd.add_pairs(tile, d, d_y + t, d_row, rows, a, a_y + t, taps, k, columns, scale, lanes(s))
-        if whole < run:
-            d_t, a_t, left = d_y + whole, a_y + whole, run - whole
-            tile = simd.add_pairs(tile, d, d_t, d_row, rows, a, a_t, taps, k, columns, scale, left)
-    simd.store_totals(tile, s, s0, s_row, rows, s_tap, columns)
+    if rows == 1:
+        _dots1(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run)
+    else:
+        _dots5(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run)
 
 
 @njit(**INLINE)

@@ -72,6 +72,8 @@ def image_store(images: ArrayLike) -> Array:
     not copied; none is changed. Raises DataError.
     """
     array = as_array(images, "images")
+    if array.dtype == np.uint8 and array.ndim == 4 and array.size and array.flags.c_contiguous:
+        return array
     kind = array.dtype.kind
     if kind not in "buif":
         raise DataError(f"images have the dtype {array.dtype}: expected uint8 levels 0 to 255 or real values in [0, 1]")

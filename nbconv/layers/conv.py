@@ -74,15 +74,21 @@ class ConvLayer(Layer):
             self.tables = tuple(winner_tables(self.geometry, self.pool.geometry))
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
-        """a = sigma(convolution of x)."""
+        """a = sigma(convolution of x), or what the max pooling behind it makes of that."""
         images, geometry = x.shape[-1], self.geometry
         self.x = self.padded_x = x
         if not geometry.is_plain:
             self.padded_x = self.buffers.array("padded x", (*geometry.padded, images))
             self.kernels.conv2d_pad(self.padded_x, x, *geometry.padding)
-        self.a = (self.scratch if self.pool else self.buffers).array("a", (*self.output_shape, images))
-        step = geometry.row_step
-        self.kernels.conv2d_forward(self.a, self.padded_x, self.weights, self.biases, self.taps, step)
+        inputs = self.padded_x, self.weights, self.biases, self.taps, geometry.row_step
+        if self.pool is not None:
+            a, window = self.pool.output(images), self.pool.geometry.window
+            self.kernels.conv2d_max_pool_forward(
+                a, self.pool.winner, *inputs, self.output_shape[2], window, self.pool.activation
+            )
+            return a
+        self.a = self.buffers.array("a", (*self.output_shape, images))
+        self.kernels.conv2d_forward(self.a, *inputs)
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a

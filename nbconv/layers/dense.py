@@ -80,7 +80,6 @@ class DenseLayer(Layer):
         self.weights_shape = (n_out, n_in)
         self.biases_shape = (n_out,)
         self.fans = (n_in, n_out)
-        self.threads = 1  # that share the rows of w; no result depends on it
 
     def _drop(self, out: Array, values: Array, randomness: Array) -> None:
         self.kernels.dropout(out.reshape(-1), values.reshape(-1), self.dropout, randomness, self.index)
@@ -93,7 +92,7 @@ class DenseLayer(Layer):
             x = kept
         self.x = x
         self.a = self.buffers.array("a", (x.shape[0], *self.output_shape))
-        self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.activation, self.threads)
+        self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.activation)
         return self.a
 
     def backward(self, da: Array, randomness: Array | None, wanted: bool, update: Update | None = None) -> Array:
@@ -107,7 +106,7 @@ class DenseLayer(Layer):
         if wanted:
             self.kernels.dense_backward_input(dx, dz, self.weights)
         if update is not None and update.is_plain:
-            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, update.rates, self.threads)
+            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, update.rates)
         else:
             self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
             self.kernels.dense_backward_biases(self.d_biases, dz)

@@ -83,17 +83,21 @@ class _PoolLayer(Layer):
         super().__init__(name, geometry.output, kernels, dtype)
         self.geometry = geometry
 
-    def _output(self, x: Array) -> Array:
-        self.x = x
-        self.a = self.buffers.array("a", (*self.output_shape, x.shape[-1]))
+    def output(self, images: int) -> Array:
+        """The buffer for the activations of so many images."""
+        self.a = self.buffers.array("a", (*self.output_shape, images))
         return self.a
 
-    def _delta(self) -> Array:
-        return self.scratch.array("dx", self.x.shape)
+    def _output(self, x: Array) -> Array:
+        self.x = x
+        return self.output(x.shape[-1])
+
+    def _delta(self, images: int) -> Array:
+        return self.scratch.array("dx", (self.geometry.channels, *self.geometry.input, images))
 
 
 class MaxPoolLayer(_PoolLayer):
-    """Max pooling, and after it the activation of the convolution before it.
+    """Max pooling. Behind a convolution it is a part of that: the convolution's kernel pools and applies its activation.
 
     All activations here are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2 windows.
     """
@@ -101,15 +105,20 @@ class MaxPoolLayer(_PoolLayer):
     def __init__(self, geometry: PoolGeometry, kernels: Recorder, dtype: np.dtype[Any]):
         super().__init__("max_pool2d", geometry, kernels, dtype)
         self.activation: int = kernels.LINEAR
-        self.gives_winners = False  # to the convolution before it, whose backward then takes da and `winner`
+        self.is_part = False  # of the convolution before it, whose backward then takes da and `winner`
+
+    def output(self, images: int) -> Array:
+        """The buffers for the activations of so many images and for each window's winner."""
+        a = super().output(images)
+        self.winner = self.buffers.array("winner", a.shape, np.int32)
+        return a
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(max over the window of x)."""
+        if self.is_part:
+            return x
         a = self._output(x)
-        self.winner = self.buffers.array("winner", a.shape, np.int32)
         self.kernels.max_pool2d_forward(a, self.winner, x, *self.geometry.window)
-        if self.activation != self.kernels.LINEAR:
-            self.kernels.activation_forward(a.reshape(-1), self.activation)
         return a
 
     def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
@@ -118,11 +127,11 @@ class MaxPoolLayer(_PoolLayer):
             return da
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
-        return da if self.gives_winners else self.unpool(da)
+        return da if self.is_part else self.unpool(da)
 
     def unpool(self, da: Array) -> Array:
         """dC/dx: each window's delta at its winner, elsewhere 0."""
-        dx = self._delta()
+        dx = self._delta(da.shape[-1])
         self.kernels.max_pool2d_backward(dx, da, self.winner, *self.geometry.window)
         return dx
 
@@ -140,7 +149,7 @@ class L2PoolLayer(_PoolLayer):
         """dC/dx = da x / a."""
         if not wanted:
             return da
-        dx = self._delta()
+        dx = self._delta(da.shape[-1])
         self.kernels.l2_pool2d_backward(dx, da, self.a, self.x, *self.geometry.window)
         return dx
 
@@ -158,6 +167,6 @@ class AvgPoolLayer(_PoolLayer):
         """Every number of a window gets the same share of its delta."""
         if not wanted:
             return da
-        dx = self._delta()
+        dx = self._delta(da.shape[-1])
         self.kernels.avg_pool2d_backward(dx, da, *self.geometry.window)
         return dx
