@@ -72,7 +72,7 @@ def test_agrees_with_the_plain_kernels(kernels, dtype, geometry, zeros):
 @pytest.mark.parametrize("shape", [(1,), (10, 12, 12, 20), (3, 0)])
 def test_buffers_begin_with_a_cache_line(dtype, shape):
     buffer = aligned_zeros(shape, dtype)
-    assert buffer.ctypes.data % 64 == 0
+    assert buffer.ctypes.data % 64 == 0 or not buffer.size  # NumPy has an address of its own for nothing
     assert (buffer.shape, buffer.dtype) == (shape, dtype)
     assert not buffer.any()
 
