@@ -101,7 +101,7 @@ def parser_for(description: str, name: str, mini_batches: list[int]) -> argparse
     parser.add_argument("--mini-batch", action="append", type=int, help=f"default: {mini_batches}")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="nbconv and these; default: all that can")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS / f"{name}.json")
     return parser
 

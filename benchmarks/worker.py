@@ -29,9 +29,9 @@ def serve(version: str, **tasks: Prepare) -> None:
             prepared, once = line, tasks[task](network, size)
             once()
             once()
-        time.sleep(0.05)  # until the engine before has stopped spinning
+        time.sleep(0.05)  # until the engine before has stopped spinning; then the threads have to find their cores again
         warm = time.perf_counter() + 0.1
-        while task == "infer" and time.perf_counter() < warm:
+        while time.perf_counter() < warm:
             once()
         begun = time.perf_counter()
         for _ in range(calls):

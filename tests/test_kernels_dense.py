@@ -6,7 +6,18 @@ import pytest
 from conftest import close
 
 # images, neurons in, neurons out; 512 columns are one thread's chunk
-SIZES = [(1, 1, 1), (10, 13, 7), (7, 4, 17), (3, 512, 5), (5, 513, 4), (4, 1030, 6), (33, 3, 2), (100, 30, 10)]
+SIZES = [
+    (1, 1, 1),
+    (1, 1030, 13),
+    (6, 90, 101),
+    (10, 13, 7),
+    (7, 4, 17),
+    (3, 512, 5),
+    (5, 513, 4),
+    (4, 1030, 6),
+    (33, 3, 2),
+    (100, 30, 10),
+]
 
 
 @pytest.mark.parametrize(("images", "n_in", "n_out"), SIZES)

@@ -114,6 +114,13 @@ def test_sgd(kernels, dtype, weights, momentum, nesterov):
         close(velocity, right[1], dtype, 4)
 
 
+@pytest.mark.parametrize("size", [1, 16_384, 40_001])
+def test_add(kernels, dtype, size):
+    total, part = np.arange(size, dtype=dtype), np.full(size, 2, dtype)
+    kernels.add(total, part)
+    assert np.array_equal(total, np.arange(2, size + 2, dtype=dtype))
+
+
 @pytest.mark.parametrize("stored", [np.uint8, np.float32, np.float64])
 @pytest.mark.parametrize("flat", [False, True])
 def test_gather_with_moves(kernels, dtype, stored, flat):

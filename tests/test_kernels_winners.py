@@ -1,4 +1,4 @@
-"""The way back by the winners of max pooling against the plain kernels, which test_kernels_conv.py holds to the oracle."""
+"""Convolution and max pooling as one, both ways, against the plain kernels, which other tests hold to the oracle."""
 
 import numpy as np
 import pytest
@@ -101,3 +101,35 @@ def test_any_geometry(channels, images, filters, seed, size, kernel, stride, pad
     window = tuple(min(*pair) for pair in zip(window, conv.output[1:], strict=True))
     geometry = (channels, size, filters, kernel, stride, padding, window, pool_stride, images)
     compare(cpu, geometry, np.dtype("float64"), seed=seed)
+
+
+@pytest.mark.parametrize("kind", ["RELU", "SIGMOID", "TANH", "LINEAR"])
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_forward_is_three_kernels_in_one(kernels, dtype, geometry, kind):
+    *parts, window, pool_stride, images = geometry
+    conv = ConvGeometry(*parts)
+    pool = PoolGeometry(conv.filters, conv.output[1:], window, pool_stride)
+    random = np.random.default_rng(1)
+    x = random.standard_normal((*conv.padded, images)).astype(dtype)
+    w = random.standard_normal((conv.filters, conv.channels, *conv.kernel)).astype(dtype)
+    b, z = random.standard_normal(conv.filters).astype(dtype), np.empty((*conv.output, images), dtype)
+    a, winner = np.empty((*pool.output, images), dtype), np.empty((*pool.output, images), np.int32)
+    inputs = x, w, b, conv.taps, conv.row_step
+    kernels.conv2d_forward(z, *inputs)
+    kernels.max_pool2d_forward(a, winner, z, *pool.window)
+    kernels.activation_forward(a.reshape(-1), getattr(kernels, kind))
+    ours, our_winner = np.full_like(a, np.nan), np.full_like(winner, -1)
+    kernels.conv2d_max_pool_forward(ours, our_winner, *inputs, conv.output[2], pool.window, getattr(kernels, kind))
+    close(ours, a, dtype, w[0].size)
+    assert (our_winner == winner).all()
+
+
+def test_a_nan_is_the_largest(kernels, dtype):
+    x, w, b = np.zeros((1, 4, 1, 4, 2), dtype), np.ones((1, 1, 1, 1), dtype), np.zeros(1, dtype)
+    x[0, 1, 0, 0, 1] = np.nan
+    a, winner = np.empty((1, 2, 2, 2), dtype), np.empty((1, 2, 2, 2), np.int32)
+    taps = np.zeros(1, np.uint64)
+    kernels.conv2d_max_pool_forward(a, winner, x, w, b, taps, 4, 4, (2, 2, 2, 2), kernels.LINEAR)
+    assert np.isnan(a).sum() == 1
+    assert np.isnan(a[0, 0, 0, 1])
+    assert winner[0, 0, 0, 1] == 2

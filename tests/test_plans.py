@@ -1,0 +1,51 @@
+"""Plans: what is recorded is run, as often as it is asked for, with the numbers of the day."""
+
+import numpy as np
+import pytest
+
+from nbconv import Dense, Network
+from nbconv.engine import ROUTES, Task
+from nbconv.kernels import cpu
+from nbconv.layers import Randomness, Rates
+from nbconv.plan import Recorder, run
+
+
+def test_calls_are_noted_and_run_later():
+    recorder, total = Recorder(cpu), np.zeros(3)
+    plan = recorder.plan(lambda: [recorder.add(total, np.ones(3)) for _ in range(2)])
+    assert recorder.RELU == cpu.RELU
+    assert not total.any()
+    run(plan)
+    run(plan)
+    assert (total == 4).all()
+    assert recorder.plan(lambda: None) == []
+
+
+def test_an_unknown_kernel_is_no_attribute():
+    with pytest.raises(AttributeError, match="dense_sideways"):
+        Recorder(cpu).dense_sideways  # noqa: B018 -- the attribute is what is tested
+
+
+def test_rates_and_randomness_are_read_anew(digits):
+    """One plan, other numbers: eta 0 changes nothing, another step has another dropout mask."""
+    net = Network([Dense(8, dropout=0.5), Dense(10)], (64,), dtype="float64")
+    engine, data, order = net.engine, digits[0], np.arange(10)
+    before = engine.parameters.copy()
+    changes = []
+    for step, eta in ((0, 0.0), (0, 1.0), (1, 1.0), (1, 2.0)):
+        engine.parameters[:] = before
+        engine.step(data, order, 1, Randomness(3, step), Rates(eta, 0, 0, 0, False))
+        changes.append(engine.parameters - before)
+    assert len(engine.routes) == 1
+    assert not changes[0].any()
+    assert not np.allclose(changes[1], changes[2])
+    np.testing.assert_allclose(changes[3], 2 * changes[2], rtol=1e-9, atol=1e-12)
+
+
+def test_ever_new_sizes_do_not_pile_up(digits):
+    net = Network([64, 5, 10])
+    right = net.predict(digits[0].images[:100])
+    for count in range(1, 101):
+        assert np.array_equal(net.predict(digits[0].images[:count]), right[:count])
+        assert len(net.engine.routes) <= ROUTES
+    assert (Task(), 100) in net.engine.routes
