@@ -11,9 +11,9 @@ class LogLikelihood:
 
     name = "log-likelihood"
 
-    def activate(self, kernels: Any, a: Any, z: Any) -> None:
-        """a = softmax(z)."""
-        kernels.softmax(a, z)
+    def activate(self, kernels: Any, z: Any) -> None:
+        """a = softmax(z), in z's place."""
+        kernels.softmax(z, z)
 
     def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
@@ -28,10 +28,9 @@ class _WithActivation:
     def __init__(self, activation: str):
         self.kind = activation_kinds()[activation]
 
-    def activate(self, kernels: Any, a: Any, z: Any) -> None:
-        """a = sigma(z)."""
-        a[...] = z
-        kernels.activation_forward(a.reshape(-1), self.kind)
+    def activate(self, kernels: Any, z: Any) -> None:
+        """a = sigma(z), in z's place."""
+        kernels.activation_forward(z.reshape(-1), self.kind)
 
 
 class CrossEntropy(_WithActivation):

@@ -24,12 +24,14 @@ from .layers import Layer, LayerSpec, Randomness, Rates, Softmax, Update, Worksp
 from .layers.conv import ConvLayer
 from .layers.dense import DenseLayer
 from .layers.pool import MaxPoolLayer
-from .plan import Plan, Recorder, run
+from .plan import Recorder
 
 Array = NDArray[Any]
 SLICE = 64  # images at most in a slice
 BATCH = 8 * SLICE  # images at a time where nothing is trained
 ROUTES = 32  # kept at most: a training has two or three sizes of mini-batch
+BOUND = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
+NO_ETAS = np.zeros(1)
 
 
 def build_layers(
@@ -93,16 +95,25 @@ class Task(NamedTuple):
     has_gradient: bool = False
     has_update: bool = False
     is_plain: bool = False  # the update, see `Update`
+    has_activation: bool = False  # of the last layer
+    moves: int = 1  # versions of each image, see `gather`
+
+
+class Clock(NamedTuple):
+    """What a run's mini-batches differ by, in an array that the kernels read and `advance` moves on."""
+
+    seed: int
+    step: int
+    turn: int = 0
+    sound: int = 0
 
 
 @dataclass(frozen=True)
 class Route:
-    """A task's plans for mini-batches of one size: gather each slice and run its plan, then run the last one."""
+    """A task's program for mini-batches of one size, and where it leaves the last layer's z or a."""
 
-    labels: Array
-    slices: list[tuple[slice, Array, Plan]]  # which images, where they are gathered, what comes next
-    rest: Plan
-    z: Array  # of the last layer
+    program: Any
+    out: Array
 
 
 class Engine:
@@ -126,6 +137,7 @@ class Engine:
         self.recorder = recorder
         self.dtype = dtype
         self.input_shape = input_shape
+        self.pixels = input_shape if len(input_shape) == 3 else (1, 1, *input_shape)
         self.with_parameters = [layer for layer in layers if layer.weights_shape and layer.biases_shape]
         self.shapes = [(layer.weights_shape or (), layer.biases_shape or ()) for layer in self.with_parameters]
         self.weights_count = sum(math.prod(weights) for weights, _ in self.shapes)
@@ -136,9 +148,9 @@ class Engine:
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
         self.sums = np.zeros(2)  # cost and right answers of an epoch's training, added up by the cost kernels
         self.scores = np.zeros(2)  # and those of an evaluation
-        self.randomness = np.zeros(len(Randomness._fields), np.int64)
+        self.clock = np.zeros(len(Clock._fields), np.int64)
         self.rates = np.zeros(len(Rates._fields))
-        self.routes: dict[tuple[Task, int], Route] = {}
+        self.routes: dict[tuple[Task, int, np.dtype[Any]], Route] = {}
         self.buffers = Workspace(dtype)
         views = (self.views(flat) for flat in (self.parameters, self.gradient, self.velocity))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
@@ -177,29 +189,42 @@ class Engine:
         edges = [index * count // number for index in range(number + 1)]
         return [(self.stacks[index if keep else 0], slice(*edges[index : index + 2])) for index in range(number)]
 
-    def _route(self, task: Task, count: int) -> Route:
-        """The way of so many images."""
-        route = self.routes.get((task, count))
+    def _route(self, task: Task, count: int, dtype: np.dtype[Any]) -> Route:
+        """The way of so many images, stored so."""
+        route = self.routes.get((task, count, dtype))
         if route is None:
             if len(self.routes) >= ROUTES:
                 self.routes.clear()
-            route = self.routes[task, count] = self._planned(task, count)
+            route = self.routes[task, count, dtype] = self._planned(task, count, dtype)
         return route
 
-    def _planned(self, task: Task, count: int) -> Route:
+    def _planned(self, task: Task, count: int, dtype: np.dtype[Any]) -> Route:
         """Plan it."""
-        neurons, labels = self.buffers.array("neurons", (count, self.dense[0].fans[0])), np.zeros(count, np.int64)
-        slices: list[tuple[slice, Array, Plan]] = []
-        if not self.stacks[0].layers:
-            slices.append((slice(0, count), neurons, []))
-        else:
-            for stack, part in self._slices(count, task.has_gradient):
-                pictures = stack.buffers.array("a", (*self.input_shape, part.stop - part.start))
-                plan = self.recorder.plan(lambda: self._forward_maps(stack.layers, pictures, neurons[part]))  # noqa: B023
-                slices.append((part, pictures, plan))
+        dense, labels = self.dense[0], np.zeros(count, np.int64)
+        neurons = self.buffers.array("neurons", (count, dense.fans[0]))
+        # Those of the first run; each other one has its own.
+        images, all_labels = np.zeros((1, *self.pixels), dtype), np.zeros(1, np.int64)
+        order, etas = np.zeros((1, count), np.int64), np.zeros(1)
         ways: list[Array] = []
-        rest = self.recorder.plan(lambda: ways.append(self._forward_neurons(task, neurons, labels)))
-        return Route(labels, slices, rest, ways[0])
+
+        def gather(a: Array, first: int, after: int) -> None:
+            scale = 1 / 255 if dtype == np.uint8 else 1.0
+            arrays = images, all_labels, order, self.clock
+            self.recorder.gather(a, labels[first:after], *arrays, first, task.moves, scale)
+
+        def way() -> None:
+            if self.stacks[0].layers:
+                for stack, part in self._slices(count, task.has_gradient):
+                    pictures = stack.buffers.array("a", (*self.input_shape, part.stop - part.start))
+                    gather(pictures, part.start, part.stop)
+                    self._forward_maps(stack.layers, pictures, neurons[part])
+            else:
+                gather(neurons, 0, count)
+            ways.append(self._forward_neurons(task, neurons, labels))
+            if task.has_update:
+                self.recorder.advance(self.clock, self.rates, self.sums, etas, BOUND)
+
+        return Route(self.recorder.program(way, (images, all_labels, order, etas)), ways[0])
 
     def _forward_maps(self, layers: list[Layer], a: Array, neurons: Array) -> None:
         for layer in layers:
@@ -208,7 +233,7 @@ class Engine:
 
     def _forward_neurons(self, task: Task, a: Array, labels: Array) -> Array:
         """From the first dense layer to z, then to the cost, and all the way back."""
-        randomness = self.randomness if task.has_dropout else None
+        randomness = self.clock if task.has_dropout else None
         for dense in self.dense:
             a = dense.forward(a, randomness)
         if task.has_cost:
@@ -217,6 +242,8 @@ class Engine:
             self.cost.delta(self.recorder, delta, sums, a, labels, scale)
             if task.has_gradient:
                 self._backward(delta, randomness, Update(self.rates, task.is_plain) if task.has_update else None)
+        if task.has_activation:
+            self.cost.activate(self.recorder, a)
         return a
 
     def _backward(self, delta: Array, randomness: Array | None, update: Update | None) -> None:
@@ -241,46 +268,49 @@ class Engine:
             for layer in maps:
                 layer.descend(update)
 
-    def _go(self, task: Task, data: Dataset, order: Array, moves: int = 1) -> Array:
-        """Take these images a task's way; z of the last layer, in a buffer."""
-        images, labels, order = data.batch(order, moves)
-        route = self._route(task, len(order))
-        scale = 1 / 255 if images.dtype == np.uint8 else 1.0
-        for part, pictures, plan in route.slices:
-            self.kernels.gather(pictures, route.labels[part], images, labels, order[part], moves, scale)
-            run(plan)
-        run(route.rest)
-        return route.z
+    def _go(self, task: Task, data: Dataset, order: Array, etas: Array = NO_ETAS) -> Array:
+        """Take mini-batches, a row of `order` for each, a task's way; what the last one leaves in the last layer's buffer."""
+        images, labels, order = data.batch(order, task.moves)
+        route = self._route(task, order.shape[1], images.dtype)
+        route.program(len(order), images, labels, order, etas)
+        return route.out
 
     @staticmethod
     def _batches(data: Dataset, size: int = BATCH) -> Iterator[Array]:
-        """The numbers of a dataset's images, so many at a time."""
+        """The numbers of a dataset's images, so many at a time, each time as one mini-batch."""
         for first in range(0, len(data), size):
-            yield np.arange(first, min(first + size, len(data)))
+            yield np.arange(first, min(first + size, len(data)))[None]
 
-    def step(self, data: Dataset, order: Array, moves: int, randomness: Randomness, rates: Rates) -> None:
-        """Train on one mini-batch: forward, backward, update. Cost and right answers are added to `sums`."""
+    def descend(self, data: Dataset, order: Array, moves: int, now: Randomness, rates: Rates, etas: Array) -> int:
+        """Train on mini-batches one after the other, a row of `order` and an eta for each: forward, backward, update.
+
+        Their cost and right answers are added to `sums`. How many of them left the summed cost below BOUND, up to the first that
+        did not: those after it are worth nothing.
+        """
         is_plain = not rates.momentum and not rates.decay_l1
         with self.lock:
-            self.randomness[:], self.rates[:] = randomness, rates
-            self._go(Task(True, True, True, True, is_plain), data, order, moves)
+            self.clock[:], self.rates[:] = Clock(*now), rates
+            self.rates[0] = etas[0]
+            self._go(Task(True, True, True, True, is_plain, moves=moves), data, order, etas)
+            return int(self.clock[3])
 
     def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:
         """(summed cost, right answers) over a dataset; with randomness, as while training."""
         totals = np.zeros(2)
         for order in self._batches(data):
             with self.lock:
-                self.scores[:], self.randomness[:] = 0, randomness or 0
+                self.scores[:], self.clock[:] = 0, Clock(*randomness or (0, 0))
                 self._go(Task(has_dropout=randomness is not None, has_cost=True), data, order)
                 totals += self.scores
         return float(totals[0]), int(totals[1])
 
-    def outputs(self, data: Dataset) -> Array:
-        """z of the last layer, (n, classes)."""
+    def outputs(self, data: Dataset, has_activation: bool) -> Array:
+        """z of the last layer or, with its activation, a: (n, classes)."""
         out = np.empty((len(data), *self.layers[-1].output_shape), self.dtype)
         for order in self._batches(data):
             with self.lock:
-                out[order[0] : order[0] + len(order)] = self._go(Task(), data, order)
+                self.clock[:] = 0
+                out[order[0, 0] : order[0, -1] + 1] = self._go(Task(has_activation=has_activation), data, order)
         return out
 
     def mean_gradient(self, data: Dataset, randomness: Randomness | None = None, size: int = SLICE) -> Array:
@@ -288,7 +318,7 @@ class Engine:
         total = np.zeros(self.count)
         for order in self._batches(data, size):
             with self.lock:
-                self.randomness[:] = randomness or 0
+                self.clock[:] = Clock(*randomness or (0, 0))
                 self._go(Task(randomness is not None, has_cost=True, has_gradient=True), data, order)
-                total += self.gradient * (len(order) / len(data))
+                total += self.gradient * (order.size / len(data))
         return total.astype(self.dtype)

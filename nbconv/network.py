@@ -132,7 +132,7 @@ class Network:
         many: each is also moved by one pixel in four directions). eta > 0; momentum in [0, 1), by Nesterov's rule if
         asked. schedule: see `nbconv.schedules`. patience: stop after so many epochs without a better
         validation accuracy. checkpoint: a file to save to, or a function that saves, after each epoch and when
-        interrupted. callback: called after each epoch with its metrics; progress: after each mini-batch, with images done
+        interrupted. callback: called after each epoch with its metrics; progress: every few mini-batches, with images done
         and images in all.
 
         Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds" (training alone),
@@ -185,15 +185,12 @@ class Network:
 
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
         """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels). Raises DataError."""
-        labels: NDArray[np.int64] = self.engine.outputs(self._given(images)).argmax(axis=1)
+        labels: NDArray[np.int64] = self.engine.outputs(self._given(images), has_activation=False).argmax(axis=1)
         return labels
 
     def predict_proba(self, images: ArrayLike | Images) -> Array:
         """The last layer's activations, (n, classes): behind Softmax, probabilities. Raises DataError."""
-        z = self.engine.outputs(self._given(images))
-        a = np.empty_like(z)
-        self.cost_function.activate(self.engine.kernels, a, z)
-        return a
+        return self.engine.outputs(self._given(images), has_activation=True)
 
     def evaluate(self, data: Dataset) -> dict[str, float | int]:
         """{"cost": mean cost without regularisation, "accuracy": share in [0, 1], "correct": n, "total": n}."""

@@ -4,11 +4,11 @@ What a layer decides (which kernels, on which buffers) depends on the mini-batch
 changes from one mini-batch to the next, such as eta, stands in arrays that the kernels read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-Plan = list[tuple[Callable[..., None], tuple[Any, ...]]]
+from numpy.typing import NDArray
 
 
 class Recorder:
@@ -16,20 +16,14 @@ class Recorder:
 
     def __init__(self, kernels: ModuleType):
         self.kernels = kernels
-        self._plan: Plan = []
+        self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     def __getattr__(self, name: str) -> Any:
         kernel = getattr(self.kernels, name)
-        return (lambda *arguments: self._plan.append((kernel, arguments))) if callable(kernel) else kernel
+        return (lambda *arguments: self._calls.append((kernel, arguments))) if callable(kernel) else kernel
 
-    def plan(self, way: Callable[[], None]) -> Plan:
-        """The calls that `way` makes."""
-        self._plan = []
+    def program(self, way: Callable[[], None], varying: Sequence[NDArray[Any]] = ()) -> Any:
+        """The calls that `way` makes, as the backend's `Program`: each run is given arrays in the place of `varying`."""
+        self._calls = []
         way()
-        return self._plan
-
-
-def run(plan: Plan) -> None:
-    """Make the calls."""
-    for kernel, arguments in plan:
-        kernel(*arguments)
+        return self.kernels.Program(self._calls, varying)

@@ -6,6 +6,7 @@ way forward, this one goes the way back through the same network on zeros; what 
 
 import json
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -20,25 +21,33 @@ IMAGES = 2
 
 
 class _WayBack:
-    """A backend whose way forward does nothing."""
+    """A backend whose programs leave out the way forward."""
 
     def __init__(self, kernels: ModuleType):
         self._kernels = kernels
 
     def __getattr__(self, name: str) -> Any:
-        if name in SKIPPED or name.endswith("_forward"):
-            return lambda *_: None
         return getattr(self._kernels, name)
+
+    def Program(self, calls: Sequence[Any], varying: Sequence[Any]) -> Any:  # noqa: N802 -- a class elsewhere
+        """What is left of a program."""
+        names = [kernel.__name__ for kernel, _ in calls]
+        left = [call for name, call in zip(names, calls, strict=True) if not _is_forward(name)]
+        return self._kernels.Program(left, varying)
+
+
+def _is_forward(name: str) -> bool:
+    return name in SKIPPED or name.endswith("_forward")
 
 
 def rehearse(description: str) -> None:
     """One step of training on zeros, without the way forward. description: see `Network._rehearsal`."""
     given = json.loads(description)
     network = Network([from_dict(layer) for layer in given["layers"]], given["input_shape"], **given["settings"])
-    engine = network.engine
+    engine, rates = network.engine, Rates(*given["rates"])
     vars(engine.recorder)["kernels"] = _WayBack(engine.kernels)
     data = Dataset(np.zeros((IMAGES, *network.input_shape)), np.zeros(IMAGES, np.int64))
-    engine.step(data, np.arange(IMAGES), 1, Randomness(0, 0), Rates(*given["rates"]))
+    engine.descend(data, np.arange(IMAGES)[None], 1, Randomness(0, 0), rates, np.array([rates.eta]))
 
 
 if __name__ == "__main__":

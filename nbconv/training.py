@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from . import checks, schedules
 from .data.dataset import Dataset
-from .engine import Engine
+from .engine import BOUND, Engine
 from .errors import DataError, DivergedError, Interrupted, SettingError
 from .history import History
 from .layers import Randomness, Rates
 
-DIVERGED = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
+PACE = 0.02  # seconds between two looks at signals and at progress
 MOVES = 5  # an image and its four copies moved by one pixel
 Report = dict[str, float]
 
@@ -163,6 +163,7 @@ class Training:
         self.validation_data = self.validation.fingerprint if self.validation is not None else ""
         self.moves = MOVES if self.settings.expand else 1
         self.examples = len(self.train) * self.moves
+        self.together = 1  # mini-batches that take about PACE
         if self.settings.mini_batch_size > self.examples:
             raise SettingError(
                 f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the {self.examples} training images"
@@ -208,7 +209,7 @@ class Training:
             engine.sums[:] = 0
         begun = time.perf_counter() - state.epoch_seconds
         eta, decay, decay_l1 = settings.eta, settings.lmbda / examples, settings.lmbda_l1 / examples
-        for first in range(state.epoch_step * size, examples, size):
+        while (first := state.epoch_step * size) < examples:
             try:
                 check_signals()
             except Interrupted as stop:
@@ -216,25 +217,33 @@ class Training:
                 self.save()
                 stop.saved = True
                 raise
-            eta = settings.eta * factor(state.epoch + first / examples)
-            rates = Rates(eta, decay, decay_l1, settings.momentum, settings.nesterov)
-            batch = order[first : first + size]
-            engine.step(self.train, batch, self.moves, Randomness(self.seed, state.step), rates)
-            cost = engine.sums[0]
-            if not cost < DIVERGED:
-                raise self._diverged(f"the cost, {cost:.3g},", eta)
+            # Whole mini-batches together, or the last one, which may be smaller; the epoch's first alone.
+            together = max(1, min(self.together if state.epoch_step else 1, (examples - first) // size))
+            batches = order[first : first + together * size].reshape(together, -1)
+            etas = np.array(
+                [settings.eta * factor(state.epoch + (first + k * size) / examples) for k in range(together)]
+            )
+            rates = Rates(settings.eta, decay, decay_l1, settings.momentum, settings.nesterov)
+            started = time.perf_counter()
+            sound = engine.descend(self.train, batches, self.moves, Randomness(self.seed, state.step), rates, etas)
+            if sound < together:
+                state.epoch_step += sound
+                raise self._diverged(f"the cost, {engine.sums[0]:.3g},", etas[sound])
+            eta = etas[-1]
             if state.epoch_step == 0:
                 self._check_weights(eta)
-            state.step += 1
-            state.epoch_step += 1
+            pace = PACE / (time.perf_counter() - started)
+            self.together = max(1, min(2 * self.together, int(together * pace)))
+            state.step += together
+            state.epoch_step += together
             if self.progress:
-                self.progress(first + len(batch), examples)
+                self.progress(first + batches.size, examples)
         state.epoch_seconds = time.perf_counter() - begun
         self._check_weights(eta)
 
     def _check_weights(self, eta: float) -> None:
         largest = float(np.abs(self.engine.parameters).max())
-        if not largest < DIVERGED:
+        if not largest < BOUND:
             raise self._diverged(f"a weight, {largest:.3g},", eta)
 
     def _diverged(self, what: str, eta: float) -> DivergedError:

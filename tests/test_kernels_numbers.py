@@ -132,7 +132,12 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
     order = random.permutation(30)
     a = np.full((30, 24) if flat else (2, 4, 3, 30), np.nan, dtype)
     y = np.full(30, -1)
-    kernels.gather(a, y, images, labels, order, 5, scale)
+    orders = np.stack([order[::-1], np.concatenate([order[:2], order[:-2]]), order])
+    clock = np.array([0, 0, 1, 0])
+    kernels.gather(a[:10] if flat else a[..., :10].copy(), y[:10], images, labels, orders, clock, 2, 5, scale)
+    assert np.array_equal(y[:10], labels[order[:10] // 5])
+    clock[2] = 2
+    kernels.gather(a, y, images, labels, orders, clock, 0, 5, scale)
     assert np.array_equal(y, labels[order // 5])
     right = np.stack([oracle.moved(images[code // 5] * np.float64(scale), code % 5) for code in order])
     ours = a.reshape(right.shape) if flat else oracle.first(a)

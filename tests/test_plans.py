@@ -7,18 +7,20 @@ from nbconv import Dense, Network
 from nbconv.engine import ROUTES, Task
 from nbconv.kernels import cpu
 from nbconv.layers import Randomness, Rates
-from nbconv.plan import Recorder, run
+from nbconv.plan import Recorder
 
 
 def test_calls_are_noted_and_run_later():
-    recorder, total = Recorder(cpu), np.zeros(3)
-    plan = recorder.plan(lambda: [recorder.add(total, np.ones(3)) for _ in range(2)])
+    recorder, total, part = Recorder(cpu), np.zeros(3), np.ones(3)
+    program = recorder.program(lambda: [recorder.add(total, part) for _ in range(2)], (part,))
     assert recorder.RELU == cpu.RELU
     assert not total.any()
-    run(plan)
-    run(plan)
-    assert (total == 4).all()
-    assert recorder.plan(lambda: None) == []
+    program(1, part)
+    program(3, np.full(3, 10.0))
+    assert (total == 62).all()
+    program(0, part)
+    recorder.program(lambda: None)(5)
+    assert (total == 62).all()
 
 
 def test_an_unknown_kernel_is_no_attribute():
@@ -29,12 +31,12 @@ def test_an_unknown_kernel_is_no_attribute():
 def test_rates_and_randomness_are_read_anew(digits):
     """One plan, other numbers: eta 0 changes nothing, another step has another dropout mask."""
     net = Network([Dense(8, dropout=0.5), Dense(10)], (64,), dtype="float64")
-    engine, data, order = net.engine, digits[0], np.arange(10)
+    engine, data, order = net.engine, digits[0], np.arange(10)[None]
     before = engine.parameters.copy()
     changes = []
     for step, eta in ((0, 0.0), (0, 1.0), (1, 1.0), (1, 2.0)):
         engine.parameters[:] = before
-        engine.step(data, order, 1, Randomness(3, step), Rates(eta, 0, 0, 0, False))
+        engine.descend(data, order, 1, Randomness(3, step), Rates(0, 0, 0, 0, False), np.array([eta]))
         changes.append(engine.parameters - before)
     assert len(engine.routes) == 1
     assert not changes[0].any()
@@ -48,4 +50,4 @@ def test_ever_new_sizes_do_not_pile_up(digits):
     for count in range(1, 101):
         assert np.array_equal(net.predict(digits[0].images[:count]), right[:count])
         assert len(net.engine.routes) <= ROUTES
-    assert (Task(), 100) in net.engine.routes
+    assert (Task(), 100, np.dtype(np.float32)) in net.engine.routes

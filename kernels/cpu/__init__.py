@@ -29,16 +29,19 @@ from .pool import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
-from .update import add, sgd
+from .program import Program
+from .update import add, advance, sgd
 
 __all__ = [
     "LINEAR",
     "RELU",
     "SIGMOID",
     "TANH",
+    "Program",
     "activation_backward",
     "activation_forward",
     "add",
+    "advance",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "conv2d_backward_biases",

@@ -2,44 +2,64 @@
 
 from numba import njit, prange, uint64
 
-from ..compilation import PARALLEL
+from ..compilation import INLINE, PARALLEL
 
+ONE = uint64(1)
 LINE = 16  # numbers of float32 in a cache line
 
 
+@njit(**INLINE)
+def _copy_row(a, a0, a_step, images, row0, rows, columns, move, factor):
+    """a[a0 + x a_step] = pixel x of the picture's row at images[row0], moved, times factor; y = rows[0] of rows[1] rows."""
+    down = 1 if move == 2 else (-1 if move == 1 else 0)
+    right = 1 if move == 4 else (-1 if move == 3 else 0)
+    y, height = rows
+    if move:
+        for x in range(uint64(columns)):
+            a[a0 + x * a_step] = a.dtype.type(0)
+    if 0 <= y - down < height:
+        from0 = row0 - uint64(down * columns) - uint64(right)
+        for x in range(uint64(max(right, 0)), uint64(min(columns, columns + right))):
+            a[a0 + x * a_step] = factor * a.dtype.type(images[from0 + x])
+
+
 @njit(**PARALLEL)
-def gather(a, y, images, labels, order, moves, scale):
-    """Mini-batch element n of a is image order[n] // moves of `images`, moved by order[n] % moves, times scale.
+def gather(a, y, images, labels, order, clock, first, moves, scale):
+    """Image n of a is image order[turn, first + n] // moves of `images`, moved by that % moves, times scale.
 
     Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill the emptied
     edge with 0 (chapter 6, "Expanding the training data"). a: (channels, rows, columns, n) or, before a dense
     layer, (n, pixels), overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows,
-    columns), uint8 or float. labels: (count,).
+    columns), uint8 or float. labels: (count,). order: (mini-batches, images of each); clock: see `advance`.
     """
     _, channels, rows, columns = images.shape
-    count, width = uint64(order.size), uint64(columns)
-    pixels = uint64(channels * rows) * width
-    last_axis_is_image = a.ndim == 4
-    from_image, from_pixel = (uint64(1), count) if last_axis_is_image else (pixels, uint64(1))
-    a_flat, images_flat = a.reshape(-1), images.reshape(-1)
-    factor, zero = a.dtype.type(scale), a.dtype.type(0)
+    count, width, height = uint64(y.size), uint64(columns), channels * rows
+    pixels = uint64(height) * width
+    a_flat, images_flat, order_flat = a.reshape(-1), images.reshape(-1), order.reshape(-1)
+    start = uint64(clock[2] * order.shape[1] + first)
+    factor = a.dtype.type(scale)
     for n in range(count):
-        y[n] = labels[order[n] // moves]
-    # Each thread has rows of pixels of its own, so that no two write into one cache line.
-    for p in prange(channels * rows):
-        for n in range(count):
-            source, move = uint64(order[n] // moves), order[n] % moves
-            down = 1 if move == 2 else (-1 if move == 1 else 0)
-            right = 1 if move == 4 else (-1 if move == 3 else 0)
-            here = uint64(p) * width * from_pixel + n * from_image
-            there = source * pixels + uint64((p - down) * columns)
-            first, after = uint64(max(right, 0)), uint64(min(columns, columns + right))
-            if move:
-                for x in range(width):
-                    a_flat[here + x * from_pixel] = zero
-            if 0 <= p % rows - down < rows:
-                for x in range(first, after):
-                    a_flat[here + x * from_pixel] = factor * a.dtype.type(images_flat[there + x - uint64(right)])
+        y[n] = labels[order_flat[start + n] // moves]
+    if a.ndim == 2:
+        for n in prange(y.size):
+            code = order_flat[start + uint64(n)]
+            here, there = uint64(n) * pixels, uint64(code // moves) * pixels
+            if code % moves == 0:
+                for i in range(pixels):
+                    a_flat[here + i] = factor * a.dtype.type(images_flat[there + i])
+            else:
+                for p in range(height):
+                    at = uint64(p) * width
+                    place = p % rows, rows
+                    _copy_row(a_flat, here + at, ONE, images_flat, there + at, place, columns, code % moves, factor)
+    else:
+        # Each thread has rows of pixels of its own, so that no two write into one cache line.
+        for p in prange(height):
+            at, place = uint64(p) * width, (p % rows, rows)
+            for n in range(count):
+                code = order_flat[start + n]
+                there = uint64(code // moves) * pixels + at
+                _copy_row(a_flat, at * count + n, count, images_flat, there, place, columns, code % moves, factor)
 
 
 @njit(**PARALLEL)

@@ -1,8 +1,8 @@
-"""One step of stochastic gradient descent."""
+"""Stochastic gradient descent: one step, and on to the next mini-batch."""
 
 from numba import njit, prange, uint64
 
-from ..compilation import INLINE, PARALLEL
+from ..compilation import FLAGS, INLINE, PARALLEL
 
 CHUNK = 16384
 ZERO = uint64(0)
@@ -45,3 +45,18 @@ def add(total, part):
     for p in prange((total.size + CHUNK - 1) // CHUNK):
         for t in range(uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, total.size))):
             total[t] += part[t]
+
+
+@njit(**FLAGS)
+def advance(clock, rates, sums, etas, bound):
+    """On to the next mini-batch, with its eta.
+
+    clock: (seed, step, turn, sound), int64: seed and step key the random numbers, turn is the mini-batch's number in this run,
+    sound how many of the run's mini-batches left the summed cost below `bound`, up to the first that did not. rates: see
+    `sgd`. sums: of the cost kernels. etas: of the run's mini-batches. clock and rates[0] are overwritten.
+    """
+    if clock[3] == clock[2] and sums[0] < bound:
+        clock[3] += 1
+    clock[1] += 1
+    clock[2] += 1
+    rates[0] = etas[min(clock[2], etas.size - 1)]

@@ -90,7 +90,7 @@ def image_store(images: ArrayLike) -> Array:
             )
     dtype = np.uint8 if kind in "iu" else np.float64 if array.dtype.itemsize >= 8 else np.float32
     with np.errstate(over="ignore"):  # what is too large for the dtype becomes infinite, which check_pixels refuses
-        return np.ascontiguousarray(array, dtype).reshape(shape)
+        return np.require(array, dtype, ["C", "A"]).reshape(shape)
 
 
 def check_pixels(store: Store, only_unit_range: bool) -> None:
@@ -214,7 +214,7 @@ class Dataset:
         if isinstance(self.store, np.ndarray):
             return self.store, self.labels, order
         wanted, places = np.unique(order // moves, return_inverse=True)
-        return self.store[wanted], self.labels[wanted], places * moves + order % moves
+        return self.store[wanted], self.labels[wanted], places.reshape(order.shape) * moves + order % moves
 
     @cached_property
     def fingerprint(self) -> str:

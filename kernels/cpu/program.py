@@ -1,0 +1,157 @@
+"""Programs: kernel calls one after the other, many times over, without Python between them.
+
+A kernel called from Python begins some microseconds later, as much as a small layer's work. A `Program` keeps the calls of a
+mini-batch as numbers in memory: for each kernel its address and a block of words with its arguments. A loop in machine code
+goes through them. How a kernel wants its arguments depends on their types alone: `_caller` writes in LLVM's language, once
+for each signature, the function that takes them from their block and calls.
+"""
+
+import ctypes
+import struct
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+
+WORD, STATUS, NULL = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
+CALLER = ir.FunctionType(STATUS, [WORD, WORD])  # (the kernel's address, its block's): 0, or what went wrong
+RUNNER = ir.FunctionType(STATUS, [WORD, WORD, WORD])  # (how many times, how many calls, where they are listed)
+ENTRY = 3  # words of a listed call: addresses of caller, kernel and block
+
+
+class Program:
+    """Calls (kernel, arguments), made in their order. Arguments are numbers, C-contiguous arrays, and tuples of them.
+
+    varying: those of the arrays for which each run is given others, of the same dtype and number of axes. All
+    other arrays are kept alive, and a kernel that has not been compiled for such arguments is compiled now.
+    """
+
+    def __init__(self, calls: Sequence[tuple[Any, tuple[Any, ...]]], varying: Sequence[np.ndarray[Any, Any]] = ()):
+        self._calls = list(calls)
+        self._given = list(varying)
+        self._places: list[list[int]] = [[] for _ in varying]  # in the words: where such an array is described
+        addresses, words, starts = [], [], []
+        for kernel, arguments in self._calls:
+            kinds = tuple(_kind(argument) for argument in arguments)
+            kernel.compile(kinds)
+            made = kernel.overloads[kinds]
+            address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+            addresses.append((_caller(made.signature.return_type, kinds), address))
+            starts.append(len(words))
+            self._describe(arguments, words)
+        self._words = np.array(words, np.int64)
+        first, size = self._words.ctypes.data, self._words.itemsize
+        entries = [(*pair, first + start * size) for pair, start in zip(addresses, starts, strict=True)]
+        self._entries = np.array(entries, np.int64).reshape(-1)
+        self._list = len(entries), self._entries.ctypes.data
+        self._writable = memoryview(self._words)
+
+    def _describe(self, arguments: tuple[Any, ...], words: list[int]) -> None:
+        """Append the words of a call's arguments."""
+        for argument in arguments:
+            if isinstance(argument, tuple):
+                self._describe(argument, words)
+            elif isinstance(argument, np.ndarray):
+                for places, array in zip(self._places, self._given, strict=True):
+                    if array is argument:
+                        places.append(len(words))
+                words += _words_of(argument)
+            else:
+                code = "d" if isinstance(argument, float) else "Q" if isinstance(argument, np.uint64) else "q"
+                words += struct.unpack("q", struct.pack(code, argument))
+
+    def __call__(self, times: int, *varying: np.ndarray[Any, Any]) -> None:
+        """Make all calls, `times` times over. Raises MemoryError if a kernel finds no memory for its tables."""
+        for index, array in enumerate(varying):
+            if array is not self._given[index]:
+                self._given[index], words = array, _words_of(array)
+                for place in self._places[index]:
+                    for offset, word in enumerate(words):
+                        self._writable[place + offset] = word
+        if _runner()(times, *self._list):
+            raise MemoryError("a kernel found no memory for its tables")
+
+
+def _kind(argument: Any) -> Any:
+    """The type that Numba gives an argument; an array's is one for writing, however it may be guarded in Python."""
+    if isinstance(argument, tuple):
+        return types.BaseTuple.from_types([_kind(part) for part in argument])
+    if isinstance(argument, np.ndarray):
+        return types.Array(numba.from_dtype(argument.dtype), argument.ndim, "C")
+    return numba.typeof(argument)
+
+
+def _words_of(array: np.ndarray[Any, Any]) -> list[int]:
+    """An array's data, number of elements, bytes of each, shape and strides."""
+    return [array.ctypes.data, array.size, array.itemsize, *array.shape, *array.strides]
+
+
+@cache
+def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
+    """The address of a function that calls kernels of this signature."""
+    context, module = cpu_target.target_context, ir.Module("caller")
+    function = ir.Function(module, CALLER, "caller")
+    build = ir.IRBuilder(function.append_basic_block())
+    block = build.inttoptr(function.args[1], WORD.as_pointer())
+    place = iter(range(10**9))
+
+    def word() -> Any:
+        return build.load(build.gep(block, [WORD(next(place))]))
+
+    def value(kind: Any) -> Any:
+        """The next argument, as Numba wants it."""
+        if isinstance(kind, types.BaseTuple):
+            return context.make_tuple(build, kind, [value(part) for part in kind.types])
+        if isinstance(kind, types.Array):
+            array = context.make_array(kind)(context, build)
+            array.meminfo = array.parent = cgutils.get_null_value(NULL)  # nobody counts references to it
+            array.data = build.inttoptr(word(), array.data.type)
+            array.nitems, array.itemsize = word(), word()
+            array.shape, array.strides = (cgutils.pack_array(build, [word() for _ in range(kind.ndim)]) for _ in "ab")
+            return array._getvalue()
+        if isinstance(kind, types.Float):
+            return build.bitcast(word(), ir.DoubleType())
+        return build.trunc(word(), ir.IntType(1)) if isinstance(kind, types.Boolean) else word()
+
+    pointer = context.call_conv.get_function_type(returns, kinds).as_pointer()
+    kernel = build.inttoptr(function.args[0], pointer)
+    status, _ = context.call_conv.call_function(build, kernel, returns, kinds, [value(kind) for kind in kinds])
+    build.ret(status.code)
+    return _address(module)
+
+
+@cache
+def _runner() -> Callable[[int, int, int], int]:
+    """The loop through a program's calls, as many times as asked; it ends early if a call fails."""
+    module = ir.Module("runner")
+    function = ir.Function(module, RUNNER, "runner")
+    times, count, entries = function.args
+    build = ir.IRBuilder(function.append_basic_block())
+    entries = build.inttoptr(entries, WORD.as_pointer())
+    with cgutils.for_range(build, times), cgutils.for_range(build, count) as call:
+        first = build.mul(call.index, WORD(ENTRY))
+        caller, kernel, block = (build.load(build.gep(entries, [build.add(first, WORD(k))])) for k in range(ENTRY))
+        status = build.call(build.inttoptr(caller, CALLER.as_pointer()), [kernel, block])
+        with build.if_then(build.icmp_signed("!=", status, STATUS(0)), likely=False):
+            build.ret(status)
+    build.ret(STATUS(0))
+    return ctypes.PYFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3)(_address(module))
+
+
+_ENGINES: list[Any] = []  # own the machine code
+
+
+def _address(module: ir.Module) -> int:
+    """The address of a module's one function, compiled."""
+    machine = llvm.Target.from_default_triple().create_target_machine(opt=1, jit=True)
+    parsed = llvm.parse_assembly(str(module))
+    _ENGINES.append(llvm.create_mcjit_compiler(parsed, machine))
+    _ENGINES[-1].finalize_object()
+    return int(_ENGINES[-1].get_function_address(module.name))
