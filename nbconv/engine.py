@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .costs import Cost
-from .data.dataset import Dataset
+from .data.dataset import Dataset, Store
 from .errors import SettingError
 from .geometry import Shape
 from .initialisers import initialise
@@ -99,6 +99,9 @@ class Task(NamedTuple):
     moves: int = 1  # versions of each image, see `gather`
 
 
+OUTPUTS, ACTIVATIONS = Task(), Task(has_activation=True)
+
+
 class Clock(NamedTuple):
     """What a run's mini-batches differ by, in an array that the kernels read and `advance` moves on."""
 
@@ -114,6 +117,8 @@ class Route:
 
     program: Any
     out: Array
+    labels: Array  # of images that have none
+    order: Array  # of a single mini-batch as it comes
 
 
 class Engine:
@@ -224,7 +229,8 @@ class Engine:
             if task.has_update:
                 self.recorder.advance(self.clock, self.rates, self.sums, etas, BOUND)
 
-        return Route(self.recorder.program(way, (images, all_labels, order, etas)), ways[0])
+        program = self.recorder.program(way, (images, all_labels, order, etas))
+        return Route(program, ways[0], np.zeros(count, np.int64), np.arange(count)[None])
 
     def _forward_maps(self, layers: list[Layer], a: Array, neurons: Array) -> None:
         for layer in layers:
@@ -268,18 +274,11 @@ class Engine:
             for layer in maps:
                 layer.descend(update)
 
-    def _go(self, task: Task, data: Dataset, order: Array, etas: Array = NO_ETAS) -> Array:
-        """Take mini-batches, a row of `order` for each, a task's way; what the last one leaves in the last layer's buffer."""
-        images, labels, order = data.batch(order, task.moves)
-        route = self._route(task, order.shape[1], images.dtype)
-        route.program(len(order), images, labels, order, etas)
+    def _go(self, task: Task, images: Array, labels: Array | None = None) -> Array:
+        """Take images a task's way as one mini-batch; what it leaves in the last layer's buffer."""
+        route = self._route(task, len(images), images.dtype)
+        route.program(1, images, route.labels if labels is None else labels, route.order, NO_ETAS)
         return route.out
-
-    @staticmethod
-    def _batches(data: Dataset, size: int = BATCH) -> Iterator[Array]:
-        """The numbers of a dataset's images, so many at a time, each time as one mini-batch."""
-        for first in range(0, len(data), size):
-            yield np.arange(first, min(first + size, len(data)))[None]
 
     def descend(self, data: Dataset, order: Array, moves: int, now: Randomness, rates: Rates, etas: Array) -> int:
         """Train on mini-batches one after the other, a row of `order` and an eta for each: forward, backward, update.
@@ -291,34 +290,42 @@ class Engine:
         with self.lock:
             self.clock[:], self.rates[:] = Clock(*now), rates
             self.rates[0] = etas[0]
-            self._go(Task(True, True, True, True, is_plain, moves=moves), data, order, etas)
+            route = self._route(Task(True, True, True, True, is_plain, moves=moves), order.shape[1], data.store.dtype)
+            route.program(len(order), *data.batch(order, moves), etas)
             return int(self.clock[3])
 
     def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:
         """(summed cost, right answers) over a dataset; with randomness, as while training."""
-        totals = np.zeros(2)
-        for order in self._batches(data):
+        totals, task = np.zeros(2), Task(has_dropout=randomness is not None, has_cost=True)
+        for images, labels in _parts(data, BATCH):
             with self.lock:
                 self.scores[:], self.clock[:] = 0, Clock(*randomness or (0, 0))
-                self._go(Task(has_dropout=randomness is not None, has_cost=True), data, order)
+                self._go(task, images, labels)
                 totals += self.scores
         return float(totals[0]), int(totals[1])
 
-    def outputs(self, data: Dataset, has_activation: bool) -> Array:
+    def outputs(self, store: Store, has_activation: bool) -> Array:
         """z of the last layer or, with its activation, a: (n, classes)."""
-        out = np.empty((len(data), *self.layers[-1].output_shape), self.dtype)
-        for order in self._batches(data):
+        out = np.empty((store.shape[0], *self.layers[-1].output_shape), self.dtype)
+        for first in range(0, len(out), BATCH):
+            images = store[first : first + BATCH]
             with self.lock:
                 self.clock[:] = 0
-                out[order[0, 0] : order[0, -1] + 1] = self._go(Task(has_activation=has_activation), data, order)
+                out[first : first + len(images)] = self._go(ACTIVATIONS if has_activation else OUTPUTS, images)
         return out
 
     def mean_gradient(self, data: Dataset, randomness: Randomness | None = None, size: int = SLICE) -> Array:
         """The mean gradient of the cost over a dataset, as a flat copy, so many images at a time."""
-        total = np.zeros(self.count)
-        for order in self._batches(data, size):
+        total, task = np.zeros(self.count), Task(randomness is not None, has_cost=True, has_gradient=True)
+        for images, labels in _parts(data, size):
             with self.lock:
                 self.clock[:] = Clock(*randomness or (0, 0))
-                self._go(Task(randomness is not None, has_cost=True, has_gradient=True), data, order)
-                total += self.gradient * (order.size / len(data))
+                self._go(task, images, labels)
+                total += self.gradient * (len(labels) / len(data))
         return total.astype(self.dtype)
+
+
+def _parts(data: Dataset, size: int) -> Iterator[tuple[Array, Array]]:
+    """A dataset's images and labels, so many at a time."""
+    for first in range(0, len(data), size):
+        yield data.store[first : first + size], data.labels[first : first + size]

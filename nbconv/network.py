@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import backend as backends
 from . import checkpoint as checkpoints
 from . import checks, costs, storage
-from .data.dataset import Dataset, Images, check_pixels, image_store
+from .data.dataset import Dataset, Images, Store, check_pixels, image_store
 from .engine import Engine, build_layers
 from .errors import CheckpointError, DataError, SettingError
 from .geometry import Shape, show
@@ -200,8 +200,7 @@ class Network:
 
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
         """The mean gradient of the cost (no regularisation, no dropout), in the structure of `parameters`."""
-        given = self._given(images)
-        data = Dataset.from_store(given.store, labels)
+        data = Dataset.from_store(self._given(images), labels)
         self._check_data(data, "images")
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
@@ -248,24 +247,26 @@ class Network:
     def _dicts(self, flat: Array) -> list[dict[str, Array]]:
         return [{"weights": weights, "biases": biases} for weights, biases in self.engine.views(flat)]
 
-    def _given(self, images: ArrayLike | Images) -> Dataset:
-        """Images from a caller as a dataset, all labels 0."""
+    def _given(self, images: ArrayLike | Images) -> Store:
+        """Images from a caller, checked."""
         store = images.store if isinstance(images, Images) else image_store(images)
         check_pixels(store, only_unit_range=False)
-        data = Dataset.without_labels(store)
-        self._check_data(data, "images")
-        return data
+        self._check_shape(tuple(store.shape[1:]), "images")
+        return store
+
+    def _check_shape(self, shape: Shape, name: str) -> None:
+        is_flat = len(self.input_shape) == 1 or shape[:2] == (1, 1)
+        if shape != self.input_shape and not (is_flat and math.prod(shape) == math.prod(self.input_shape)):
+            raise DataError(
+                f"{name}: images are {show(shape)}: expected {show(self.input_shape)}, the network's input shape"
+            )
 
     def _check_data(self, data: Dataset | None, name: str) -> None:
         if not isinstance(data, Dataset):
             raise DataError(
                 f"{name} is a {type(data).__name__}: expected a Dataset, such as nbconv.Dataset(images, labels)"
             )
-        flat = len(self.input_shape) == 1 or data.shape[:2] == (1, 1)
-        if data.shape != self.input_shape and not (flat and math.prod(data.shape) == math.prod(self.input_shape)):
-            raise DataError(
-                f"{name}: images are {show(data.shape)}: expected {show(self.input_shape)}, the network's input shape"
-            )
+        self._check_shape(data.shape, name)
         if data.classes > self.classes:
             raise DataError(
                 f"{name}: the largest label is {data.classes - 1} and the network has {self.classes} classes: "

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbconv import Dense, Network
-from nbconv.engine import ROUTES, Task
+from nbconv.engine import OUTPUTS, ROUTES
 from nbconv.kernels import cpu
 from nbconv.layers import Randomness, Rates
 from nbconv.plan import Recorder
@@ -50,4 +50,4 @@ def test_ever_new_sizes_do_not_pile_up(digits):
     for count in range(1, 101):
         assert np.array_equal(net.predict(digits[0].images[:count]), right[:count])
         assert len(net.engine.routes) <= ROUTES
-    assert (Task(), 100, np.dtype(np.float32)) in net.engine.routes
+    assert (OUTPUTS, 100, np.dtype(np.float32)) in net.engine.routes

@@ -3,7 +3,7 @@
 from numba import njit, prange, uint64
 
 from .. import scalar
-from ..compilation import FORMULA, PARALLEL
+from ..compilation import FORMULA, INNER, PARALLEL
 
 CHUNK = 4096
 
@@ -29,24 +29,32 @@ def activation_forward(a, kind):
         activate(a, uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size)), kind)
 
 
+@njit(**INNER)
+def _times_slope(dz, a, first, after, kind):
+    """`activation_backward` from `first` to `after`."""
+    one = a.dtype.type(1)
+    if kind == scalar.SIGMOID:
+        for i in range(first, after):
+            dz[i] *= a[i] * (one - a[i])
+    elif kind == scalar.TANH:
+        for i in range(first, after):
+            dz[i] *= one - a[i] * a[i]
+    elif kind == scalar.RELU:
+        for i in range(first, after):
+            dz[i] = dz[i] if a[i] > 0 else dz.dtype.type(0)
+
+
 @njit(**PARALLEL)
 def activation_backward(dz, a, kind):
     """dz = da * sigma'(z), the factor of (BP1) and (BP2), from a alone: a (1 - a), 1 - a^2, a > 0, or 1.
 
     dz: flat, holds da, overwritten. a: flat, what `activation_forward` left.
     """
-    one = a.dtype.type(1)
-    for p in prange((a.size + CHUNK - 1) // CHUNK):
-        lo, hi = uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))
-        if kind == scalar.SIGMOID:
-            for i in range(lo, hi):
-                dz[i] *= a[i] * (one - a[i])
-        elif kind == scalar.TANH:
-            for i in range(lo, hi):
-                dz[i] *= one - a[i] * a[i]
-        elif kind == scalar.RELU:
-            for i in range(lo, hi):
-                dz[i] = dz[i] if a[i] > 0 else dz.dtype.type(0)
+    if a.size <= CHUNK:
+        _times_slope(dz, a, uint64(0), uint64(a.size), kind)
+    else:
+        for p in prange((a.size + CHUNK - 1) // CHUNK):
+            _times_slope(dz, a, uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size)), kind)
 
 
 @njit(**PARALLEL)

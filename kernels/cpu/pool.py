@@ -11,8 +11,8 @@ from numba import njit, prange, uint64
 
 from ..compilation import INLINE, INNER, PARALLEL
 from . import simd
-from .tile import ONE, ZERO, lanes
-
+from .simd import lanes, pointer
+from .tile import ONE, ZERO
 
 @njit(**INLINE)
 def _rows(x, a, c, y, place, size_x, stride_y):
@@ -35,21 +35,46 @@ def window_places(size_y, size_x, line, step):
 
 
 @njit(**INNER)
-def best_of_row(a, winner, a0, columns, images, x, x0, places, step):
-    """A row of `max_pool2d_forward`: a[q, n] and its winner from the places of its window, which begins at x[q step + n].
-
-    a[q, n] is a[a0 + q images + n], winner likewise; place k of the first window is x[x0 + places[k]].
-    """
+def _best_of_row(a, winner, a0, columns, images, x, x0, places, count, step):
+    """`best_of_row` behind pointers, a vector of one column's images at a time."""
     tile, many = simd.zeros(x, 1, 1), lanes(x)
     for q in range(columns):
         for n in range(ZERO, images, many):
             here, there = a0 + q * images + n, x0 + q * step + n
             best, won = simd.load(tile, x, there, ZERO, ONE, images - n), tile
-            for place in range(ONE, uint64(places.size)):
+            for place in range(ONE, count):
                 value = simd.load(tile, x, there + places[place], ZERO, ONE, images - n)
                 best, won = simd.larger(best, won, value, place)
             simd.store(best, a, here, ZERO, ONE, images - n)
             simd.store(won, winner, here, ZERO, ONE, images - n)
+
+
+@njit(**INNER)
+def _best_of_image(a, winner, a0, columns, x, x0, places, count):
+    """The same for a single image whose windows are two columns apart, a vector of columns at a time."""
+    tile, many = simd.zeros(x, 1, 1), lanes(x)
+    for q in range(ZERO, columns, many):
+        left = columns - q
+        best, won = simd.load_every_second(tile, x, x0 + 2 * q, left), tile
+        for place in range(ONE, count):
+            value = simd.load_every_second(tile, x, x0 + 2 * q + places[place], left)
+            best, won = simd.larger(best, won, value, place)
+        simd.store(best, a, a0 + q, ZERO, ONE, left)
+        simd.store(won, winner, a0 + q, ZERO, ONE, left)
+
+
+@njit(**INLINE)
+def best_of_row(a, winner, a0, columns, images, x, x0, places, step):
+    """A row of `max_pool2d_forward`: a[q, n] and its winner from the places of its window, which begins at x[q step + n].
+
+    a[q, n] is a[a0 + q images + n], winner likewise; place k of the first window is x[x0 + places[k]].
+    """
+    count = uint64(places.size)
+    a, winner, x, places = pointer(a), pointer(winner), pointer(x), pointer(places)
+    if images == ONE and step == uint64(2):
+        _best_of_image(a, winner, a0, columns, x, x0, places, count)
+    else:
+        _best_of_row(a, winner, a0, columns, images, x, x0, places, count, step)
 
 
 @njit(**PARALLEL)

@@ -8,6 +8,7 @@ for each signature, the function that takes them from their block and calls.
 
 import ctypes
 import struct
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -35,7 +36,7 @@ class Program:
 
     def __init__(self, calls: Sequence[tuple[Any, tuple[Any, ...]]], varying: Sequence[np.ndarray[Any, Any]] = ()):
         self._calls = list(calls)
-        self._given = list(varying)
+        self._described = [weakref.ref(array) for array in varying]
         self._places: list[list[int]] = [[] for _ in varying]  # in the words: where such an array is described
         addresses, words, starts = [], [], []
         for kernel, arguments in self._calls:
@@ -59,8 +60,8 @@ class Program:
             if isinstance(argument, tuple):
                 self._describe(argument, words)
             elif isinstance(argument, np.ndarray):
-                for places, array in zip(self._places, self._given, strict=True):
-                    if array is argument:
+                for places, varying in zip(self._places, self._described, strict=True):
+                    if varying() is argument:
                         places.append(len(words))
                 words += _words_of(argument)
             else:
@@ -70,8 +71,8 @@ class Program:
     def __call__(self, times: int, *varying: np.ndarray[Any, Any]) -> None:
         """Make all calls, `times` times over. Raises MemoryError if a kernel finds no memory for its tables."""
         for index, array in enumerate(varying):
-            if array is not self._given[index]:
-                self._given[index], words = array, _words_of(array)
+            if array is not self._described[index]():
+                self._described[index], words = weakref.ref(array), _words_of(array)
                 for place in self._places[index]:
                     for offset, word in enumerate(words):
                         self._writable[place + offset] = word

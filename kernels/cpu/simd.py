@@ -90,7 +90,7 @@ class _Code:
         """The mask of a tile's column: only the last two may be cut off by `left`."""
         return self.mask(left, column) if column >= self.tile.width - 2 else None
 
-    def _call(self, name: str, vector: Any, result: Any, *arguments: Any) -> Any:
+    def call(self, name: str, vector: Any, result: Any, *arguments: Any) -> Any:
         element = vector.element
         letter, bits = ("i", element.width) if isinstance(element, ir.IntType) else ("f", self.tile.dtype.bitwidth)
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
@@ -111,7 +111,7 @@ class _Code:
             loaded = self.builder.load(address)
             loaded.align = size
         else:
-            loaded = self._call("masked.load", vector, vector, address, INT(size), mask, ir.Constant(vector, None))
+            loaded = self.call("masked.load", vector, vector, address, INT(size), mask, ir.Constant(vector, None))
         return loaded if vector == self.tile.vector else self.builder.sitofp(loaded, self.tile.vector)
 
     def store(self, values: Any, address: Any, mask: Any) -> None:
@@ -123,12 +123,12 @@ class _Code:
         if mask is None:
             self.builder.store(values, address).align = size
         else:
-            self._call("masked.store", vector, ir.VoidType(), values, address, INT(size), mask)
+            self.call("masked.store", vector, ir.VoidType(), values, address, INT(size), mask)
 
     def add_product(self, tile: Any, row: int, column: int, x: Any, y: Any) -> Any:
         """The tile with x y added to one of its vectors; rounded once where the processor can."""
         at, vector = row * self.tile.width + column, self.tile.vector
-        total = self._call("fmuladd", vector, vector, x, y, self.builder.extract_value(tile, at))
+        total = self.call("fmuladd", vector, vector, x, y, self.builder.extract_value(tile, at))
         return self.builder.insert_value(tile, total, at)
 
     def total(self, vector: Any) -> Any:
@@ -144,13 +144,13 @@ class _Code:
 
 
 def _operation(code: Callable[..., Any], tiles: int = 1) -> Any:
-    """The function that Numba code calls: of a tile, of arrays (`code` has their first element's address), of uint64.
+    """The function that Numba code calls: of a tile, of arrays or pointers (`code` has the first element's address), of uint64.
 
     It gives what `code` returns: so many tiles, or nothing.
     """
 
     def typing(_: Any, tile: Tile, *others: Any) -> Any:
-        takes = [kind if isinstance(kind, Tile | types.Array) else types.uint64 for kind in (tile, *others)]
+        takes = [kind if isinstance(kind, Tile | types.Array | types.CPointer) else types.uint64 for kind in (tile, *others)]
         gives = {0: types.void, 1: tile, 2: types.UniTuple(tile, 2)}[tiles]
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -168,8 +168,29 @@ def _operation(code: Callable[..., Any], tiles: int = 1) -> Any:
     return intrinsic(typing)
 
 
+@intrinsic
+def pointer(_: Any, numbers: Any) -> Any:
+    """Where an array's first number lies (a pointer stays what it is).
+
+    Numba counts references to arrays, which costs a function's way in and out a call for each; to pointers it does not. Whoever
+    calls keeps the array alive.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind, value = signature.args[0], arguments[0]
+        return context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+
+    return types.CPointer(numbers.dtype)(numbers), generate
+
+
+@intrinsic
+def lanes(_: Any, numbers: Any) -> Any:
+    """How many of the numbers of an array, or behind a pointer, a vector holds."""
+    return types.uint64(numbers), lambda *_: INDEX(8 * BYTES // numbers.dtype.bitwidth)
+
+
 def _zeros(_: Any, like: Any, rows: Any, width: Any) -> Any:
-    """tile[r, t] = 0, in the dtype of the array `like`; rows and width are constants."""
+    """tile[r, t] = 0, in the dtype of the array or pointer `like`; rows and width are constants."""
     tile = Tile(like.dtype, rows.literal_value, width.literal_value)
     return tile(like, rows, width), lambda context, *_: ir.Constant(context.get_value_type(tile), None)
 
@@ -180,6 +201,16 @@ def _load(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: An
         address = to.address(z, to.position(z0, row, z_row, rows), column)
         tile = to.builder.insert_value(tile, to.load(address, to.edge(left, column)), at)
     return tile
+
+
+def _load_every_second(to: _Code, tile: Any, z: Any, z0: Any, left: Any) -> Any:
+    """tile[0, t] = z[z0 + 2 t]. Tiles of one vector."""
+    build, lanes = to.builder, to.tile.lanes
+    left = build.sub(build.mul(left, INDEX(2)), INDEX(1))
+    beyond = build.select(build.icmp_unsigned(">", left, INDEX(lanes)), build.sub(left, INDEX(lanes)), INDEX(0))
+    halves = [to.load(to.address(z, z0, half), to.mask(part)) for half, part in enumerate((left, beyond))]
+    even = ir.Constant(ir.VectorType(INT, lanes), list(range(0, 2 * lanes, 2)))
+    return build.insert_value(tile, build.shuffle_vector(*halves, even), 0)
 
 
 def _spread(to: _Code, tile: Any, b: Any, b0: Any, b_row: Any, rows: Any) -> Any:
@@ -267,7 +298,8 @@ def _add_where(to: _Code, total: Any, share: Any, winner: Any, place: Any) -> An
 
 
 zeros: Any = intrinsic(prefer_literal=True)(_zeros)
-load, spread, store, add_to = _operation(_load), _operation(_spread), _operation(_store, 0), _operation(_add_to, 0)
+load, load_every_second, spread = _operation(_load), _operation(_load_every_second), _operation(_spread)
+store, add_to = _operation(_store, 0), _operation(_add_to, 0)
 add_outer, add_rows = _operation(_add_outer), _operation(_add_rows)
 add_pairs, store_totals = _operation(_add_pairs), _operation(_store_totals, 0)
 larger, add_where = _operation(_larger, 2), _operation(_add_where)

@@ -2,7 +2,8 @@
 
 Both keep ROWS x WIDTH vectors of sums in registers (see simd.py), so each number that is loaded is used ROWS or
 WIDTH times. Arrays are flat; positions are uint64, for signed ones would make Numba test each for being negative.
-Nor is an array sliced inside a loop: Numba counts each view, in memory that the threads would pass to and fro.
+Nor is an array sliced inside a loop, or given to a function that is not inlined: Numba counts each view, and at a function's
+end the registers would have to wait for that.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from numba import njit, uint64
 
 from ..compilation import INLINE, INNER
 from . import simd
-from .simd import BYTES, ROWS, WIDTH
+from .simd import ROWS, WIDTH, lanes, pointer
 
 ZERO = uint64(0)
 ONE = uint64(1)
@@ -22,12 +23,6 @@ ONE = uint64(1)
 def blocks(count):
     """How many blocks of ROWS hold `count` things."""
     return (count + ROWS - 1) // ROWS
-
-
-@njit(**INLINE)
-def lanes(array):
-    """How many of the array's numbers a vector holds."""
-    return uint64(BYTES // array.itemsize)
 
 
 def _strip(width: int) -> Any:
@@ -54,11 +49,13 @@ def products(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps,
     z[r, t] is z[z0 + r z_row + t], b[r] is b[b0 + r b_row], w[r, k] is w[w0 + r w_row + k w_tap], a[tap_k + t] is
     a[a0 + taps[k] scale + t]. With b_row 0, z is added to instead.
     """
-    vectors = (run + lanes(z) - ONE) // lanes(z)
+    many = lanes(z)
+    z, b, w, a, taps = pointer(z), pointer(b), pointer(w), pointer(a), pointer(taps)
+    vectors = (run + many - ONE) // many
     strips = (vectors + uint64(WIDTH - 1)) // uint64(WIDTH)
     for s in range(strips):
         first, after = s * vectors // strips, (s + ONE) * vectors // strips
-        t = first * lanes(z)
+        t = first * many
         width = after - first
         if width == 1:
             _strip1(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
@@ -89,27 +86,28 @@ TALL = 5 if WIDTH == 5 else 3  # rows of four vectors of sums
 _line2, _line4, _low2, _low4, _tall2, _tall4 = (_lines(height, width) for height in (1, 3, TALL) for width in (2, 4))
 
 
-@njit(**INNER)
+@njit(**INLINE)
 def add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run):
     """z[r, t] += sum of w[k] a[r, taps[k] + t] over first <= k < after, for r < rows and t < run.
 
     z[r, t] is z[z0 + r z_row + t], a[r, t] is a[a0 + r a_row + t].
     """
-    r = ZERO
+    many, r = lanes(z), ZERO
+    z, w, a, taps = pointer(z), pointer(w), pointer(a), pointer(taps)
     while r < rows:
         height = min(rows - r, uint64(TALL))
         z_r, a_r = z0 + r * z_row, a0 + r * a_row
-        for t in range(ZERO, run, 4 * lanes(z)):
+        for t in range(ZERO, run, 4 * many):
             left = run - t
-            if height > 3 and left > 2 * lanes(z):
+            if height > 3 and left > 2 * many:
                 _tall4(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
             elif height > 3:
                 _tall2(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
-            elif height > 1 and left > 2 * lanes(z):
+            elif height > 1 and left > 2 * many:
                 _low4(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
             elif height > 1:
                 _low2(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
-            elif left > 2 * lanes(z):
+            elif left > 2 * many:
                 _line4(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
             else:
                 _line2(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
@@ -145,6 +143,7 @@ def dot_products(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line,
     s[r, c] is s[s0 + r s_row + c s_tap], d[r, y, t] is d[d0 + r d_row + y d_line + t], a[tap, y, t] is
     a[a0 + tap scale + y a_line + t].
     """
+    s, d, a, taps = pointer(s), pointer(d), pointer(a), pointer(taps)
     if rows == 1:
         _dots1(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run)
     else:

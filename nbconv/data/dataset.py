@@ -171,13 +171,6 @@ class Dataset:
         dataset._take(store, check_labels(labels, store.shape[0]))
         return dataset
 
-    @classmethod
-    def without_labels(cls, store: Store) -> "Dataset":
-        """A dataset over images whose pixels have been checked, all of class 0."""
-        dataset = cls.__new__(cls)
-        dataset._take(store, np.zeros(store.shape[0], np.int64))
-        return dataset
-
     def _take(self, store: Store, labels: NDArray[np.int64]) -> None:
         self.labels = labels
         self.labels.flags.writeable = False  # they are checked here, and kernels index with them
