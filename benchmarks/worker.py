@@ -29,7 +29,8 @@ def serve(version: str, **tasks: Prepare) -> None:
             prepared, once = line, tasks[task](network, size)
             once()
             once()
-        time.sleep(0.05)  # until the engine before has stopped spinning; then the threads have to find their cores again
+        # Until the engine before has stopped spinning; then the threads have to find their cores again.
+        time.sleep(0.05)
         warm = time.perf_counter() + 0.1
         while time.perf_counter() < warm:
             once()

@@ -9,12 +9,14 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .backend import thread_limit
 from .costs import Cost
 from .data.dataset import Dataset, Store
 from .errors import SettingError
@@ -28,6 +30,7 @@ from .plan import Recorder
 
 Array = NDArray[Any]
 SLICE = 64  # images at most in a slice
+SLICES, LEAST = 4, 16  # so many slices of so many images are better than fewer: each thread takes some of its own
 BATCH = 8 * SLICE  # images at a time where nothing is trained
 ROUTES = 32  # kept at most: a training has two or three sizes of mini-batch
 BOUND = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
@@ -70,7 +73,7 @@ def parameter_count(layers: Sequence[Layer]) -> int:
 
 
 class Stack:
-    """The layers of feature maps with the buffers of one slice. All stacks share parameters and scratch."""
+    """The layers of feature maps with the buffers of one slice. All stacks share parameters."""
 
     def __init__(self, layers: list[Layer], dtype: np.dtype[Any]):
         self.layers = layers
@@ -80,7 +83,6 @@ class Stack:
     def beside(cls, first: "Stack", layers: list[Layer], dtype: np.dtype[Any]) -> "Stack":
         """Another one, of layers that are built alike."""
         for own, other in zip(layers, first.layers, strict=True):
-            own.scratch = other.scratch
             if other.weights_shape:
                 gradients = np.zeros_like(other.d_weights), np.zeros_like(other.d_biases)
                 own.attach((other.weights, other.biases), gradients, (other.v_weights, other.v_biases))
@@ -161,6 +163,9 @@ class Engine:
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
         self.dense = [layer for layer in layers if isinstance(layer, DenseLayer)]
+        self.scratch: list[
+            list[Workspace]
+        ] = []  # of each row of slices: what nothing needs once the next layer has had it
         self.stacks = [Stack(layers[: len(layers) - len(self.dense)], dtype)]
         self._wanted = [any(before.weights_shape for before in layers[:index]) for index in range(len(layers))]
 
@@ -186,13 +191,27 @@ class Engine:
 
     # A mini-batch's way
 
-    def _slices(self, count: int, keep: bool) -> list[tuple[Stack, slice]]:
-        """Each slice of so many images with its stack; with the first one's for all if they need not be kept."""
-        number = -(-count // SLICE)
-        while keep and len(self.stacks) < number:
+    def _rows(self, count: int, keep: bool) -> list[list[tuple[Stack, slice]]]:
+        """The slices of so many images, in a row for each thread, each slice with its stack.
+
+        Where what it holds need not be kept, a row's first stack serves all of it. How images are sliced depends on their number
+        alone: it decides in which order gradients add up.
+        """
+        number = max(-(-count // SLICE), min(SLICES, count // LEAST))
+        edges = [index * count // max(number, 1) for index in range(number + 1)]
+        rows = min(number, thread_limit())
+        while len(self.stacks) < (number if keep else rows):
             self.stacks.append(Stack.beside(self.stacks[0], self.build()[: len(self.stacks[0].layers)], self.dtype))
-        edges = [index * count // number for index in range(number + 1)]
-        return [(self.stacks[index if keep else 0], slice(*edges[index : index + 2])) for index in range(number)]
+        while len(self.scratch) < rows:
+            self.scratch.append([Workspace(self.dtype) for _ in self.stacks[0].layers])
+        split = []
+        for row in range(rows):
+            members = range(row * number // rows, (row + 1) * number // rows)
+            split.append([(self.stacks[k if keep else row], slice(*edges[k : k + 2])) for k in members])
+            for stack, _ in split[-1]:
+                for layer, scratch in zip(stack.layers, self.scratch[row], strict=True):
+                    layer.scratch = scratch
+        return split
 
     def _route(self, task: Task, count: int, dtype: np.dtype[Any]) -> Route:
         """The way of so many images, stored so."""
@@ -217,12 +236,16 @@ class Engine:
             arrays = images, all_labels, order, self.clock
             self.recorder.gather(a, labels[first:after], *arrays, first, task.moves, scale)
 
+        def forward(row: list[tuple[Stack, slice]]) -> None:
+            for stack, part in row:
+                pictures = stack.buffers.array("a", (*self.input_shape, part.stop - part.start))
+                gather(pictures, part.start, part.stop)
+                self._forward_maps(stack.layers, pictures, neurons[part])
+
         def way() -> None:
             if self.stacks[0].layers:
-                for stack, part in self._slices(count, task.has_gradient):
-                    pictures = stack.buffers.array("a", (*self.input_shape, part.stop - part.start))
-                    gather(pictures, part.start, part.stop)
-                    self._forward_maps(stack.layers, pictures, neurons[part])
+                rows = self._rows(count, task.has_gradient)
+                self.recorder.side_by_side([partial(forward, row) for row in rows])
             else:
                 gather(neurons, 0, count)
             ways.append(self._forward_neurons(task, neurons, labels))
@@ -262,14 +285,19 @@ class Engine:
             delta = dense.backward(delta, randomness, wanted, update)
         if not self._wanted[len(maps)]:
             return
-        for stack, part in self._slices(count, keep=True):
-            da = stack.buffers.array("da", (*maps[-1].output_shape, part.stop - part.start))
-            self.recorder.images_last(da.reshape(-1, da.shape[-1]), delta[part])
-            for layer, wanted in zip(reversed(stack.layers), reversed(self._wanted[: len(maps)]), strict=True):
-                da = layer.backward(da, randomness, wanted)
-            if stack is not self.stacks[0]:
-                for layer, first in zip(stack.layers, maps, strict=True):
-                    first.add_gradients(layer)
+
+        def backward(row: list[tuple[Stack, slice]]) -> None:
+            for stack, part in row:
+                da = stack.buffers.array("da", (*maps[-1].output_shape, part.stop - part.start))
+                self.recorder.images_last(da.reshape(-1, da.shape[-1]), delta[part])
+                for layer, wanted in zip(reversed(stack.layers), reversed(self._wanted[: len(maps)]), strict=True):
+                    da = layer.backward(da, randomness, wanted)
+
+        rows = self._rows(count, keep=True)
+        self.recorder.side_by_side([partial(backward, row) for row in rows])
+        for stack, _ in [member for row in rows for member in row][1:]:
+            for layer, first in zip(stack.layers, maps, strict=True):
+                first.add_gradients(layer)
         if update is not None:
             for layer in maps:
                 layer.descend(update)

@@ -16,14 +16,26 @@ class Recorder:
 
     def __init__(self, kernels: ModuleType):
         self.kernels = kernels
-        self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._calls: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         kernel = getattr(self.kernels, name)
         return (lambda *arguments: self._calls.append((kernel, arguments))) if callable(kernel) else kernel
 
+    def _recorded(self, way: Callable[[], None]) -> list[Any]:
+        """The calls that `way` makes."""
+        before, self._calls = self._calls, []
+        try:
+            way()
+            return self._calls
+        finally:
+            self._calls = before
+
+    def side_by_side(self, ways: Sequence[Callable[[], None]]) -> None:
+        """Note the calls of ways that do not need each other: threads may go them at the same time."""
+        lists = [self._recorded(way) for way in ways]
+        self._calls += lists[0] if len(lists) == 1 else [lists]
+
     def program(self, way: Callable[[], None], varying: Sequence[NDArray[Any]] = ()) -> Any:
         """The calls that `way` makes, as the backend's `Program`: each run is given arrays in the place of `varying`."""
-        self._calls = []
-        way()
-        return self.kernels.Program(self._calls, varying)
+        return self.kernels.Program(self._recorded(way), varying)

@@ -29,7 +29,7 @@ class _WayBack:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernels, name)
 
-    def Program(self, calls: Sequence[Any], varying: Sequence[Any]) -> Any:  # noqa: N802 -- a class elsewhere
+    def Program(self, calls: Sequence[Any], varying: Sequence[Any]) -> Any:
         """What is left of a program."""
         names = [kernel.__name__ for kernel, _ in calls]
         left = [call for name, call in zip(names, calls, strict=True) if not _is_forward(name)]

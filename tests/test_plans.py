@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from nbconv.kernels import cpu
 
 from nbconv import Dense, Network
 from nbconv.engine import OUTPUTS, ROUTES
-from nbconv.kernels import cpu
 from nbconv.layers import Randomness, Rates
 from nbconv.plan import Recorder
 

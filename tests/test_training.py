@@ -7,7 +7,7 @@ import oracle
 import pytest
 
 import nbconv
-from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax, backend, schedules
+from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax, backend, schedules, training
 from nbconv.training import shuffled
 
 LAYERS = [
@@ -198,6 +198,21 @@ def test_early_stopping(few):
     accuracies = history["validation_accuracy"]
     assert history.epochs < 500
     assert len(accuracies) - 1 - accuracies.index(max(accuracies)) == 4
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_together_or_one_by_one_mini_batches_give_the_same_bits(few, monkeypatch, schedule):
+    nets = []
+    for pace in (0.0, training.PACE):
+        monkeypatch.setattr(training, "PACE", pace)
+        seen = []
+        nets.append(network())
+        nets[-1].fit(
+            few[0], 2, 10, 0.1, momentum=0.5, schedule=schedule, progress=lambda done, _, seen=seen: seen.append(done)
+        )
+        assert (len(seen) == 2 * 11) == (pace == 0)
+    assert np.array_equal(nets[0].engine.parameters, nets[1].engine.parameters)
+    assert nets[0].history["cost"] == nets[1].history["cost"]
 
 
 def test_expand_trains_on_five_times_as_many(few):

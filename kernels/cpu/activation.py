@@ -1,19 +1,28 @@
 """Activation functions and dropout, number by number, in place on flat arrays."""
 
+import numpy as np
 from numba import njit, prange, uint64
 
 from .. import scalar
 from ..compilation import FORMULA, INNER, PARALLEL
 
 CHUNK = 4096
+SINGLE = 4  # bytes of a float32
 
 
 @njit(**FORMULA)
 def activate(a, first, after, kind):
     """a = sigma(a) for `kind`, one of scalar.SIGMOID, TANH, RELU, LINEAR, from `first` to `after`. a: flat."""
-    if kind == scalar.SIGMOID:
+    is_single = a.itemsize == SINGLE
+    if kind == scalar.SIGMOID and is_single:
+        for i in range(first, after):
+            a[i] = scalar.sigmoid_single(np.float32(a[i]))
+    elif kind == scalar.SIGMOID:
         for i in range(first, after):
             a[i] = scalar.sigmoid(a[i])
+    elif kind == scalar.TANH and is_single:
+        for i in range(first, after):
+            a[i] = scalar.tanh_single(np.float32(a[i]))
     elif kind == scalar.TANH:
         for i in range(first, after):
             a[i] = scalar.tanh(a[i])

@@ -9,9 +9,30 @@ and the output's next row is `row_step` further on.
 
 from numba import njit, prange, uint64
 
-from ..compilation import PARALLEL, SUMS
+from ..compilation import INLINE, INNER, PARALLEL, SUMS
 from .simd import ROWS, WIDTH
 from .tile import ONE, ZERO, blocks, dot_products, products, steps
+
+
+@njit(**INNER)
+def _copy_row(to, to0, to_step, a, a0, a_step, columns, images):
+    """to[x, n] = a[x, n] for a row of columns; a[x, n] is a[a0 + x a_step + n], to[x, n] likewise."""
+    if to_step == images and a_step == images:
+        for t in range(columns * images):
+            to[to0 + t] = a[a0 + t]
+    else:
+        for x in range(columns):
+            for n in range(images):
+                to[to0 + x * to_step + n] = a[a0 + x * a_step + n]
+
+
+@njit(**INLINE)
+def _phase(padded, c, y, padding_x, phase):
+    """The picture's first column at that phase, and where in the flat array it lies: row y of channel c."""
+    _, rows, phases, columns, images = padded.shape
+    x = (phase - padding_x) % phases
+    place = (((c * rows + y) * phases + phase) * columns + (x + padding_x) // phases) * images
+    return x, uint64(place)
 
 
 @njit(**PARALLEL)
@@ -23,13 +44,13 @@ def conv2d_pad(padded, a, padding_y, padding_x):
     buffer fills it with zeros, and uses it for no other shape. a: (channels, rows, columns, images).
     """
     channels, rows, columns, images = a.shape
-    phases = padded.shape[2]
+    phases, step = padded.shape[2], uint64(images)
+    padded_flat, a_flat = padded.reshape(-1), a.reshape(-1)
     for p in prange(channels * rows):
-        c, y = p // rows, p % rows
-        for x in range(columns):
-            q, phase = (x + padding_x) // phases, (x + padding_x) % phases
-            for n in range(images):
-                padded[c, y + padding_y, phase, q, n] = a[c, y, x, n]
+        for phase in range(phases):
+            x, there = _phase(padded, p // rows, p % rows + padding_y, padding_x, phase)
+            here, count = uint64((p * columns + x) * images), uint64(max(0, columns - x + phases - 1) // phases)
+            _copy_row(padded_flat, there, step, a_flat, here, uint64(phases) * step, count, step)
 
 
 @njit(**PARALLEL)
@@ -39,13 +60,13 @@ def conv2d_unpad(da, padded, padding_y, padding_x):
     The way back of `conv2d_pad`; da is overwritten.
     """
     channels, rows, columns, images = da.shape
-    phases = padded.shape[2]
+    phases, step = padded.shape[2], uint64(images)
+    padded_flat, da_flat = padded.reshape(-1), da.reshape(-1)
     for p in prange(channels * rows):
-        c, y = p // rows, p % rows
-        for x in range(columns):
-            q, phase = (x + padding_x) // phases, (x + padding_x) % phases
-            for n in range(images):
-                da[c, y, x, n] = padded[c, y + padding_y, phase, q, n]
+        for phase in range(phases):
+            x, there = _phase(padded, p // rows, p % rows + padding_y, padding_x, phase)
+            here, count = uint64((p * columns + x) * images), uint64(max(0, columns - x + phases - 1) // phases)
+            _copy_row(da_flat, here, uint64(phases) * step, padded_flat, there, step, count, step)
 
 
 @njit(**SUMS)

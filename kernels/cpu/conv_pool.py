@@ -11,8 +11,8 @@ from numba import njit, prange, uint64
 from ..compilation import SUMS
 from .activation import activate
 from .pool import best_of_row, window_places
-from .simd import ROWS
-from .tile import ONE, blocks, products
+from .simd import ROWS, lanes
+from .tile import ONE, blocks, products, products_of_two_rows
 
 
 @njit(**SUMS)
@@ -34,7 +34,15 @@ def conv2d_max_pool_forward(a, winner, x, w, b, taps, row_step, columns, window,
         f, y = uint64(p // pooled_rows) * uint64(ROWS), p % pooled_rows
         here = min(uint64(ROWS), uint64(filters) - f)
         z = np.empty(here * rows_together, a.dtype)
-        for i in range(size_y):
+        pairs = size_y // 2 if 2 * run <= lanes(z) else 0
+        for i in range(pairs):
+            x0 = uint64((y * stride_y + 2 * i) * row_step) * scale
+            products_of_two_rows(
+                z, uint64(2 * i) * run, rows_together, run, here,
+                b, f, w_flat, f * count, count,
+                x_flat, x0, uint64(row_step) * scale, taps, count, scale, run,
+            )  # fmt: skip
+        for i in range(2 * pairs, size_y):
             x0 = uint64((y * stride_y + i) * row_step) * scale
             products(
                 z, uint64(i) * run, rows_together, here,

@@ -40,7 +40,7 @@ def gather(a, y, images, labels, order, clock, first, moves, scale):
     factor = a.dtype.type(scale)
     for n in range(count):
         y[n] = labels[order_flat[start + n] // moves]
-    if a.ndim == 2:
+    if a.ndim == 2 or count == 1:
         for n in prange(y.size):
             code = order_flat[start + uint64(n)]
             here, there = uint64(n) * pixels, uint64(code // moves) * pixels
@@ -66,6 +66,11 @@ def gather(a, y, images, labels, order, clock, first, moves, scale):
 def images_first(out, a):
     """out[n, i] = a[i, n]: from feature maps to a dense layer's rows. out: (images, neurons), overwritten."""
     images, neurons = out.shape
+    if images == 1:
+        out_flat, a_flat = out.reshape(-1), a.reshape(-1)
+        for i in range(uint64(neurons)):
+            out_flat[i] = a_flat[i]
+        return
     for p in prange((neurons + LINE - 1) // LINE):
         # A cache line of each image's neurons at a time.
         for n in range(uint64(images)):
@@ -77,6 +82,11 @@ def images_first(out, a):
 def images_last(out, a):
     """out[i, n] = a[n, i]: the way back of `images_first`. out: (neurons, images), overwritten."""
     images, neurons = a.shape
+    if images == 1:
+        out_flat, a_flat = out.reshape(-1), a.reshape(-1)
+        for i in range(uint64(neurons)):
+            out_flat[i] = a_flat[i]
+        return
     for p in prange((neurons + LINE - 1) // LINE):
         for i in range(uint64(p * LINE), uint64(min((p + 1) * LINE, neurons))):
             for n in range(uint64(images)):

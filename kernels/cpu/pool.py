@@ -14,6 +14,7 @@ from . import simd
 from .simd import lanes, pointer
 from .tile import ONE, ZERO
 
+
 @njit(**INLINE)
 def _rows(x, a, c, y, place, size_x, stride_y):
     """Where row (c, y) of a begins, and where that place of its first window lies in x; both flat."""

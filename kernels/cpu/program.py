@@ -17,10 +17,15 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, prange, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+from numba.np.ufunc import parallel
 
+from ..compilation import PARALLEL
+
+Call = tuple[Any, tuple[Any, ...]]
 WORD, STATUS, NULL = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 CALLER = ir.FunctionType(STATUS, [WORD, WORD])  # (the kernel's address, its block's): 0, or what went wrong
 RUNNER = ir.FunctionType(STATUS, [WORD, WORD, WORD])  # (how many times, how many calls, where they are listed)
@@ -30,21 +35,21 @@ ENTRY = 3  # words of a listed call: addresses of caller, kernel and block
 class Program:
     """Calls (kernel, arguments), made in their order. Arguments are numbers, C-contiguous arrays, and tuples of them.
 
+    In the place of a call there may be a list of lists of calls, which threads go through side by side, each kernel in its thread.
     varying: those of the arrays for which each run is given others, of the same dtype and number of axes. All
     other arrays are kept alive, and a kernel that has not been compiled for such arguments is compiled now.
     """
 
-    def __init__(self, calls: Sequence[tuple[Any, tuple[Any, ...]]], varying: Sequence[np.ndarray[Any, Any]] = ()):
-        self._calls = list(calls)
+    def __init__(self, calls: Sequence[Any], varying: Sequence[np.ndarray[Any, Any]] = ()):
         self._described = [weakref.ref(array) for array in varying]
         self._places: list[list[int]] = [[] for _ in varying]  # in the words: where such an array is described
-        addresses, words, starts = [], [], []
-        for kernel, arguments in self._calls:
-            kinds = tuple(_kind(argument) for argument in arguments)
-            kernel.compile(kinds)
-            made = kernel.overloads[kinds]
-            address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
-            addresses.append((_caller(made.signature.return_type, kinds), address))
+        self._parts: list[Program] = []
+        self.calls: list[Call] = []
+        for call in calls:
+            self.calls += self._side_by_side(call, varying) if isinstance(call, list) else [call]
+        addresses, words, starts = [], list[int](), []
+        for kernel, arguments in self.calls:
+            addresses.append(_compiled(kernel, tuple(_kind(argument) for argument in arguments)))
             starts.append(len(words))
             self._describe(arguments, words)
         self._words = np.array(words, np.int64)
@@ -52,7 +57,16 @@ class Program:
         entries = [(*pair, first + start * size) for pair, start in zip(addresses, starts, strict=True)]
         self._entries = np.array(entries, np.int64).reshape(-1)
         self._list = len(entries), self._entries.ctypes.data
-        self._writable = memoryview(self._words)
+        self._writable = self._words.data
+
+    def _side_by_side(self, lists: list[list[Call]], varying: Sequence[np.ndarray[Any, Any]]) -> list[Call]:
+        """The calls that make the calls of all lists."""
+        parts = [Program(calls, varying) for calls in lists]
+        if not _threads_can_nest():
+            return [call for part in parts for call in part.calls]
+        self._parts += parts
+        counts, entries = np.array([part._list for part in parts], np.int64).T.copy()
+        return [(side_by_side, (np.zeros(len(parts), np.int64), counts, entries, _lone_runner()))]
 
     def _describe(self, arguments: tuple[Any, ...], words: list[int]) -> None:
         """Append the words of a call's arguments."""
@@ -68,16 +82,59 @@ class Program:
                 code = "d" if isinstance(argument, float) else "Q" if isinstance(argument, np.uint64) else "q"
                 words += struct.unpack("q", struct.pack(code, argument))
 
-    def __call__(self, times: int, *varying: np.ndarray[Any, Any]) -> None:
-        """Make all calls, `times` times over. Raises MemoryError if a kernel finds no memory for its tables."""
+    def _take(self, varying: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Describe the arrays of a run."""
         for index, array in enumerate(varying):
             if array is not self._described[index]():
                 self._described[index], words = weakref.ref(array), _words_of(array)
                 for place in self._places[index]:
                     for offset, word in enumerate(words):
                         self._writable[place + offset] = word
+        for part in self._parts:
+            part._take(varying)
+
+    def __call__(self, times: int, *varying: np.ndarray[Any, Any]) -> None:
+        """Make all calls, `times` times over. Raises MemoryError if a kernel finds no memory for its tables."""
+        self._take(varying)
         if _runner()(times, *self._list):
             raise MemoryError("a kernel found no memory for its tables")
+
+
+def _run_list(_: Any, runner: Any, count: Any, entries: Any) -> Any:
+    """Go through a list of calls once: 0, or what went wrong."""
+
+    def generate(_: Any, build: Any, __: Any, arguments: Any) -> Any:
+        runner, count, entries = arguments
+        return build.call(build.inttoptr(runner, RUNNER.as_pointer()), [WORD(1), count, entries])
+
+    return types.int32(types.int64, types.int64, types.int64), generate
+
+
+_run: Any = intrinsic(_run_list)
+
+
+@njit(**PARALLEL)
+def side_by_side(statuses, counts, entries, runner):
+    """Each thread goes through lists of calls. counts, entries: of each list; statuses: overwritten."""
+    for p in prange(counts.size):
+        statuses[p] = _run(runner, counts[p], entries[p])
+    if statuses.any():
+        raise MemoryError
+
+
+def _threads_can_nest() -> bool:
+    """Whether a thread of a parallel kernel may call a parallel kernel: with OpenMP and TBB, where it then works alone."""
+    words = types.Array(types.int64, 1, "C")
+    side_by_side.compile((words, words, words, types.int64))  # Numba chooses its threading layer here at the latest
+    layer: str = parallel.threading_layer()
+    return layer != "workqueue"
+
+
+def _compiled(kernel: Any, kinds: tuple[Any, ...]) -> tuple[int, int]:
+    """The addresses of the kernel for arguments of these types, and of the function that calls it."""
+    kernel.compile(kinds)
+    made = kernel.overloads[kinds]
+    return _caller(made.signature.return_type, kinds), made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
 
 
 def _kind(argument: Any) -> Any:
@@ -108,7 +165,7 @@ def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
 
     def value(kind: Any) -> Any:
         """The next argument, as Numba wants it."""
-        if isinstance(kind, types.BaseTuple):
+        if isinstance(kind, types.UniTuple | types.Tuple):
             return context.make_tuple(build, kind, [value(part) for part in kind.types])
         if isinstance(kind, types.Array):
             array = context.make_array(kind)(context, build)
@@ -129,7 +186,7 @@ def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
 
 
 @cache
-def _runner() -> Callable[[int, int, int], int]:
+def _runner_address() -> int:
     """The loop through a program's calls, as many times as asked; it ends early if a call fails."""
     module = ir.Module("runner")
     function = ir.Function(module, RUNNER, "runner")
@@ -143,7 +200,33 @@ def _runner() -> Callable[[int, int, int], int]:
         with build.if_then(build.icmp_signed("!=", status, STATUS(0)), likely=False):
             build.ret(status)
     build.ret(STATUS(0))
-    return ctypes.PYFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3)(_address(module))
+    return _address(module)
+
+
+@cache
+def _lone_runner() -> int:
+    """The same, for a thread that is not to ask others for help: kernels ask Numba how many threads they have."""
+    module = ir.Module("lone")
+    function = ir.Function(module, RUNNER, "lone")
+    build = ir.IRBuilder(function.append_basic_block())
+
+    def call(address: int, kind: ir.FunctionType, *arguments: Any) -> Any:
+        return build.call(build.inttoptr(WORD(address), kind.as_pointer()), arguments)
+
+    functions = (getattr(parallel, f"_{name}_num_threads") for name in ("get", "set"))
+    get, put = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
+    threads = call(get, ir.FunctionType(STATUS, []))
+    call(put, ir.FunctionType(ir.VoidType(), [STATUS]), STATUS(1))
+    status = call(_runner_address(), RUNNER, *function.args)
+    call(put, ir.FunctionType(ir.VoidType(), [STATUS]), threads)
+    build.ret(status)
+    return _address(module)
+
+
+@cache
+def _runner() -> Callable[[int, int, int], int]:
+    """It, for Python to call."""
+    return ctypes.PYFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3)(_runner_address())
 
 
 _ENGINES: list[Any] = []  # own the machine code

@@ -37,13 +37,13 @@ INT = ir.IntType(32)
 
 
 class Tile(types.Type):
-    """rows x width vectors of a float type."""
+    """rows x width vectors of a float type, each of so many bytes."""
 
-    def __init__(self, dtype: Any, rows: int, width: int):
+    def __init__(self, dtype: Any, rows: int, width: int, size: int = BYTES):
         self.dtype, self.rows, self.width = dtype, rows, width
-        self.lanes = 8 * BYTES // dtype.bitwidth
+        self.lanes = 8 * size // dtype.bitwidth
         self.vector = ir.VectorType(ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType(), self.lanes)
-        super().__init__(f"Tile({dtype}, {rows}, {width})")
+        super().__init__(f"Tile({dtype}, {rows}, {width}, {size})")
 
 
 @register_model(Tile)
@@ -150,7 +150,9 @@ def _operation(code: Callable[..., Any], tiles: int = 1) -> Any:
     """
 
     def typing(_: Any, tile: Tile, *others: Any) -> Any:
-        takes = [kind if isinstance(kind, Tile | types.Array | types.CPointer) else types.uint64 for kind in (tile, *others)]
+        takes = [
+            kind if isinstance(kind, Tile | types.Array | types.CPointer) else types.uint64 for kind in (tile, *others)
+        ]
         gives = {0: types.void, 1: tile, 2: types.UniTuple(tile, 2)}[tiles]
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -168,8 +170,7 @@ def _operation(code: Callable[..., Any], tiles: int = 1) -> Any:
     return intrinsic(typing)
 
 
-@intrinsic
-def pointer(_: Any, numbers: Any) -> Any:
+def _pointer(_: Any, numbers: Any) -> Any:
     """Where an array's first number lies (a pointer stays what it is).
 
     Numba counts references to arrays, which costs a function's way in and out a call for each; to pointers it does not. Whoever
@@ -183,8 +184,7 @@ def pointer(_: Any, numbers: Any) -> Any:
     return types.CPointer(numbers.dtype)(numbers), generate
 
 
-@intrinsic
-def lanes(_: Any, numbers: Any) -> Any:
+def _lanes(_: Any, numbers: Any) -> Any:
     """How many of the numbers of an array, or behind a pointer, a vector holds."""
     return types.uint64(numbers), lambda *_: INDEX(8 * BYTES // numbers.dtype.bitwidth)
 
@@ -211,6 +211,35 @@ def _load_every_second(to: _Code, tile: Any, z: Any, z0: Any, left: Any) -> Any:
     halves = [to.load(to.address(z, z0, half), to.mask(part)) for half, part in enumerate((left, beyond))]
     even = ir.Constant(ir.VectorType(INT, lanes), list(range(0, 2 * lanes, 2)))
     return build.insert_value(tile, build.shuffle_vector(*halves, even), 0)
+
+
+def _halves(to: _Code, z: Any, z0: Any, z_next: Any, left: Any) -> tuple[_Code, list[Any], Any]:
+    """For vectors of z[z0 + t] in the lower half, z[z0 + z_next + t] in the upper: both halves' operations, addresses, mask."""
+    half = _Code(to.context, to.builder, Tile(to.tile.dtype, 1, 1, BYTES // 2))
+    addresses = [half.address(z, place) for place in (z0, to.builder.add(z0, z_next))]
+    return half, addresses, half.mask(left)
+
+
+def _add_outer_folded(to: _Code, tile: Any, w: Any, w0: Any, w_row: Any, rows: Any, a: Any, a0: Any, a_next: Any,
+                      left: Any) -> Any:  # fmt: skip
+    """tile[r, t] += w[w0 + r w_row] a[a0 + t] in the lower half, a[a0 + a_next + t] in the upper. Tiles of one vector a row."""
+    half, addresses, mask = _halves(to, a, a0, a_next, left)
+    both = ir.Constant(ir.VectorType(INT, to.tile.lanes), list(range(to.tile.lanes)))
+    vector = to.builder.shuffle_vector(*(half.load(address, mask) for address in addresses), both)
+    for row in range(to.tile.rows):
+        tile = to.add_product(tile, row, 0, to.number(w, to.position(w0, row, w_row, rows)), vector)
+    return tile
+
+
+def _store_folded(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, z_next: Any, left: Any) -> None:
+    """z[z0 + r z_row + t] = the lower half of tile[r], z[z0 + z_next + r z_row + t] the upper. Tiles of one vector a row."""
+    count = to.tile.lanes // 2
+    for row in range(to.tile.rows):
+        half, addresses, mask = _halves(to, z, to.position(z0, row, z_row, rows), z_next, left)
+        vector = to.builder.extract_value(tile, row)
+        for first, address in zip((0, count), addresses, strict=True):
+            lanes = ir.Constant(ir.VectorType(INT, count), list(range(first, first + count)))
+            half.store(to.builder.shuffle_vector(vector, vector, lanes), address, mask)
 
 
 def _spread(to: _Code, tile: Any, b: Any, b0: Any, b_row: Any, rows: Any) -> Any:
@@ -297,9 +326,12 @@ def _add_where(to: _Code, total: Any, share: Any, winner: Any, place: Any) -> An
     return build.insert_value(total, build.select(won, build.fadd(old, build.extract_value(share, 0)), old), 0)
 
 
+pointer: Any = intrinsic(_pointer)
+lanes: Any = intrinsic(_lanes)
 zeros: Any = intrinsic(prefer_literal=True)(_zeros)
 load, load_every_second, spread = _operation(_load), _operation(_load_every_second), _operation(_spread)
 store, add_to = _operation(_store, 0), _operation(_add_to, 0)
 add_outer, add_rows = _operation(_add_outer), _operation(_add_rows)
+add_outer_folded, store_folded = _operation(_add_outer_folded), _operation(_store_folded, 0)
 add_pairs, store_totals = _operation(_add_pairs), _operation(_store_totals, 0)
 larger, add_where = _operation(_larger, 2), _operation(_add_where)

@@ -69,6 +69,22 @@ def products(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps,
             _strip5(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
 
 
+@njit(**INNER)
+def _two_rows(z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run):
+    """`products_of_two_rows` behind pointers."""
+    tile = simd.spread(simd.zeros(z, ROWS, 1), b, b0, ONE, rows)
+    for k in range(count):
+        tile = simd.add_outer_folded(tile, w, w0 + k, w_row, rows, a, a0 + taps[k] * scale, a_next, run)
+    simd.store_folded(tile, z, z0, z_row, rows, z_next, run)
+
+
+@njit(**INLINE)
+def products_of_two_rows(z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run):
+    """`products` twice, the second time z_next and a_next further on, for runs of up to half a vector: both share vectors."""
+    z, b, w, a, taps = pointer(z), pointer(b), pointer(w), pointer(a), pointer(taps)
+    _two_rows(z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run)
+
+
 def _lines(height: int, width: int) -> Any:
     """`add_lines` for `height` rows of `width` vectors."""
 
