@@ -1,13 +1,12 @@
 """A network's layers, its parameters in one flat buffer, and a mini-batch's way through them.
 
-The layers of feature maps (convolution, pooling) take a mini-batch slice by slice, each with a `Stack` of buffers of its
-own, so that a slice's maps stay in the second-level cache; the dense layers behind them take it whole. Everything that
-a mini-batch of one size goes through is planned at the first of them (plan.py).
+The layers of feature maps (convolution, pooling) take a mini-batch slice by slice (stacks.py), the dense layers behind them
+take it whole. Everything that a mini-batch of one size goes through is planned at the first of them (plan.py).
 """
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -16,77 +15,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .backend import thread_limit
 from .costs import Cost
 from .data.dataset import Dataset, Store
-from .errors import SettingError
 from .geometry import Shape
 from .initialisers import initialise
-from .layers import Layer, LayerSpec, Randomness, Rates, Softmax, Update, Workspace, aligned_zeros
-from .layers.conv import ConvLayer
+from .layers import Layer, Randomness, Rates, Update, Workspace, aligned_zeros
 from .layers.dense import DenseLayer
-from .layers.pool import MaxPoolLayer
 from .plan import Recorder
+from .stacks import SLICE, Stack, Stacks, parameter_count
 
 Array = NDArray[Any]
-SLICE = 64  # images at most in a slice
-SLICES, LEAST = 4, 16  # so many slices of so many images are better than fewer: each thread takes some of its own
 BATCH = 8 * SLICE  # images at a time where nothing is trained
 ROUTES = 32  # kept at most: a training has two or three sizes of mini-batch
 BOUND = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
 NO_ETAS = np.zeros(1)
-
-
-def build_layers(
-    specs: Sequence[LayerSpec], input_shape: Shape, kernels: Recorder, dtype: np.dtype[Any]
-) -> list[Layer]:
-    """The layers for that input. Raises SettingError where one does not fit the one before."""
-    layers: list[Layer] = []
-    shape = input_shape
-    for index, spec in enumerate(specs):
-        try:
-            layer = spec.build(shape, index, kernels, dtype)
-        except SettingError as error:
-            raise SettingError(f"layer {index + 1}, {spec.notation}: {error}") from error
-        if isinstance(spec, Softmax) and index < len(specs) - 1:
-            raise SettingError(f"layer {index + 1} of {len(specs)} is Softmax: expected it as the last layer alone")
-        before = layers[-1] if layers else None
-        if isinstance(layer, MaxPoolLayer) and isinstance(before, ConvLayer):
-            layer.activation, before.activation = before.activation, kernels.LINEAR
-            before.pooled = math.prod(layer.geometry.size)
-            before.pool, layer.is_part = layer, True
-        layers.append(layer)
-        shape = layer.output_shape
-    last = layers[-1]
-    if not isinstance(last, DenseLayer):
-        raise SettingError(
-            f"the last layer is {specs[-1].notation}: expected Softmax or Dense, one neuron for each class"
-        )
-    last.activation = kernels.LINEAR  # the cost begins at z
-    return layers
-
-
-def parameter_count(layers: Sequence[Layer]) -> int:
-    """How many weights and biases the layers have."""
-    shapes = [shape for layer in layers for shape in (layer.weights_shape, layer.biases_shape)]
-    return sum(math.prod(shape) for shape in shapes if shape is not None)
-
-
-class Stack:
-    """The layers of feature maps with the buffers of one slice. All stacks share parameters."""
-
-    def __init__(self, layers: list[Layer], dtype: np.dtype[Any]):
-        self.layers = layers
-        self.buffers = Workspace(dtype)
-
-    @classmethod
-    def beside(cls, first: "Stack", layers: list[Layer], dtype: np.dtype[Any]) -> "Stack":
-        """Another one, of layers that are built alike."""
-        for own, other in zip(layers, first.layers, strict=True):
-            if other.weights_shape:
-                gradients = np.zeros_like(other.d_weights), np.zeros_like(other.d_biases)
-                own.attach((other.weights, other.biases), gradients, (other.v_weights, other.v_biases))
-        return cls(layers, dtype)
 
 
 class Task(NamedTuple):
@@ -163,10 +105,7 @@ class Engine:
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
         self.dense = [layer for layer in layers if isinstance(layer, DenseLayer)]
-        self.scratch: list[
-            list[Workspace]
-        ] = []  # of each row of slices: what nothing needs once the next layer has had it
-        self.stacks = [Stack(layers[: len(layers) - len(self.dense)], dtype)]
+        self.stacks = Stacks(layers[: len(layers) - len(self.dense)], build, dtype)
         self._wanted = [any(before.weights_shape for before in layers[:index]) for index in range(len(layers))]
 
     @property
@@ -190,28 +129,6 @@ class Engine:
             initialise(layer.weights, layer.biases, name, (*layer.fans, layer.pooled), is_softmax, (seed, 0, index))
 
     # A mini-batch's way
-
-    def _rows(self, count: int, keep: bool) -> list[list[tuple[Stack, slice]]]:
-        """The slices of so many images, in a row for each thread, each slice with its stack.
-
-        Where what it holds need not be kept, a row's first stack serves all of it. How images are sliced depends on their number
-        alone: it decides in which order gradients add up.
-        """
-        number = max(-(-count // SLICE), min(SLICES, count // LEAST))
-        edges = [index * count // max(number, 1) for index in range(number + 1)]
-        rows = min(number, thread_limit())
-        while len(self.stacks) < (number if keep else rows):
-            self.stacks.append(Stack.beside(self.stacks[0], self.build()[: len(self.stacks[0].layers)], self.dtype))
-        while len(self.scratch) < rows:
-            self.scratch.append([Workspace(self.dtype) for _ in self.stacks[0].layers])
-        split = []
-        for row in range(rows):
-            members = range(row * number // rows, (row + 1) * number // rows)
-            split.append([(self.stacks[k if keep else row], slice(*edges[k : k + 2])) for k in members])
-            for stack, _ in split[-1]:
-                for layer, scratch in zip(stack.layers, self.scratch[row], strict=True):
-                    layer.scratch = scratch
-        return split
 
     def _route(self, task: Task, count: int, dtype: np.dtype[Any]) -> Route:
         """The way of so many images, stored so."""
@@ -243,8 +160,8 @@ class Engine:
                 self._forward_maps(stack.layers, pictures, neurons[part])
 
         def way() -> None:
-            if self.stacks[0].layers:
-                rows = self._rows(count, task.has_gradient)
+            if self.stacks.layers:
+                rows = self.stacks.rows(count, task.has_gradient)
                 self.recorder.side_by_side([partial(forward, row) for row in rows])
             else:
                 gather(neurons, 0, count)
@@ -280,7 +197,7 @@ class Engine:
 
         With `update`, each layer's parameters are updated as soon as nothing needs the old ones.
         """
-        maps, count = self.stacks[0].layers, len(delta)
+        maps, count = self.stacks.layers, len(delta)
         for dense, wanted in zip(reversed(self.dense), reversed(self._wanted[len(maps) :]), strict=True):
             delta = dense.backward(delta, randomness, wanted, update)
         if not self._wanted[len(maps)]:
@@ -293,7 +210,7 @@ class Engine:
                 for layer, wanted in zip(reversed(stack.layers), reversed(self._wanted[: len(maps)]), strict=True):
                     da = layer.backward(da, randomness, wanted)
 
-        rows = self._rows(count, keep=True)
+        rows = self.stacks.rows(count, keep=True)
         self.recorder.side_by_side([partial(backward, row) for row in rows])
         for stack, _ in [member for row in rows for member in row][1:]:
             for layer, first in zip(stack.layers, maps, strict=True):

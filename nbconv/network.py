@@ -15,13 +15,14 @@ from . import backend as backends
 from . import checkpoint as checkpoints
 from . import checks, costs, storage
 from .data.dataset import Dataset, Images, Store, check_pixels, image_store
-from .engine import Engine, build_layers
+from .engine import Engine
 from .errors import CheckpointError, DataError, SettingError
 from .geometry import Shape, show
 from .history import History
 from .initialisers import INITIALISERS
 from .layers import Dense, Layer, LayerSpec, Rates, to_dict
 from .plan import Recorder
+from .stacks import build_layers
 from .training import Report, Settings, State, Training
 
 Array = NDArray[Any]

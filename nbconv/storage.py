@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from . import backend as backends
 from .checkpoint import Contents, one_line
-from .engine import build_layers, parameter_count
 from .errors import BackendError, CheckpointError, SettingError
 from .history import History
 from .layers import from_dict, to_dict
 from .plan import Recorder
+from .stacks import build_layers, parameter_count
 from .training import Best, Settings, State
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ FLOORS = [
     {"errors", "schedules", "history", "initialisers", "checks", "plan"},
     {"geometry", "backend", "costs", "data", "checkpoint"},
     {"layers"},
+    {"stacks"},
     {"engine"},
     {"training"},
     {"storage"},
