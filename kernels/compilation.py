@@ -22,7 +22,7 @@ PARALLEL: dict[str, Any] = {**FLAGS, "parallel": True}
 SUMS: dict[str, Any] = {**PARALLEL, "fastmath": FLAGS["fastmath"] | {"reassoc"}}
 INNER: dict[str, Any] = {**SUMS, "parallel": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 INLINE: dict[str, Any] = {**INNER, "forceinline": True}
-FORMULA: dict[str, Any] = {**INLINE, "fastmath": FLAGS["fastmath"]}
+FORMULA: dict[str, Any] = {**INNER, "fastmath": FLAGS["fastmath"]}
 
 
 def _sources_hash() -> str:

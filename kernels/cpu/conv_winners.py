@@ -26,6 +26,113 @@ def _copy(to, to0, to_steps, a, a0, a_steps, counts):
                 to[here + k * to_steps[2]] = a[there + k * a_steps[2]]
 
 
+@njit(**INNER)
+def _kernel_strides(w, last):
+    """Strides of (row, column, channel) in one filter of w, and where these lie in lines of `last`'s length, rows so far apart."""
+    channels, rows, columns = uint64(w.shape[1]), uint64(w.shape[2]), uint64(w.shape[3])
+    return (columns, ONE, rows * columns), (last, channels, ONE), (rows, columns, channels)
+
+
+@njit(**INNER)
+def _weights_last(f, w_last, w):
+    """w_last[i, f, j channels + c] = w[f, c, i, j]."""
+    filters, step = uint64(w.shape[0]), uint64(w_last.shape[2])
+    plain, last, size = _kernel_strides(w, filters * step)
+    _copy(w_last.reshape(-1), f * step, last, w.reshape(-1), f * size[0] * size[1] * size[2], plain, size)
+
+
+@njit(**INNER)
+def _gradient_of(f, dw, sums):
+    """dw[f, c, i, j] = the groups' sums at [f, i, j channels + c], added up in their order."""
+    groups, filters, step = uint64(sums.shape[0]), uint64(sums.shape[1]), uint64(sums.shape[3])
+    plain, last, size = _kernel_strides(dw, step)
+    sums_flat, kernel_size = sums.reshape(-1), size[0] * step
+    here = f * kernel_size
+    for group in range(ONE, groups):
+        for t in range(here, here + kernel_size):
+            sums_flat[t] += sums_flat[group * filters * kernel_size + t]
+    _copy(dw.reshape(-1), f * size[0] * size[1] * size[2], plain, sums_flat, here, last, size)
+
+
+@njit(**INNER)
+def _corner(x_last, padding):
+    """Where the picture begins in one image of x_last, within its padding."""
+    return (uint64(padding[0]) * uint64(x_last.shape[2]) + uint64(padding[1])) * uint64(x_last.shape[3])
+
+
+@njit(**INNER)
+def _images_last(y, dx, dx_last, padding):
+    """dx[c, y, q, n] = dx_last[n, y + padding, q + padding, c]."""
+    channels, columns, images = uint64(dx.shape[0]), uint64(dx.shape[2]), uint64(dx.shape[3])
+    line = uint64(dx_last.shape[2]) * channels
+    here, there = y * columns * images, _corner(dx_last, padding) + y * line
+    to_steps = (images, uint64(dx.shape[1]) * columns * images, ONE)
+    from_steps = (channels, ONE, uint64(dx_last.shape[1]) * line)
+    _copy(dx.reshape(-1), here, to_steps, dx_last.reshape(-1), there, from_steps, (columns, channels, images))
+
+
+@njit(**INNER)
+def _channels_last(first, after, x_last, x, padding):
+    """x_last[n, y + padding, q + padding, c] = x[c, y, q, n] for the images first <= n < after."""
+    channels, rows, columns, images = uint64(x.shape[0]), uint64(x.shape[1]), uint64(x.shape[2]), uint64(x.shape[3])
+    x_flat, x_last_flat = x.reshape(-1), x_last.reshape(-1)
+    line = uint64(x_last.shape[2]) * channels
+    image_size = uint64(x_last.shape[1]) * line
+    for y in range(rows):
+        here, there = first * image_size + _corner(x_last, padding) + y * line, y * columns * images + first
+        to_steps, from_steps = (channels, image_size, ONE), (images, ONE, rows * columns * images)
+        _copy(x_last_flat, here, to_steps, x_flat, there, from_steps, (columns, after - first, channels))
+
+
+@njit(**INNER)
+def _walk(group, da, winner, x, run, buffers, tables, padding, wanted):
+    """A group's images: their part of dC/dw into the group's sums and, if wanted, their dC/dx channels last."""
+    x_last, dx_last, w_last, sums = buffers
+    cells, places, positions, most = tables
+    images, line = uint64(x_last.shape[0]), uint64(x_last.shape[2]) * uint64(x_last.shape[3])
+    filters, kernel_rows, step = uint64(sums.shape[1]), uint64(sums.shape[2]), uint64(sums.shape[3])
+    da_flat, winner_flat, x_last_flat = da.reshape(-1), winner.reshape(-1), x_last.reshape(-1)
+    dx_last_flat, w_last_flat, sums_flat = dx_last.reshape(-1), w_last.reshape(-1), sums.reshape(-1)
+    image_size, outputs = uint64(x_last.shape[1]) * line, uint64(positions.size)
+    first_image = group * images // uint64(sums.shape[0])
+    after_image = (group + ONE) * images // uint64(sums.shape[0])
+    sums0 = group * filters * kernel_rows * step
+    for t in range(sums0, sums0 + filters * kernel_rows * step):
+        sums_flat[t] = 0
+    deltas, taps = np.empty(cells.size, da.dtype), np.empty(cells.size, np.uint64)
+    counts = np.empty(outputs, np.uint64)
+    output_deltas, filter_taps = np.empty(outputs * most, da.dtype), np.empty(outputs * most, np.uint64)
+    _channels_last(first_image, after_image, x_last, x, padding)
+    for n in range(first_image, after_image):
+        image = n * image_size
+        for k in range(outputs):
+            counts[k] = 0
+        here = n
+        for f in range(filters):
+            count = ZERO
+            for cell in range(uint64(cells.size)):
+                delta = da_flat[here]
+                output = cells[cell] + places[uint64(winner_flat[here])]
+                deltas[count], taps[count] = delta, positions[output]
+                last = output * most + counts[output]
+                output_deltas[last], filter_taps[last] = delta, f * step
+                count += uint64(delta != 0)
+                counts[output] += uint64(delta != 0)
+                here += images
+            total = sums0 + f * kernel_rows * step
+            add_lines(sums_flat, total, step, deltas, x_last_flat, image, line, taps, ZERO, count, kernel_rows, run)
+        if wanted:
+            for t in range(image, image + image_size):
+                dx_last_flat[t] = 0
+            for k in range(outputs):
+                first, after = k * most, k * most + counts[k]
+                if first < after:
+                    add_lines(
+                        dx_last_flat, image + positions[k], line, output_deltas, w_last_flat, ZERO,
+                        filters * step, filter_taps, first, after, kernel_rows, run,
+                    )  # fmt: skip
+
+
 @njit(**SUMS)
 def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, wanted):
     """`conv2d_backward_weights` and `conv2d_backward_input` of dz, which is da at the winners and 0 elsewhere.
@@ -41,83 +148,13 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
     a line that may be longer; sums, the gradient of groups of images, (groups, filters, kernel rows, line), whose number
     fixes the order of adding.
     """
-    x_last, dx_last, w_last, sums = buffers
-    filters, channels = uint64(w.shape[0]), uint64(w.shape[1])
-    kernel_rows, kernel_columns = uint64(w.shape[2]), uint64(w.shape[3])
-    images, rows, columns = uint64(x_last.shape[0]), uint64(x_last.shape[1]), uint64(x_last.shape[2])
-    x_rows, x_columns = uint64(x.shape[1]), uint64(x.shape[2])
-    groups = sums.shape[0]
-    dw_flat, dx_flat, da_flat, winner_flat = dw.reshape(-1), dx.reshape(-1), da.reshape(-1), winner.reshape(-1)
-    x_flat, w_flat = x.reshape(-1), w.reshape(-1)
-    x_last_flat, dx_last_flat = x_last.reshape(-1), dx_last.reshape(-1)
-    w_last_flat, sums_flat = w_last.reshape(-1), sums.reshape(-1)
-    line, image_size, plane = columns * channels, rows * columns * channels, x_rows * x_columns * images
-    corner = (uint64(padding[0]) * columns + uint64(padding[1])) * channels
-    run, step = kernel_columns * channels, uint64(w_last.shape[2])
-    kernel_area = kernel_rows * kernel_columns
-    kernel_size = (kernel_rows, kernel_columns, channels)
-    cells, places, positions, most = tables
-    outputs = uint64(positions.size)
-
-    for p in prange(filters):
-        here, there = uint64(p) * step, uint64(p) * channels * kernel_area
-        to_steps, from_steps = (filters * step, channels, ONE), (kernel_columns, ONE, kernel_area)
-        _copy(w_last_flat, here, to_steps, w_flat, there, from_steps, kernel_size)
-
-    for group in prange(groups):
-        first_image, after_image = (
-            uint64(group) * images // uint64(groups),
-            uint64(group + 1) * images // uint64(groups),
-        )
-        sums0 = uint64(group) * filters * kernel_rows * step
-        for t in range(sums0, sums0 + filters * kernel_rows * step):
-            sums_flat[t] = 0
-        deltas, taps = np.empty(cells.size, da.dtype), np.empty(cells.size, np.uint64)
-        counts = np.empty(outputs, np.uint64)
-        output_deltas, filter_taps = np.empty(outputs * most, da.dtype), np.empty(outputs * most, np.uint64)
-        for y in range(x_rows):
-            here, there = first_image * image_size + corner + y * line, y * x_columns * images + first_image
-            to_steps, from_steps = (channels, image_size, ONE), (images, ONE, plane)
-            size = (x_columns, after_image - first_image, channels)
-            _copy(x_last_flat, here, to_steps, x_flat, there, from_steps, size)
-        for n in range(first_image, after_image):
-            image = n * image_size
-            for k in range(outputs):
-                counts[k] = 0
-            here = n
-            for f in range(filters):
-                count = ZERO
-                for cell in range(uint64(cells.size)):
-                    delta = da_flat[here]
-                    output = cells[cell] + places[uint64(winner_flat[here])]
-                    deltas[count], taps[count] = delta, positions[output]
-                    last = output * most + counts[output]
-                    output_deltas[last], filter_taps[last] = delta, f * step
-                    count += uint64(delta != 0)
-                    counts[output] += uint64(delta != 0)
-                    here += images
-                total = sums0 + f * kernel_rows * step
-                add_lines(sums_flat, total, step, deltas, x_last_flat, image, line, taps, ZERO, count, kernel_rows, run)
-            if wanted:
-                for t in range(image, image + image_size):
-                    dx_last_flat[t] = 0
-                for k in range(outputs):
-                    first, after = k * most, k * most + counts[k]
-                    if first < after:
-                        add_lines(
-                            dx_last_flat, image + positions[k], line, output_deltas, w_last_flat, ZERO,
-                            filters * step, filter_taps, first, after, kernel_rows, run,
-                        )  # fmt: skip
-
-    for p in prange(filters):
-        here, there = uint64(p) * channels * kernel_area, uint64(p) * kernel_rows * step
-        for group in range(ONE, uint64(groups)):
-            for t in range(there, there + kernel_rows * step):
-                sums_flat[t] += sums_flat[group * filters * kernel_rows * step + t]
-        to_steps, from_steps = (kernel_columns, ONE, kernel_area), (step, channels, ONE)
-        _copy(dw_flat, here, to_steps, sums_flat, there, from_steps, kernel_size)
-
-    for p in prange(x.shape[1] if wanted else 0):
-        here, there = uint64(p) * x_columns * images, corner + uint64(p) * line
-        to_steps, from_steps = (images, plane, ONE), (channels, ONE, image_size)
-        _copy(dx_flat, here, to_steps, dx_last_flat, there, from_steps, (x_columns, channels, images))
+    _, dx_last, w_last, sums = buffers
+    run = uint64(w.shape[3] * w.shape[1])
+    for f in prange(w.shape[0]):
+        _weights_last(uint64(f), w_last, w)
+    for group in prange(sums.shape[0]):
+        _walk(uint64(group), da, winner, x, run, buffers, tables, padding, wanted)
+    for f in prange(w.shape[0]):
+        _gradient_of(uint64(f), dw, sums)
+    for y in prange(x.shape[1] if wanted else 0):
+        _images_last(uint64(y), dx, dx_last, padding)

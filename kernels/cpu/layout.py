@@ -2,13 +2,13 @@
 
 from numba import njit, prange, uint64
 
-from ..compilation import INLINE, PARALLEL
+from ..compilation import INNER, PARALLEL
 
 ONE = uint64(1)
 LINE = 16  # numbers of float32 in a cache line
 
 
-@njit(**INLINE)
+@njit(**INNER)
 def _copy_row(a, a0, a_step, images, row0, rows, columns, move, factor):
     """a[a0 + x a_step] = pixel x of the picture's row at images[row0], moved, times factor; y = rows[0] of rows[1] rows."""
     down = 1 if move == 2 else (-1 if move == 1 else 0)
@@ -40,21 +40,22 @@ def gather(a, y, images, labels, order, clock, first, moves, scale):
     factor = a.dtype.type(scale)
     for n in range(count):
         y[n] = labels[order_flat[start + n] // moves]
-    if a.ndim == 2 or count == 1:
-        for n in prange(y.size):
-            code = order_flat[start + uint64(n)]
-            here, there = uint64(n) * pixels, uint64(code // moves) * pixels
+    rows_first = a.ndim == 2 or count == 1
+    # Each thread has images of its own or, where the last axis is the image, rows of pixels: no two write into one cache line.
+    parts = y.size if rows_first else height
+    for p in prange(parts):
+        if rows_first:
+            code = order_flat[start + uint64(p)]
+            here, there = uint64(p) * pixels, uint64(code // moves) * pixels
             if code % moves == 0:
                 for i in range(pixels):
                     a_flat[here + i] = factor * a.dtype.type(images_flat[there + i])
             else:
-                for p in range(height):
-                    at = uint64(p) * width
-                    place = p % rows, rows
+                for q in range(height):
+                    at = uint64(q) * width
+                    place = q % rows, rows
                     _copy_row(a_flat, here + at, ONE, images_flat, there + at, place, columns, code % moves, factor)
-    else:
-        # Each thread has rows of pixels of its own, so that no two write into one cache line.
-        for p in prange(height):
+        else:
             at, place = uint64(p) * width, (p % rows, rows)
             for n in range(count):
                 code = order_flat[start + n]

@@ -102,14 +102,10 @@ TALL = 5 if WIDTH == 5 else 3  # rows of four vectors of sums
 _line2, _line4, _low2, _low4, _tall2, _tall4 = (_lines(height, width) for height in (1, 3, TALL) for width in (2, 4))
 
 
-@njit(**INLINE)
-def add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run):
-    """z[r, t] += sum of w[k] a[r, taps[k] + t] over first <= k < after, for r < rows and t < run.
-
-    z[r, t] is z[z0 + r z_row + t], a[r, t] is a[a0 + r a_row + t].
-    """
+@njit(**INNER)
+def _add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run):
+    """`add_lines` behind pointers."""
     many, r = lanes(z), ZERO
-    z, w, a, taps = pointer(z), pointer(w), pointer(a), pointer(taps)
     while r < rows:
         height = min(rows - r, uint64(TALL))
         z_r, a_r = z0 + r * z_row, a0 + r * a_row
@@ -128,6 +124,16 @@ def add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run):
             else:
                 _line2(z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, after, height, left)
         r += height
+
+
+@njit(**INLINE)
+def add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run):
+    """z[r, t] += sum of w[k] a[r, taps[k] + t] over first <= k < after, for r < rows and t < run.
+
+    z[r, t] is z[z0 + r z_row + t], a[r, t] is a[a0 + r a_row + t].
+    """
+    z, w, a, taps = pointer(z), pointer(w), pointer(a), pointer(taps)
+    _add_lines(z, z0, z_row, w, a, a0, a_row, taps, first, after, rows, run)
 
 
 def _dots(height: int) -> Any:
