@@ -26,8 +26,8 @@ bench: .venv/ready .venv-bench/ready
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/startup.py
 
 clean:
 	rm -rf .venv .venv-bench build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
