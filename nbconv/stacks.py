@@ -102,11 +102,15 @@ class Stacks:
     def rows(self, count: int, keep: bool) -> list[list[tuple[Stack, slice]]]:
         """The slices of so many images, in a row for each thread, each slice with its stack.
 
+        With many more threads than slices they are one row, whose kernels have all threads, rather than leave some idle.
         Where what it holds need not be kept, one stack serves all of a row. How images are sliced depends on their number
         alone, for it decides in which order gradients add up.
         """
         number = max(-(-count // SLICE), min(SLICES, count // LEAST))
-        rows: list[list[tuple[Stack, slice]]] = [[] for _ in range(min(number, thread_limit()))]
+        threads = thread_limit()
+        rows: list[list[tuple[Stack, slice]]] = [
+            [] for _ in range(min(number, threads) if threads <= 2 * number else 1)
+        ]
         for index in range(number):
             row = index * len(rows) // number
             stack = self._stack(index if keep else row)
