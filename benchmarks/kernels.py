@@ -24,10 +24,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = str(options.threads)
 
 import numpy as np  # noqa: E402 -- BLAS reads its number of threads when NumPy is imported
 from nbconv.kernels import cpu  # noqa: E402 -- as above
+from nbconv.kernels.cpu import zeros  # noqa: E402 -- as above
 
 from nbconv import backend  # noqa: E402 -- as above
 from nbconv.geometry import ConvGeometry, PoolGeometry, winner_tables  # noqa: E402 -- as above
-from nbconv.layers import aligned_zeros  # noqa: E402 -- as above
 
 CONVOLUTIONS = {
     "book's first": ConvGeometry(1, (28, 28), 20, (5, 5), (1, 1), (0, 0)),
@@ -44,7 +44,7 @@ results: list[dict[str, Any]] = []
 
 def numbers(*shape: int) -> np.ndarray:
     """Random float32, aligned as the layers' buffers are."""
-    array = aligned_zeros(shape, np.float32)
+    array = zeros(shape, np.float32)
     array[...] = random.standard_normal(shape, np.float32)
     return array
 

@@ -23,7 +23,7 @@ def _reduced(x):
 
     e^r - 1 is its Taylor series up to r^13/13!; 2^k is written into the bits of a float64.
     """
-    k = np.floor(x * LOG2_E + 0.5)
+    k = np.int32(x * LOG2_E - 0.5)
     r = (x - k * LN2_HIGH) - k * LN2_LOW
     p = 1.0 / 6227020800.0
     p = p * r + 1.0 / 479001600.0
@@ -45,7 +45,7 @@ def _reduced(x):
 def exp_negative(x):
     """e^x for x <= 0, to 2 ulp of float64; 0 below -708, NaN for NaN."""
     x = np.float64(x)
-    power, rest = _reduced(max(x, -708.0))
+    power, rest = _reduced(max(-708.0, x))
     return power + power * rest if x >= -708.0 else (0.0 if x < -708.0 else x)
 
 
@@ -62,7 +62,7 @@ def sigmoid(z):
 def tanh(z):
     """tanh(z) = -u / (2 + u) with u = e^-2|z| - 1, and the sign of z, chapter 3, equation (110); exact near 0, too."""
     z = np.float64(z)
-    power, rest = _reduced(max(-2.0 * abs(z), -708.0))
+    power, rest = _reduced(max(-708.0, -2.0 * abs(z)))
     u = (power - 1.0) + power * rest
     t = -u / (2.0 + u)
     return t if z > 0.0 else (-t if z < 0.0 else z)
@@ -79,22 +79,23 @@ C3, C4, C5, C6, C7 = (np.float32(1 / factorial) for factorial in (6, 24, 120, 72
 @register_jitable
 def _reduced_single(x):
     """`_reduced` for float32: -87 <= x <= 0, the series up to r^7/7!."""
-    k = np.floor(x * LOG2_E_SINGLE + HALF)
-    r = (x - k * LN2_HIGH_SINGLE) - k * LN2_LOW_SINGLE
+    k = np.int32(x * LOG2_E_SINGLE - HALF)
+    whole = np.float32(k)
+    r = (x - whole * LN2_HIGH_SINGLE) - whole * LN2_LOW_SINGLE
     p = C7 * r + C6
     p = p * r + C5
     p = p * r + C4
     p = p * r + C3
     p = p * r + HALF
     p = p * r + ONE
-    return np.int32((np.int32(k) + 127) << 23).view(np.float32), p * r
+    return np.int32((k + 127) << 23).view(np.float32), p * r
 
 
 @register_jitable
 def sigmoid_single(z):
     """`sigmoid` of a float32, to 3 ulp; 0 where e^-|z| would be no normal number."""
     x = -abs(z)
-    power, rest = _reduced_single(max(x, LEAST_SINGLE))
+    power, rest = _reduced_single(max(LEAST_SINGLE, x))
     e = power + power * rest if x >= LEAST_SINGLE else (ZERO if x < LEAST_SINGLE else x)
     s = ONE / (ONE + e)
     return s if z >= ZERO else e * s
@@ -103,7 +104,7 @@ def sigmoid_single(z):
 @register_jitable
 def tanh_single(z):
     """`tanh` of a float32, to 3 ulp."""
-    power, rest = _reduced_single(max(-TWO * abs(z), LEAST_SINGLE))
+    power, rest = _reduced_single(max(LEAST_SINGLE, -TWO * abs(z)))
     u = (power - ONE) + power * rest
     t = -u / (TWO + u)
     return t if z > ZERO else (-t if z < ZERO else z)

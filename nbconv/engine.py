@@ -19,16 +19,16 @@ from .costs import Cost
 from .data.dataset import Dataset, Store
 from .geometry import Shape
 from .initialisers import initialise
-from .layers import Layer, Randomness, Rates, Update, Workspace, aligned_zeros
+from .layers import Layer, Randomness, Rates, Update, Workspace
 from .layers.dense import DenseLayer
 from .plan import Recorder
-from .stacks import SLICE, Stack, Stacks, parameter_count
+from .stacks import Stack, Stacks, parameter_count
 
 Array = NDArray[Any]
-BATCH = 8 * SLICE  # images at a time where nothing is trained
+SAMPLE = 64  # images at a time for a mean gradient
+NO_ETAS = np.zeros(1)
 ROUTES = 32  # kept at most: a training has two or three sizes of mini-batch
 BOUND = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
-NO_ETAS = np.zeros(1)
 
 
 class Task(NamedTuple):
@@ -68,6 +68,8 @@ class Route:
 class Engine:
     """The layers with their parameters, velocities and gradients: flat buffers, all weights before all biases.
 
+    They lie where the backend has its memory: `read` and `write` are the host's way to them.
+
     build: makes layers like these, for each slice that a mini-batch has besides the first.
     """
 
@@ -91,27 +93,37 @@ class Engine:
         self.shapes = [(layer.weights_shape or (), layer.biases_shape or ()) for layer in self.with_parameters]
         self.weights_count = sum(math.prod(weights) for weights, _ in self.shapes)
         self.count = parameter_count(layers)
-        self.parameters = aligned_zeros((self.count,), dtype)
-        self.gradient = aligned_zeros((self.count,), dtype)
-        self.velocity = aligned_zeros((self.count,), dtype)
+        zeros = recorder.backend.zeros
+        self.parameters, self.gradient, self.velocity = (zeros((self.count,), dtype) for _ in range(3))
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
-        self.sums = np.zeros(2)  # cost and right answers of an epoch's training, added up by the cost kernels
-        self.scores = np.zeros(2)  # and those of an evaluation
-        self.clock = np.zeros(len(Clock._fields), np.int64)
-        self.rates = np.zeros(len(Rates._fields))
+        self.sums = zeros(
+            (2,), np.float64
+        )  # cost and right answers of an epoch's training, added up by the cost kernels
+        self.scores = zeros((2,), np.float64)  # and those of an evaluation
+        self.clock = zeros((len(Clock._fields),), np.int64)
+        self.rates = zeros((len(Rates._fields),), np.float64)
         self.routes: dict[tuple[Task, int, np.dtype[Any]], Route] = {}
-        self.buffers = Workspace(dtype)
+        self.buffers = Workspace(recorder, dtype)
         views = (self.views(flat) for flat in (self.parameters, self.gradient, self.velocity))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
         self.dense = [layer for layer in layers if isinstance(layer, DenseLayer)]
-        self.stacks = Stacks(layers[: len(layers) - len(self.dense)], build, dtype)
+        self.stacks = Stacks(layers[: len(layers) - len(self.dense)], build, recorder, dtype)
         self._wanted = [any(before.weights_shape for before in layers[:index]) for index in range(len(layers))]
 
     @property
-    def kernels(self) -> ModuleType:
-        """The backend."""
-        return self.recorder.kernels
+    def backend(self) -> ModuleType:
+        """The kernels' module."""
+        return self.recorder.backend
+
+    def read(self, array: Array) -> Array:
+        """A copy for the host of one of the engine's arrays."""
+        copy: Array = self.backend.read(array)
+        return copy
+
+    def write(self, array: Array, values: Any) -> None:
+        """Put a number, or an array of the host, into one of the engine's arrays."""
+        self.backend.write(array, values)
 
     def views(self, flat: Array) -> list[tuple[Array, Array]]:
         """(weights, biases) of each layer with parameters, as views into a flat buffer."""
@@ -124,9 +136,11 @@ class Engine:
 
     def initialise(self, name: str, seed: int, has_softmax: bool) -> None:
         """Fill the parameters by the initialiser of that name."""
-        for index, layer in enumerate(self.with_parameters):
+        flat = np.empty(self.count, self.dtype)
+        for index, (layer, pair) in enumerate(zip(self.with_parameters, self.views(flat), strict=True)):
             is_softmax = has_softmax and layer is self.with_parameters[-1]
-            initialise(layer.weights, layer.biases, name, (*layer.fans, layer.pooled), is_softmax, (seed, 0, index))
+            initialise(*pair, name, (*layer.fans, layer.pooled), is_softmax, (seed, 0, index))
+        self.write(self.parameters, flat)
 
     # A mini-batch's way
 
@@ -141,8 +155,9 @@ class Engine:
 
     def _planned(self, task: Task, count: int, dtype: np.dtype[Any]) -> Route:
         """Plan it."""
-        dense, labels = self.dense[0], np.zeros(count, np.int64)
+        dense, labels = self.dense[0], self.buffers.array("labels", (count,), np.int64)
         neurons = self.buffers.array("neurons", (count, dense.fans[0]))
+        sums = self.sums if task.has_update else self.scores
         # Those of the first run; each other one has its own.
         images, all_labels = np.zeros((1, *self.pixels), dtype), np.zeros(1, np.int64)
         order, etas = np.zeros((1, count), np.int64), np.zeros(1)
@@ -166,16 +181,15 @@ class Engine:
             else:
                 gather(neurons, 0, count)
             ways.append(self._forward_neurons(task, neurons, labels))
-            if task.has_update:
-                self.recorder.advance(self.clock, self.rates, self.sums, etas, BOUND)
+            self.recorder.advance(self.clock, self.rates, sums, etas, BOUND)
 
         program = self.recorder.program(way, (images, all_labels, order, etas))
-        return Route(program, ways[0], np.zeros(count, np.int64), np.arange(count)[None])
+        return Route(program, ways[0], self.backend.resident(np.zeros(count, np.int64)), np.arange(count)[None])
 
     def _forward_maps(self, layers: list[Layer], a: Array, neurons: Array) -> None:
         for layer in layers:
             a = layer.forward(a, None)
-        self.recorder.images_first(neurons, a.reshape(-1, a.shape[-1]))
+        self.recorder.images_first(neurons, a.reshape(-1, len(neurons)))
 
     def _forward_neurons(self, task: Task, a: Array, labels: Array) -> Array:
         """From the first dense layer to z, then to the cost, and all the way back."""
@@ -183,7 +197,7 @@ class Engine:
         for dense in self.dense:
             a = dense.forward(a, randomness)
         if task.has_cost:
-            delta, sums = self.buffers.array("delta", a.shape), self.sums if task.has_update else self.scores
+            delta, sums = self.buffers.array("delta", tuple(a.shape)), self.sums if task.has_update else self.scores
             scale = 1 / len(labels) if task.has_gradient else 1.0
             self.cost.delta(self.recorder, delta, sums, a, labels, scale)
             if task.has_gradient:
@@ -206,7 +220,7 @@ class Engine:
         def backward(row: list[tuple[Stack, slice]]) -> None:
             for stack, part in row:
                 da = stack.buffers.array("da", (*maps[-1].output_shape, part.stop - part.start))
-                self.recorder.images_last(da.reshape(-1, da.shape[-1]), delta[part])
+                self.recorder.images_last(da.reshape(-1, part.stop - part.start), delta[part])
                 for layer, wanted in zip(reversed(stack.layers), reversed(self._wanted[: len(maps)]), strict=True):
                     da = layer.backward(da, randomness, wanted)
 
@@ -219,11 +233,40 @@ class Engine:
             for layer in maps:
                 layer.descend(update)
 
-    def _go(self, task: Task, images: Array, labels: Array | None = None) -> Array:
-        """Take images a task's way as one mini-batch; what it leaves in the last layer's buffer."""
-        route = self._route(task, len(images), images.dtype)
-        route.program(1, images, route.labels if labels is None else labels, route.order, NO_ETAS)
-        return route.out
+    # Many mini-batches, one after the other
+
+    def _pieces(self, data: Dataset, order: Array, moves: int) -> Iterator[tuple[slice, Array, Array, Array]]:
+        """(rows of the order, and for these rows images, labels and order) where the kernels can read them.
+
+        One piece, if the backend has room for all images.
+        """
+        images = self.backend.resident(data.store) if isinstance(data.store, np.ndarray) else None
+        if images is not None:
+            yield slice(0, len(order)), images, self.backend.resident(data.labels), order
+            return
+        image_bytes = math.prod(data.shape) * data.store.dtype.itemsize
+        step = max(1, self.backend.piece(image_bytes) // order.shape[1])
+        for first in range(0, len(order), step):
+            rows = slice(first, min(first + step, len(order)))
+            chosen, labels, places = data.batch(order[rows], moves)
+            yield rows, self.backend.upload(chosen), self.backend.upload(labels), places
+
+    def _run(self, task: Task, data: Dataset, order: Array, now: Randomness, etas: Array) -> int:
+        """Take mini-batches, one for each row of `order`, a task's way; how many were sound, see `Clock`."""
+        route = self._route(task, order.shape[1], data.store.dtype)
+        pieces = self._pieces(data, order, task.moves)
+        piece, sound = next(pieces, None), 0
+        while piece is not None:
+            rows, images, labels, places = piece
+            self.write(self.clock, Clock(now.seed, now.step + rows.start))
+            if task.has_update:
+                self.write(self.rates[:1], etas[rows.start])
+            route.program(len(places), images, labels, places, etas[rows])
+            piece = next(pieces, None)  # on its way while the device works
+            sound += int(self.read(self.clock)[3])
+            if task.has_update and sound < rows.stop:
+                break
+        return sound
 
     def descend(self, data: Dataset, order: Array, moves: int, now: Randomness, rates: Rates, etas: Array) -> int:
         """Train on mini-batches one after the other, a row of `order` and an eta for each: forward, backward, update.
@@ -233,44 +276,47 @@ class Engine:
         """
         is_plain = not rates.momentum and not rates.decay_l1
         with self.lock:
-            self.clock[:], self.rates[:] = Clock(*now), rates
-            self.rates[0] = etas[0]
-            route = self._route(Task(True, True, True, True, is_plain, moves=moves), order.shape[1], data.store.dtype)
-            route.program(len(order), *data.batch(order, moves), etas)
-            return int(self.clock[3])
+            self.write(self.rates, rates)
+            return self._run(Task(True, True, True, True, is_plain, moves=moves), data, order, now, etas)
 
     def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:
         """(summed cost, right answers) over a dataset; with randomness, as while training."""
-        totals, task = np.zeros(2), Task(has_dropout=randomness is not None, has_cost=True)
-        for images, labels in _parts(data, BATCH):
-            with self.lock:
-                self.scores[:], self.clock[:] = 0, Clock(*randomness or (0, 0))
-                self._go(task, images, labels)
-                totals += self.scores
-        return float(totals[0]), int(totals[1])
+        task = Task(has_dropout=randomness is not None, has_cost=True)
+        with self.lock:
+            self.write(self.scores, 0)
+            for order in _orders(len(data), self.backend.BATCH):
+                self._run(task, data, order, randomness or Randomness(0, 0), np.zeros(len(order)))
+            cost, correct = self.read(self.scores)
+        return float(cost), int(correct)
 
     def outputs(self, store: Store, has_activation: bool) -> Array:
         """z of the last layer or, with its activation, a: (n, classes)."""
         out = np.empty((store.shape[0], *self.layers[-1].output_shape), self.dtype)
-        for first in range(0, len(out), BATCH):
-            images = store[first : first + BATCH]
+        task = ACTIVATIONS if has_activation else OUTPUTS
+        for first in range(0, len(out), self.backend.BATCH):
+            images = store[first : first + self.backend.BATCH]
             with self.lock:
-                self.clock[:] = 0
-                out[first : first + len(images)] = self._go(ACTIVATIONS if has_activation else OUTPUTS, images)
+                route = self._route(task, len(images), images.dtype)
+                self.write(self.clock, 0)
+                route.program(1, self.backend.upload(images), route.labels, route.order, NO_ETAS)
+                out[first : first + len(images)] = self.read(route.out)
         return out
 
-    def mean_gradient(self, data: Dataset, randomness: Randomness | None = None, size: int = SLICE) -> Array:
+    def mean_gradient(self, data: Dataset, randomness: Randomness | None = None, size: int = SAMPLE) -> Array:
         """The mean gradient of the cost over a dataset, as a flat copy, so many images at a time."""
         total, task = np.zeros(self.count), Task(randomness is not None, has_cost=True, has_gradient=True)
-        for images, labels in _parts(data, size):
-            with self.lock:
-                self.clock[:] = Clock(*randomness or (0, 0))
-                self._go(task, images, labels)
-                total += self.gradient * (len(labels) / len(data))
+        for order in _orders(len(data), size):
+            for part in order:
+                with self.lock:
+                    self._run(task, data, part[None], randomness or Randomness(0, 0), np.zeros(1))
+                    total += self.read(self.gradient) * (len(part) / len(data))
         return total.astype(self.dtype)
 
 
-def _parts(data: Dataset, size: int) -> Iterator[tuple[Array, Array]]:
-    """A dataset's images and labels, so many at a time."""
-    for first in range(0, len(data), size):
-        yield data.store[first : first + size], data.labels[first : first + size]
+def _orders(count: int, size: int) -> Iterator[Array]:
+    """All images in their order, in rows of so many, and those left over in a row of their own."""
+    whole, numbers = count // size * size, np.arange(count)
+    if whole:
+        yield numbers[:whole].reshape(-1, size)
+    if whole < count:
+        yield numbers[None, whole:]

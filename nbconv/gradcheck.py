@@ -70,18 +70,17 @@ def relative_error(gradient: NDArray[np.float64], differences: NDArray[np.float6
 def central_differences(network: Network, data: Dataset, randomness: Randomness | None) -> NDArray[np.float64]:
     """dC/dp of the mean cost for every parameter p, one after the other."""
     engine = network.engine
-    differences = np.empty(engine.count)
+    parameters, differences = engine.read(engine.parameters), np.empty(engine.count)
 
-    def cost() -> float:
+    def cost(index: int, step: float) -> float:
+        moved = parameters.copy()
+        moved[index] += step
+        engine.write(engine.parameters, moved)
         return engine.evaluate(data, randomness)[0] / len(data)
 
     for index in range(engine.count):
-        value = engine.parameters[index]
-        engine.parameters[index] = value + _STEP
-        above = cost()
-        engine.parameters[index] = value - _STEP
-        differences[index] = (above - cost()) / (2 * _STEP)
-        engine.parameters[index] = value
+        differences[index] = (cost(index, _STEP) - cost(index, -_STEP)) / (2 * _STEP)
+    engine.write(engine.parameters, parameters)
     return differences
 
 
@@ -90,7 +89,8 @@ def check(name: str, layers: list[LayerSpec], input_shape: Shape, cost: str | No
     network = Network(layers, input_shape, cost=cost, dtype="float64", seed=seed, initialiser="glorot", backend="cpu")
     random = np.random.default_rng(seed)
     engine = network.engine
-    engine.parameters[engine.weights_count :] = random.uniform(-0.5, 0.5, engine.count - engine.weights_count)
+    biases = random.uniform(-0.5, 0.5, engine.count - engine.weights_count)
+    engine.write(engine.parameters[engine.weights_count :], biases)
     images = random.uniform(size=(5, *input_shape))
     data = Dataset(images, random.integers(0, network.classes, 5))
     randomness = Randomness(seed, 3)

@@ -180,7 +180,7 @@ class Network:
         """Take the weights of the epoch with the best validation accuracy. Raises SettingError if there is none."""
         if self.state.best is None:
             raise SettingError("there is no best epoch yet: expected a fit with validation data before")
-        self.engine.parameters[...] = self.state.best.parameters
+        self.engine.write(self.engine.parameters, self.state.best.parameters)
 
     # Using it
 
@@ -211,11 +211,11 @@ class Network:
 
         Weights of a convolution: (filters, channels, rows, columns); of a dense layer: (neurons out, neurons in).
         """
-        return self._dicts(self.engine.parameters.copy())
+        return self._dicts(self.engine.read(self.engine.parameters))
 
     def set_parameters(self, parameters: Sequence[dict[str, ArrayLike]]) -> None:
         """Take copies of these, in the structure of `parameters`. Raises SettingError, and then changes nothing."""
-        flat = np.empty_like(self.engine.parameters)
+        flat = np.empty(self.engine.count, self.dtype)
         targets = self.engine.views(flat)
         if not isinstance(parameters, Sequence) or len(parameters) != len(targets):
             raise SettingError(
@@ -238,7 +238,7 @@ class Network:
                     target[...] = value
                 if not np.isfinite(target).all():
                     raise SettingError(f"parameters {index}: {name} are not all finite: {expected}")
-        self.engine.parameters[...] = flat
+        self.engine.write(self.engine.parameters, flat)
 
     def to(self, backend: str) -> "Network":
         """This network on another backend, "cpu" or "cuda". Raises BackendError if it is not there."""

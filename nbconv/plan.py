@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 class Recorder:
     """A backend whose kernels, when called, only note the call."""
 
-    def __init__(self, kernels: ModuleType):
-        self.kernels = kernels
+    def __init__(self, backend: ModuleType):
+        self.backend = backend
         self._calls: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
-        kernel = getattr(self.kernels, name)
+        kernel = getattr(self.backend, name)
         return (lambda *arguments: self._calls.append((kernel, arguments))) if callable(kernel) else kernel
 
     def _recorded(self, way: Callable[[], None]) -> list[Any]:
@@ -38,4 +38,4 @@ class Recorder:
 
     def program(self, way: Callable[[], None], varying: Sequence[NDArray[Any]] = ()) -> Any:
         """The calls that `way` makes, as the backend's `Program`: each run is given arrays in the place of `varying`."""
-        return self.kernels.Program(self._recorded(way), varying)
+        return self.backend.Program(self._recorded(way), varying)

@@ -40,7 +40,7 @@ def rehearse(description: str) -> None:
     given = json.loads(description)
     network = Network([from_dict(layer) for layer in given["layers"]], given["input_shape"], **given["settings"])
     engine, rates = network.engine, Rates(*given["rates"])
-    vars(engine.recorder)["kernels"] = _Compiler(engine.kernels)
+    vars(engine.recorder)["backend"] = _Compiler(engine.backend)
     data = Dataset(np.zeros((IMAGES, *network.input_shape), np.uint8), np.zeros(IMAGES, np.int64))
     engine.descend(data, np.arange(IMAGES)[None], 1, Randomness(0, 0), rates, np.array([rates.eta]))
 

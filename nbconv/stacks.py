@@ -19,9 +19,6 @@ from .layers.dense import DenseLayer
 from .layers.pool import MaxPoolLayer
 from .plan import Recorder
 
-SLICE = 64  # images at most in a slice
-SLICES, LEAST = 4, 16  # so many slices, if each has at least so many images, rather than fewer
-
 
 def build_layers(
     specs: Sequence[LayerSpec], input_shape: Shape, kernels: Recorder, dtype: np.dtype[Any]
@@ -61,9 +58,9 @@ def parameter_count(layers: Sequence[Layer]) -> int:
 class Stack:
     """The layers of feature maps with the buffers of one slice."""
 
-    def __init__(self, layers: list[Layer], dtype: np.dtype[Any]):
+    def __init__(self, layers: list[Layer], kernels: Recorder, dtype: np.dtype[Any]):
         self.layers = layers
-        self.buffers = Workspace(dtype)
+        self.buffers = Workspace(kernels, dtype)
 
 
 class Stacks:
@@ -72,11 +69,12 @@ class Stacks:
     layers: the first stack's. build: makes all layers of a network like the engine's.
     """
 
-    def __init__(self, layers: list[Layer], build: Callable[[], list[Layer]], dtype: np.dtype[Any]):
+    def __init__(self, layers: list[Layer], build: Callable[[], list[Layer]], recorder: Recorder, dtype: np.dtype[Any]):
         self.layers = layers
         self.build = build
+        self.recorder = recorder
         self.dtype = dtype
-        self._stacks = [Stack(layers, dtype)]
+        self._stacks = [Stack(layers, recorder, dtype)]
         self._scratch: list[
             list[Workspace]
         ] = []  # of each row of slices: what nothing needs once the next layer has had it
@@ -85,28 +83,28 @@ class Stacks:
         return len(self._stacks)
 
     def _stack(self, index: int) -> Stack:
+        zeros = self.recorder.backend.zeros
         while len(self._stacks) <= index:
             layers = self.build()[: len(self.layers)]
             for own, first in zip(layers, self.layers, strict=True):
                 if first.weights_shape:
-                    gradients = np.zeros_like(first.d_weights), np.zeros_like(first.d_biases)
+                    gradients = tuple(zeros(array.shape, self.dtype) for array in (first.d_weights, first.d_biases))
                     own.attach((first.weights, first.biases), gradients, (first.v_weights, first.v_biases))
-            self._stacks.append(Stack(layers, self.dtype))
+            self._stacks.append(Stack(layers, self.recorder, self.dtype))
         return self._stacks[index]
 
     def _scratch_of(self, row: int) -> list[Workspace]:
         while len(self._scratch) <= row:
-            self._scratch.append([Workspace(self.dtype) for _ in self.layers])
+            self._scratch.append([Workspace(self.recorder, self.dtype) for _ in self.layers])
         return self._scratch[row]
 
     def rows(self, count: int, keep: bool) -> list[list[tuple[Stack, slice]]]:
         """The slices of so many images, in a row for each thread, each slice with its stack.
 
         With many more threads than slices they are one row, whose kernels have all threads, rather than leave some idle.
-        Where what it holds need not be kept, one stack serves all of a row. How images are sliced depends on their number
-        alone, for it decides in which order gradients add up.
+        Where what it holds need not be kept, one stack serves all of a row.
         """
-        number = max(-(-count // SLICE), min(SLICES, count // LEAST))
+        number = self.recorder.backend.slices(count)
         threads = thread_limit()
         rows: list[list[tuple[Stack, slice]]] = [
             [] for _ in range(min(number, threads) if threads <= 2 * number else 1)

@@ -48,7 +48,8 @@ def contents_of(network: "Network") -> Contents:
 
 
 def _contents(network: "Network") -> Contents:
-    state, sums = network.state, network.engine.sums
+    state, engine = network.state, network.engine
+    sums = engine.read(engine.sums)
     settings = asdict(state.settings) if state.settings else {}
     contents = Contents()
     contents.attributes[""]["network"] = _json(
@@ -61,8 +62,8 @@ def _contents(network: "Network") -> Contents:
             "seed": network.seed,
         }
     )
-    _put(contents, network, "layers", network.engine.parameters)
-    _put(contents, network, "optimizer", network.engine.velocity)
+    _put(contents, network, "layers", engine.read(engine.parameters))
+    _put(contents, network, "optimizer", engine.read(engine.velocity))
     contents.attributes["optimizer"] = {name: float(settings.get(name, 0.0)) for name in ("eta", "momentum", "lmbda")}
     contents.attributes["optimizer"]["schedule"] = str(settings.get("schedule", "constant"))
     contents.attributes["training"] = {
@@ -122,10 +123,11 @@ def arguments_of(contents: Contents, backend: str) -> dict[str, Any]:
 def take(network: "Network", contents: Contents) -> None:
     """Put a checkpoint's arrays and state into the network made for them. Raises SettingError."""
     with _refused():
-        network.engine.parameters[...] = _flat(contents.arrays, network, "layers")
-        network.engine.velocity[...] = _flat(contents.arrays, network, "optimizer")
+        engine = network.engine
+        engine.write(engine.parameters, _flat(contents.arrays, network, "layers"))
+        engine.write(engine.velocity, _flat(contents.arrays, network, "optimizer"))
         training = contents.attributes["training"]
-        network.engine.sums[:] = float(training["epoch_cost"]), float(training["epoch_correct"])
+        engine.write(engine.sums, (float(training["epoch_cost"]), float(training["epoch_correct"])))
         settings, run = json.loads(str(training["settings"])), json.loads(str(training["run"]))
         best = None
         if int(training["best_epoch"]):
@@ -169,10 +171,9 @@ def _check_state(network: "Network") -> None:
             expected = state.history.get(f"{name}_accuracy", [math.nan] * state.epoch)[best.epoch - 1]
             if not np.array_equal(found, expected, equal_nan=True):
                 raise SettingError(f"its best {name} accuracy is {found}, expected {expected} as in its history")
-    if state.epoch_step and not np.isfinite(network.engine.sums).all():
-        raise SettingError(
-            f"its epoch's cost and right answers are {network.engine.sums.tolist()}, expected finite ones"
-        )
+    sums = network.engine.read(network.engine.sums)
+    if state.epoch_step and not np.isfinite(sums).all():
+        raise SettingError(f"its epoch's cost and right answers are {sums.tolist()}, expected finite ones")
     if not math.isfinite(state.epoch_seconds) or not isinstance(state.run, dict):
         raise SettingError(f"its epoch took {state.epoch_seconds} s, or its run is no table of settings")
 
@@ -207,7 +208,7 @@ def _put(contents: Contents, network: "Network", group: str, flat: Array) -> Non
 
 def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
     """The flat buffer of a group, whose arrays must be exactly the network's."""
-    flat = np.empty_like(network.engine.parameters)
+    flat = np.empty(network.engine.count, network.dtype)
     for path, pair in zip(_paths(network, group), network.engine.views(flat), strict=True):
         for name, target in zip(("weights", "biases"), pair, strict=True):
             array = arrays[f"{path}/{name}"]

@@ -176,15 +176,18 @@ class Training:
         state, settings = self.state, self.settings
         state.begin(settings, fingerprint(self.train, self.validation))
         if not settings.momentum:
-            self.engine.velocity[:] = 0
+            self.engine.write(self.engine.velocity, 0)
         with _signals() as check_signals:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
-                sound = self.engine.parameters.copy(), self.engine.velocity.copy(), state.step - state.epoch_step
+                flats = self.engine.parameters, self.engine.velocity
+                sound, step = [self.engine.read(flat) for flat in flats], state.step - state.epoch_step
                 try:
                     self._epoch(check_signals)
                     report = self._report()
                 except DivergedError:
-                    self.engine.parameters[...], self.engine.velocity[...], state.step = sound
+                    for flat, values in zip(flats, sound, strict=True):
+                        self.engine.write(flat, values)
+                    state.step = step
                     state.epoch_step, state.epoch_seconds = 0, 0.0
                     raise
                 state.epoch += 1
@@ -206,7 +209,7 @@ class Training:
         order = shuffled(self.seed, state.epoch, examples)
         factor = schedules.parse(settings.schedule)(settings.epochs, state.accuracies())
         if state.epoch_step == 0:
-            engine.sums[:] = 0
+            engine.write(engine.sums, 0)
         begun = time.perf_counter() - state.epoch_seconds
         eta, decay, decay_l1 = settings.eta, settings.lmbda / examples, settings.lmbda_l1 / examples
         while (first := state.epoch_step * size) < examples:
@@ -228,7 +231,7 @@ class Training:
             sound = engine.descend(self.train, batches, self.moves, Randomness(self.seed, state.step), rates, etas)
             if sound < together:
                 state.epoch_step += sound
-                raise self._diverged(f"the cost, {engine.sums[0]:.3g},", etas[sound])
+                raise self._diverged(f"the cost, {engine.read(engine.sums)[0]:.3g},", etas[sound])
             eta = etas[-1]
             if state.epoch_step == 0:
                 self._check_weights(eta)
@@ -242,7 +245,7 @@ class Training:
         self._check_weights(eta)
 
     def _check_weights(self, eta: float) -> None:
-        largest = float(np.abs(self.engine.parameters).max())
+        largest = float(np.abs(self.engine.read(self.engine.parameters)).max())
         if not largest < BOUND:
             raise self._diverged(f"a weight, {largest:.3g},", eta)
 
@@ -256,7 +259,7 @@ class Training:
     def _report(self) -> Report:
         """One epoch's metrics; a new best epoch's parameters are kept."""
         engine, state = self.engine, self.state
-        report = {"seconds": state.epoch_seconds, "cost": engine.sums[0] / self.examples}
+        report = {"seconds": state.epoch_seconds, "cost": engine.read(engine.sums)[0] / self.examples}
         if self.settings.monitor_training:
             report |= _scores(engine, self.train, "training")
         if self.validation is not None:
@@ -268,9 +271,8 @@ class Training:
                 report |= _scores(engine, self.test, "test")
             if accuracy is not None:
                 test_accuracy = report.get("test_accuracy", math.nan)
-                state.best = Best(
-                    state.epoch + 1, accuracy, test_accuracy, engine.parameters.copy(), self.validation_data
-                )
+                parameters = engine.read(engine.parameters)
+                state.best = Best(state.epoch + 1, accuracy, test_accuracy, parameters, self.validation_data)
         elif self.test is not None:
             report |= {name: state.history.get(name, [math.nan])[-1] for name in ("test_cost", "test_accuracy")}
         return {name: float(value) for name, value in report.items()}

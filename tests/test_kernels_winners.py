@@ -5,9 +5,9 @@ import pytest
 from conftest import close
 from hypothesis import given
 from hypothesis import strategies as st
+from nbconv.kernels.cpu import zeros
 
 from nbconv.geometry import ConvGeometry, PoolGeometry, winner_tables
-from nbconv.layers import aligned_zeros
 
 # channels, input, filters, kernel, stride, padding, pooling window, its stride, images
 GEOMETRIES = [
@@ -75,7 +75,7 @@ def test_agrees_with_the_plain_kernels(kernels, dtype, geometry, zeros):
 
 @pytest.mark.parametrize("shape", [(1,), (10, 12, 12, 20), (3, 0)])
 def test_buffers_begin_with_a_cache_line(dtype, shape):
-    buffer = aligned_zeros(shape, dtype)
+    buffer = zeros(shape, dtype)
     assert buffer.ctypes.data % 64 == 0 or not buffer.size  # NumPy has an address of its own for nothing
     assert (buffer.shape, buffer.dtype) == (shape, dtype)
     assert not buffer.any()

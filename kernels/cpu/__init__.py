@@ -21,6 +21,7 @@ from .dense import (
     dense_forward,
 )
 from .layout import gather, images_first, images_last
+from .memory import BATCH, piece, read, resident, slices, upload, write, zeros
 from .pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -33,6 +34,7 @@ from .program import Program
 from .update import add, advance, sgd
 
 __all__ = [
+    "BATCH",
     "LINEAR",
     "RELU",
     "SIGMOID",
@@ -67,7 +69,14 @@ __all__ = [
     "log_likelihood",
     "max_pool2d_backward",
     "max_pool2d_forward",
+    "piece",
     "quadratic",
+    "read",
+    "resident",
     "sgd",
+    "slices",
     "softmax",
+    "upload",
+    "write",
+    "zeros",
 ]

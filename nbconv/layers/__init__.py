@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import SettingError
-from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Rates, Update, Workspace, aligned_zeros
+from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Rates, Update, Workspace
 from .conv import Conv2D
 from .dense import Dense, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
@@ -23,7 +23,6 @@ __all__ = [
     "Softmax",
     "Update",
     "Workspace",
-    "aligned_zeros",
     "from_dict",
     "to_dict",
 ]

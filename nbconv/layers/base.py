@@ -1,6 +1,5 @@
 """What all layers share: their parameters, their buffers, and the two directions."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -41,20 +40,8 @@ class Update(NamedTuple):
     is_plain: bool  # whether a step is eta times the gradient and the weight decay, and nothing else
 
 
-LINE = 64  # bytes of a cache line, and of the longest vector register
-
-
-def aligned_zeros(shape: Shape, dtype: Any) -> Array:
-    """An array that begins with a cache line: a vector that lies in two of them costs twice as much to load."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
-    array: Array = memory[start : start + size].view(dtype).reshape(shape)
-    return array
-
-
 class Workspace:
-    """Buffers by name and shape, made (filled with zeros) at their first use and used again.
+    """A backend's buffers by name and shape, made (filled with zeros) at their first use and used again.
 
     A training has two or three sizes of mini-batch; whoever comes with ever new sizes gets no more than
     `LIMIT` buffers kept.
@@ -62,7 +49,8 @@ class Workspace:
 
     LIMIT = 32
 
-    def __init__(self, dtype: np.dtype[Any]):
+    def __init__(self, kernels: Recorder, dtype: np.dtype[Any]):
+        self.zeros = kernels.backend.zeros
         self.dtype = dtype
         self._buffers: dict[tuple[str, Shape], Array] = {}
 
@@ -72,7 +60,7 @@ class Workspace:
         if buffer is None:
             if len(self._buffers) >= self.LIMIT:
                 self._buffers.clear()
-            buffer = self._buffers[name, shape] = aligned_zeros(shape, dtype or self.dtype)
+            buffer = self._buffers[name, shape] = self.zeros(shape, dtype or self.dtype)
         return buffer
 
 
@@ -93,7 +81,7 @@ class Layer(ABC):
         self.name = name
         self.output_shape = output_shape
         self.kernels = kernels
-        self.buffers = Workspace(dtype)  # what backward needs of forward
+        self.buffers = Workspace(kernels, dtype)  # what backward needs of forward
         self.scratch = self.buffers  # what nothing needs once the next layer has had it
 
     def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:

@@ -9,8 +9,10 @@ from .. import checks
 from ..backend import activation_kinds
 from ..geometry import ConvGeometry, Shape, feature_maps, show, winner_tables
 from ..plan import Recorder
-from .base import ACTIVATIONS, LINE, Array, Layer, LayerSpec, Pair
+from .base import ACTIVATIONS, Array, Layer, LayerSpec, Pair
 from .pool import MaxPoolLayer
+
+LINE = 64  # bytes: a kernel row's taps that fill so many are worth a walk over the winners
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,15 @@ class ConvLayer(Layer):
     def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
         """Take the parameters, and list the taps of their kernel."""
         super().attach(parameters, gradients, velocities)
-        self.taps = self.geometry.taps
+        resident = self.kernels.backend.resident
+        self.taps = resident(self.geometry.taps)
         if self.pool is not None:
-            self.tables = tuple(winner_tables(self.geometry, self.pool.geometry))
+            *arrays, most = winner_tables(self.geometry, self.pool.geometry)
+            self.tables = (*map(resident, arrays), most)
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(convolution of x), or what the max pooling behind it makes of that."""
-        images, geometry = x.shape[-1], self.geometry
+        images, geometry = x.shape[3], self.geometry
         self.x = self.padded_x = x
         if not geometry.is_plain:
             self.padded_x = self.buffers.array("padded x", (*geometry.padded, images))
@@ -100,12 +104,12 @@ class ConvLayer(Layer):
         self.kernels.conv2d_backward_biases(self.d_biases, da)
         if self.pool is None:
             return self._backward(da, wanted)
-        if self.geometry.kernel[1] * self.geometry.channels < LINE // da.itemsize:
+        if self.geometry.kernel[1] * self.geometry.channels < LINE // da.dtype.itemsize:
             return self._backward(self.pool.unpool(da), wanted)
         return self._winners_backward(da, self.pool, wanted)
 
     def _backward(self, dz: Array, wanted: bool) -> Array:
-        images, geometry = dz.shape[-1], self.geometry
+        images, geometry = dz.shape[3], self.geometry
         self.kernels.conv2d_backward_weights(self.d_weights, dz, self.padded_x, self.taps, geometry.row_step)
         if not wanted:
             return dz
@@ -118,8 +122,8 @@ class ConvLayer(Layer):
         return dx
 
     def _winners_backward(self, da: Array, pool: MaxPoolLayer, wanted: bool) -> Array:
-        images, geometry = da.shape[-1], self.geometry
-        (filters, channels, kernel_rows, kernel_columns), vector = self.weights.shape, LINE // da.itemsize
+        images, geometry = da.shape[3], self.geometry
+        (filters, channels, kernel_rows, kernel_columns), vector = self.weights.shape, LINE // da.dtype.itemsize
         groups = max(4, min(images // 8, 16))  # of images: few sums to add up, enough for sixteen threads
         line = -(-kernel_columns * channels // vector) * vector
         padded = [size + 2 * padding for size, padding in zip(geometry.size, geometry.padding, strict=True)]

@@ -90,7 +90,7 @@ class _PoolLayer(Layer):
 
     def _output(self, x: Array) -> Array:
         self.x = x
-        return self.output(x.shape[-1])
+        return self.output(x.shape[3])
 
     def _delta(self, images: int) -> Array:
         return self.scratch.array("dx", (self.geometry.channels, *self.geometry.input, images))
@@ -131,7 +131,7 @@ class MaxPoolLayer(_PoolLayer):
 
     def unpool(self, da: Array) -> Array:
         """dC/dx: each window's delta at its winner, elsewhere 0."""
-        dx = self._delta(da.shape[-1])
+        dx = self._delta(da.shape[3])
         self.kernels.max_pool2d_backward(dx, da, self.winner, *self.geometry.window)
         return dx
 
@@ -149,7 +149,7 @@ class L2PoolLayer(_PoolLayer):
         """dC/dx = da x / a."""
         if not wanted:
             return da
-        dx = self._delta(da.shape[-1])
+        dx = self._delta(da.shape[3])
         self.kernels.l2_pool2d_backward(dx, da, self.a, self.x, *self.geometry.window)
         return dx
 
@@ -167,6 +167,6 @@ class AvgPoolLayer(_PoolLayer):
         """Every number of a window gets the same share of its delta."""
         if not wanted:
             return da
-        dx = self._delta(da.shape[-1])
+        dx = self._delta(da.shape[3])
         self.kernels.avg_pool2d_backward(dx, da, *self.geometry.window)
         return dx
