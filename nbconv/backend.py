@@ -1,5 +1,6 @@
 """The one place that imports the kernels: it chooses the backend, and the module is the backend."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,20 +13,32 @@ import numba
 from numba.core import event
 
 from .errors import BackendError, SettingError
-from .kernels import compilation, cpu
+from .kernels import compilation, cpu, driver
 
 BACKENDS = ("auto", "cpu", "cuda")
+_answers: dict[int, str | None] = {}  # what each process was told of CUDA: a child knows what its parent knew
 
 
 def select(name: str) -> tuple[str, ModuleType]:
     """The backend's name and its kernels. Raises SettingError for an unknown name, BackendError if it is not there."""
     if name not in BACKENDS:
         raise SettingError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
-    if name == "cuda":
-        raise BackendError(
-            "backend 'cuda' is not there: this version has kernels for the CPU alone; use 'cpu' or 'auto'"
-        )
-    return "cpu", cpu
+    reason = None if name == "cpu" else why_not_cuda()
+    if name == "cuda" and reason is not None:
+        raise BackendError(f"backend 'cuda' is not there: {reason}")
+    if name == "cpu" or reason is not None:
+        return "cpu", cpu
+    cuda = import_module(f"{compilation.__package__}.cuda")
+    cuda.raise_as(BackendError)
+    return "cuda", cuda
+
+
+def why_not_cuda() -> str | None:
+    """What keeps backend "cuda" from working here and what mends it, in one line; None if nothing does."""
+    process = os.getpid()
+    if process not in _answers:
+        _answers[process] = driver.FORKED if None in _answers.values() else driver.why_not()
+    return _answers[process]
 
 
 def activation_kinds() -> dict[str, int]:

@@ -26,7 +26,7 @@ from .stacks import Stack, Stacks, parameter_count
 
 Array = NDArray[Any]
 SAMPLE = 64  # images at a time for a mean gradient
-NO_ETAS = np.zeros(1)
+NO_ETAS = np.zeros(2)
 ROUTES = 32  # kept at most: a training has two or three sizes of mini-batch
 BOUND = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
 
@@ -160,7 +160,7 @@ class Engine:
         sums = self.sums if task.has_update else self.scores
         # Those of the first run; each other one has its own.
         images, all_labels = np.zeros((1, *self.pixels), dtype), np.zeros(1, np.int64)
-        order, etas = np.zeros((1, count), np.int64), np.zeros(1)
+        order, etas = np.zeros((1, count), np.int64), np.zeros(2)
         ways: list[Array] = []
 
         def gather(a: Array, first: int, after: int) -> None:
@@ -261,7 +261,7 @@ class Engine:
             self.write(self.clock, Clock(now.seed, now.step + rows.start))
             if task.has_update:
                 self.write(self.rates[:1], etas[rows.start])
-            route.program(len(places), images, labels, places, etas[rows])
+            route.program(len(places), images, labels, places, np.append(etas[rows], 0.0))
             piece = next(pieces, None)  # on its way while the device works
             sound += int(self.read(self.clock)[3])
             if task.has_update and sound < rows.stop:

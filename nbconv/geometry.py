@@ -119,6 +119,14 @@ class WinnerTables(NamedTuple):
     places: NDArray[np.uint64]  # from there to each place of the window
     positions: NDArray[np.uint64]  # each output's first tap in the padded input, channels last
     most: np.uint64  # deltas that an output can get: one from each filter and window that it is in
+    window_rows: int
+    window_columns: int
+    window_stride_y: int
+    window_stride_x: int
+    stride_y: int  # the convolution's
+    stride_x: int
+    rows: int  # of its output
+    columns: int
 
 
 def winner_tables(conv: ConvGeometry, pool: PoolGeometry) -> WinnerTables:
@@ -133,5 +141,12 @@ def winner_tables(conv: ConvGeometry, pool: PoolGeometry) -> WinnerTables:
     positions = (y * conv.stride[0] * padded_columns + x * conv.stride[1]) * conv.channels
     overlap = math.prod(-(-size // stride) for size, stride in zip(pool.size, pool.stride, strict=True))
     return WinnerTables(
-        cells.ravel(), places.ravel(), positions.ravel().astype(np.uint64), np.uint64(conv.filters * overlap)
+        cells.ravel(),
+        places.ravel(),
+        positions.ravel().astype(np.uint64),
+        np.uint64(conv.filters * overlap),
+        *pool.window,
+        *conv.stride,
+        rows,
+        columns,
     )

@@ -1,5 +1,6 @@
 """What the tests share: the backends, MNIST, the command line as a real process."""
 
+import functools
 import importlib
 import os
 import subprocess
@@ -17,10 +18,53 @@ settings.register_profile(
 settings.load_profile("nbconv")
 
 
-@pytest.fixture(params=["cpu"], scope="session")
+# NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1 (make test-sim).
+BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu").split(",")
+IS_SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+if IS_SIMULATED:
+    sys.setswitchinterval(1e-4)  # the simulator polls its threads, which then wait for the interpreter
+
+
+def unless_simulated(cases, few):
+    """The cases of a test; in the simulator, which takes milliseconds for each block of threads, these few."""
+    return few if IS_SIMULATED else cases
+
+
+class OnDevice:
+    """A backend whose kernels take the host's arrays: they work on copies, which are then copied back."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def __getattr__(self, name):
+        kernel = getattr(self.module, name)
+        return functools.partial(self._call, kernel) if callable(kernel) else kernel
+
+    def _call(self, kernel, *arguments):
+        copies = {}
+
+        def there(value):
+            if isinstance(value, tuple):
+                return tuple(map(there, value))
+            if not isinstance(value, np.ndarray):
+                return value
+            key = value.__array_interface__["data"], value.shape
+            if key not in copies:
+                copies[key] = value, self.module.zeros(value.shape, value.dtype)
+                self.module.write(copies[key][1], value)
+            return copies[key][1]
+
+        kernel(*map(there, arguments))
+        for host, device in copies.values():
+            if host.flags.writeable:
+                host[...] = self.module.read(device)
+
+
+@pytest.fixture(params=BACKENDS, scope="session")
 def kernels(request):
     """Each backend's kernels."""
-    return importlib.import_module(f"nbconv.kernels.{request.param}")
+    module = importlib.import_module(f"nbconv.kernels.{request.param}")
+    return OnDevice(module) if request.param == "cuda" else module
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -88,7 +88,7 @@ def _channels_last(first, after, x_last, x, padding):
 def _walk(group, da, winner, x, run, buffers, tables, padding, wanted):
     """A group's images: their part of dC/dw into the group's sums and, if wanted, their dC/dx channels last."""
     x_last, dx_last, w_last, sums = buffers
-    cells, places, positions, most = tables
+    cells, places, positions, most = tables[:4]
     images, line = uint64(x_last.shape[0]), uint64(x_last.shape[2]) * uint64(x_last.shape[3])
     filters, kernel_rows, step = uint64(sums.shape[1]), uint64(sums.shape[2]), uint64(sums.shape[3])
     da_flat, winner_flat, x_last_flat = da.reshape(-1), winner.reshape(-1), x_last.reshape(-1)

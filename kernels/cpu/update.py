@@ -53,10 +53,10 @@ def advance(clock, rates, sums, etas, bound):
 
     clock: (seed, step, turn, sound), int64: seed and step key the random numbers, turn is the mini-batch's number in this run,
     sound how many of the run's mini-batches left the summed cost below `bound`, up to the first that did not. rates: see
-    `sgd`. sums: of the cost kernels. etas: of the run's mini-batches. clock and rates[0] are overwritten.
+    `sgd`. sums: of the cost kernels. etas: of the run's mini-batches, and one more. clock and rates[0] are overwritten.
     """
     if clock[3] == clock[2] and sums[0] < bound:
         clock[3] += 1
     clock[1] += 1
     clock[2] += 1
-    rates[0] = etas[min(clock[2], etas.size - 1)]
+    rates[0] = etas[clock[2]]

@@ -74,8 +74,8 @@ class ConvLayer(Layer):
         resident = self.kernels.backend.resident
         self.taps = resident(self.geometry.taps)
         if self.pool is not None:
-            *arrays, most = winner_tables(self.geometry, self.pool.geometry)
-            self.tables = (*map(resident, arrays), most)
+            tables = winner_tables(self.geometry, self.pool.geometry)
+            self.tables = tuple(resident(table) if isinstance(table, np.ndarray) else table for table in tables)
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(convolution of x), or what the max pooling behind it makes of that."""

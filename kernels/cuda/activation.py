@@ -1,0 +1,87 @@
+"""Activation functions and dropout, number by number, in place on flat arrays."""
+
+import numpy as np
+from numba import cuda
+
+from .. import scalar
+from .launch import KERNEL, each, inner
+
+SINGLE = 4  # bytes of a float32
+
+
+@inner
+def activated(z, kind, is_single):
+    """sigma(z) for `kind`, one of scalar.SIGMOID, TANH, RELU, LINEAR; is_single: in float32."""
+    if kind == scalar.SIGMOID:
+        return scalar.sigmoid_single(np.float32(z)) if is_single else scalar.sigmoid(z)
+    if kind == scalar.TANH:
+        return scalar.tanh_single(np.float32(z)) if is_single else scalar.tanh(z)
+    if kind == scalar.RELU:
+        return 0.0 if z < 0 else z
+    return z
+
+
+@inner
+def slope(a, kind):
+    """sigma'(z) by a = sigma(z)."""
+    if kind == scalar.SIGMOID:
+        return a * (1 - a)
+    if kind == scalar.TANH:
+        return 1 - a * a
+    if kind == scalar.RELU:
+        return a * 0 + 1 if a > 0 else a * 0
+    return a * 0 + 1
+
+
+# Kernels
+
+
+@cuda.jit(**KERNEL)
+def _forward(a, kind):
+    i = cuda.grid(1)
+    if i < a.size:
+        a[i] = activated(a[i], kind, a.itemsize == SINGLE)
+
+
+@cuda.jit(**KERNEL)
+def _backward(dz, a, kind):
+    i = cuda.grid(1)
+    if i < a.size:
+        if kind == scalar.RELU:
+            if not a[i] > 0:
+                dz[i] = 0
+        else:
+            dz[i] *= slope(a[i], kind)
+
+
+@cuda.jit(**KERNEL)
+def _dropout(out, a, rate, scale, randomness, layer):
+    i = cuda.grid(1)
+    if i < a.size:
+        key = scalar.random_key(randomness[0], randomness[1], layer)
+        kept = scalar.uniform(key, i) >= rate
+        out[i] = a[i] * scale if kept else a[i] * 0
+
+
+# What layers call
+
+
+def activation_forward(a, kind):
+    """a = sigma(a). a: flat, holds z, overwritten with a. Thread mapping: one for each number."""
+    each(_forward, a.size, a, kind)
+
+
+def activation_backward(dz, a, kind):
+    """dz = da * sigma'(z), the factor of (BP1) and (BP2), from a alone: a (1 - a), 1 - a^2, a > 0, or 1.
+
+    dz: flat, holds da, overwritten. a: flat, what `activation_forward` left. Thread mapping: one for each number.
+    """
+    each(_backward, a.size, dz, a, kind)
+
+
+def dropout(out, a, rate, randomness, layer):
+    """out[i] = a[i] / (1 - rate) where element i is kept, which it is with probability 1 - rate, else 0.
+
+    out: flat, overwritten; may be a itself. randomness: (seed, step). Thread mapping: one for each number.
+    """
+    each(_dropout, a.size, out, a, rate, a.dtype.type(1.0 / (1.0 - rate)), randomness, layer)

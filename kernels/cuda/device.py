@@ -1,0 +1,195 @@
+"""The device itself: streams, copies, graphs and errors. No other module uses numba.cuda's names beyond its own kernels.
+
+All work is on one stream, `_compute`, in the order in which the host asks for it; what the host reads, it waits for. Images that
+do not fit are copied on a second one meanwhile. In numba-cuda's simulator (NUMBA_ENABLE_CUDASIM=1) there are no streams and
+no graphs: everything is done when it is asked for.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import cuda
+from numba.cuda.core import config
+from numba.cuda.cudadrv.driver import CudaAPIError
+
+from .. import compilation, driver
+
+IS_SIMULATED = bool(config.ENABLE_CUDASIM)
+OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
+ERRORS: tuple[type[Exception], ...] = (CudaAPIError,)
+if not IS_SIMULATED:
+    from cuda.core import Device
+    from cuda.core._utils.cuda_utils import CUDAError
+
+    ERRORS += (CUDAError,)
+    config.CACHE_DIR = str(compilation.CACHE)
+
+
+class DeviceError(RuntimeError):
+    """The GPU failed, or has too little memory."""
+
+
+class _Status:
+    """What this process knows of the device."""
+
+    failure = ""  # what it failed with: from then on nothing is asked of it
+    process = 0  # the one that began to use it
+    error: type[Exception] = DeviceError
+
+
+def raise_as(error: type[Exception]) -> None:
+    """Let a failing device raise this type of error."""
+    _Status.error = error
+
+
+@contextmanager
+def told(what: str = "") -> Iterator[None]:
+    """A failure of the device within is one line of an error, and the last thing that is asked of it."""
+    if _Status.failure:
+        raise _Status.error(_Status.failure)
+    if _Status.process not in (0, os.getpid()):
+        raise _Status.error(driver.FORKED)
+    _Status.process = os.getpid()
+    try:
+        yield
+    except ERRORS as error:
+        line = " ".join(str(error).split())
+        if getattr(error, "code", None) == OUT_OF_MEMORY or "OUT_OF_MEMORY" in line:
+            free, total = memory()
+            raise _Status.error(
+                f"the GPU has {free >> 20} of its {total >> 20} MiB free{what}: expected a smaller mini-batch or network, "
+                "or fewer other programs on it"
+            ) from error
+        _Status.failure = f"the GPU failed ({line}): the run ends here, and its last checkpoint is as it was"
+        raise _Status.error(_Status.failure) from error
+
+
+def has_failed() -> bool:
+    """Whether the device has failed in this process."""
+    return bool(_Status.failure)
+
+
+def _new_stream() -> Any:
+    """A stream that waits for no other."""
+    if IS_SIMULATED:
+        return cuda.stream()
+    device = Device(cuda.get_current_device().id)
+    device.set_current()
+    return device.create_stream()
+
+
+@cache
+def _compute() -> Any:
+    return _new_stream()
+
+
+@cache
+def _copies() -> Any:
+    return _new_stream()
+
+
+_capturing: list[Any] = []  # the graph that launches go into, if there is one
+
+
+def run(kernel: Any, grid: tuple[int, ...], block: tuple[int, int], arguments: tuple[Any, ...]) -> None:
+    """Launch a kernel, or note the launch in the graph that is being made."""
+    with told():
+        kernel[grid, block, _capturing[-1] if _capturing else _compute()](*arguments)
+
+
+def capture(way: Callable[[], None]) -> Callable[[], None] | None:
+    """The launches that `way` makes, as a function that makes them all at once; None where there are no graphs."""
+    if IS_SIMULATED:
+        return None
+    with told():
+        builder = Device().create_graph_builder()
+        builder.begin_building()
+        _capturing.append(builder)
+        try:
+            way()
+        finally:
+            _capturing.pop()
+            builder.end_building()
+        graph = builder.complete()
+
+    def launch() -> None:
+        with told():
+            graph.launch(_compute())
+
+    return launch
+
+
+def memory() -> tuple[int, int]:
+    """Bytes that are free, bytes in all."""
+    free, total = cuda.current_context().get_memory_info()
+    return (1 << 62, 1 << 62) if IS_SIMULATED else (free, total)
+
+
+def wait() -> None:
+    """Wait until the device has done all that was asked of it."""
+    with told():
+        if not IS_SIMULATED:
+            _compute().sync()
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array on the device."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    with told(f", and {max(1, size >> 20)} MiB more are needed"):
+        return cuda.device_array(shape, dtype)
+
+
+def put(array: Any, values: np.ndarray[Any, Any]) -> None:
+    """array = values of the host, of the same shape and dtype; back when it is done."""
+    with told():
+        array.copy_to_device(values, stream=_compute())
+    wait()
+
+
+def fetch(array: Any) -> np.ndarray[Any, Any]:
+    """A copy for the host."""
+    host = np.empty(tuple(array.shape), array.dtype)
+    with told():
+        array.copy_to_host(host, stream=_compute())
+    wait()
+    return host
+
+
+def address(array: Any) -> int:
+    """Where an array of the device lies."""
+    return 0 if IS_SIMULATED else int(array.__cuda_array_interface__["data"][0])
+
+
+def is_here(array: Any) -> bool:
+    """Whether an array is the device's."""
+    return bool(getattr(array, "__cuda_ndarray__", False))
+
+
+class Slot:
+    """Room on the device for an array that changes, and page-locked room of the host's that it is copied from meanwhile."""
+
+    def __init__(self, size: int, dtype: Any):
+        self.here = empty((size,), dtype)
+        with told():
+            self.there = cuda.pinned_array(size, dtype)
+            self._is_free = cuda.event()
+
+    def take(self, values: np.ndarray[Any, Any]) -> Any:
+        """Those values as an array of the device, on their way; `leave` first if others are still at work on the last ones."""
+        with told():
+            self._is_free.synchronize()
+            self.there[: values.size] = values.reshape(-1)
+            array, arrived = self.here[: values.size], cuda.event()
+            array.copy_to_device(self.there[: values.size], stream=_copies())
+            arrived.record(_copies())
+            arrived.wait(_compute())
+            return array.reshape(values.shape)
+
+    def leave(self) -> None:
+        """All that has been asked of the device so far may still need the last values; nothing later does."""
+        with told():
+            self._is_free.record(_compute())

@@ -1,0 +1,79 @@
+"""Ways between layouts: from stored images to a mini-batch, and between feature maps and neurons."""
+
+from numba import cuda
+
+from .launch import KERNEL, LANES, SPLITS, blocks, each, launch
+
+PITCH = LANES + 1  # so that a column of a tile lies in as many banks of shared memory as a row
+
+# Kernels
+
+
+@cuda.jit(**KERNEL)
+def _gather(a, y, images, labels, order, clock, first, width, moves, factor, sizes, rows_first):
+    i = cuda.grid(1)
+    channels, rows, columns = sizes
+    pixels = channels * rows * columns
+    if i < a.size:
+        if rows_first:
+            n, pixel = i // pixels, i % pixels
+        else:
+            pixel, n = i // y.size, i % y.size
+        code = order[clock[2] * width + first + n]
+        image, move = code // moves, code % moves
+        if pixel == 0:
+            y[n] = labels[image]
+        r, x = pixel // columns % rows, pixel % columns
+        from_r = r + (1 if move == 1 else (-1 if move == 2 else 0))
+        from_x = x + (1 if move == 3 else (-1 if move == 4 else 0))
+        if 0 <= from_r < rows and 0 <= from_x < columns:
+            pixel += (from_r - r) * columns + from_x - x
+            a[i] = factor * a.dtype.type(images[image * pixels + pixel])
+        else:
+            a[i] = 0
+
+
+@cuda.jit(**KERNEL)
+def _transpose(out, a, rows, columns):
+    """A tile of LANES x LANES: read row by row, written row by row."""
+    tile = cuda.shared.array((LANES, PITCH), a.dtype)
+    r0, c0 = cuda.blockIdx.x * LANES, cuda.blockIdx.y * LANES
+    lane = cuda.threadIdx.x
+    for r in range(cuda.threadIdx.y, LANES, SPLITS):
+        if r0 + r < rows and c0 + lane < columns:
+            tile[r, lane] = a[(r0 + r) * columns + c0 + lane]
+    cuda.syncthreads()
+    for c in range(cuda.threadIdx.y, LANES, SPLITS):
+        if c0 + c < columns and r0 + lane < rows:
+            out[(c0 + c) * rows + r0 + lane] = tile[lane, c]
+
+
+# What layers call
+
+
+def gather(a, y, images, labels, order, clock, first, moves, scale):
+    """Image n of a is image order[turn, first + n] // moves of `images`, moved by that % moves, times scale.
+
+    Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill the emptied
+    edge with 0 (chapter 6, "Expanding the training data"). a: (channels, rows, columns, n) or, before a dense
+    layer, (n, pixels), overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows,
+    columns), uint8 or float. labels: (count,). order: (mini-batches, images of each); clock: see `advance`.
+    Thread mapping: one for each pixel of the mini-batch.
+    """
+    flat = a.reshape(-1), y, images.reshape(-1), labels, order.reshape(-1), clock
+    width, sizes = order.shape[1], tuple(images.shape)[1:]
+    each(_gather, a.size, *flat, first, width, moves, a.dtype.type(scale), sizes, a.ndim == 2)
+
+
+def images_first(out, a):
+    """out[n, i] = a[i, n]: from feature maps to a dense layer's rows. out: (images, neurons), overwritten.
+
+    Thread mapping: a block for each tile of LANES x LANES.
+    """
+    rows, columns = a.shape
+    launch(_transpose, (blocks(rows, LANES), blocks(columns, LANES)), (LANES, SPLITS), out.reshape(-1), a.reshape(-1), rows, columns)
+
+
+def images_last(out, a):
+    """out[i, n] = a[n, i]: the way back of `images_first`. out: (neurons, images), overwritten."""
+    images_first(out, a)

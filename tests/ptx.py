@@ -1,0 +1,89 @@
+"""Compile every CUDA kernel for a GPU that need not be there: python tests/ptx.py 90 prints what each takes, as JSON.
+
+The launches come from planning networks that between them need every kernel, with the host's arrays in the place of the
+device's; nothing is launched. A kernel is compiled by numba-cuda for each kind of arguments that it was given, and assembled by
+NVIDIA's linker, whose log has the registers, the shared memory, the stack and the spills. Neither needs a driver.
+"""
+
+import json
+import re
+import sys
+import types
+
+import numpy as np
+from cuda.core import Linker, LinkerOptions, ObjectCode
+from numba import cuda
+from numba.cuda import dispatcher
+
+import nbconv
+from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
+from nbconv.kernels import cuda as kernels
+from nbconv.kernels.cuda import device, program
+from nbconv.layers import Randomness, Rates
+
+ARCHITECTURES = ("75", "80", "90", "100")
+LAYERS = {
+    "winners": [Conv2D(5, 3, padding=1), MaxPool2D(2), Conv2D(5, (3, 16)), MaxPool2D(2), Dense(600, dropout=0.5), Softmax(3)],
+    "pools": [Conv2D(5, 3, stride=2), L2Pool2D(2), Conv2D(6, 3, padding=1), AvgPool2D(2), MaxPool2D(2, 1), Dense(5), Softmax(3)],
+    "cross-entropy": [Dense(700), Dense(700)],
+    "quadratic": [Dense(700), Dense(3)],
+}  # fmt: skip
+
+
+def launches():
+    """(kernel, types of its arguments) for all that a training of these networks launches."""
+    found = {}
+
+    def note(kernel, grid, block, arguments):
+        signature = tuple(kernel.typeof_pyval(one) for one in arguments)
+        found.setdefault((kernel, signature))
+
+    def no_program(calls, varying):
+        for kernel, arguments in program._in_a_row(calls):
+            kernel(*arguments)
+        return lambda *_: None
+
+    device.run, device.empty, device.memory = note, np.empty, lambda: (2**40, 2**40)
+    device.put = lambda array, values: np.copyto(array, values)
+    device.fetch = np.copy
+    kernels.Program, kernels.upload = no_program, np.copy
+    nbconv.Network.__init__.__globals__["backends"].select = lambda name: ("cuda", kernels)
+    for dtype in ("float32", "float64"):
+        for name, layers in LAYERS.items():
+            cost = name if name in ("cross-entropy", "quadratic") else None
+            network = nbconv.Network(layers, (2, 44, 44), cost=cost, dtype=dtype)
+            data = nbconv.Dataset(np.zeros((64, 2, 44, 44), np.uint8), np.zeros(64, int))
+            for momentum in (0.0, 0.9):
+                rates = Rates(0.1, 0, 0, momentum, False)
+                network.engine.descend(data, np.arange(64)[None], 1, Randomness(0, 0), rates, np.ones(1))
+            network.evaluate(data)
+            network.predict_proba(data.images[:3])
+        kernels.add(*np.zeros((2, 9), dtype))
+    return list(found)
+
+
+def report(architecture):
+    """What each kernel takes on that architecture."""
+    major_minor = int(architecture[:-1]), int(architecture[-1])
+    # Functions that kernels call are compiled for the device that is there.
+    dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=major_minor)
+    options = LinkerOptions(arch=f"sm_{architecture}", ptxas_options=["-v"])
+    for kernel, signature in launches():
+        code, _ = cuda.compile_ptx(kernel.py_func, signature, cc=major_minor, device=False)
+        linker = Linker(ObjectCode.from_ptx(code.encode()), options=options)
+        linker.link("cubin")
+        log = linker.get_info_log()
+        numbers = {
+            name: int(match[1]) if (match := re.search(rf"(\d+) {pattern}", log) or re.search(rf"{pattern} (\d+)", log)) else 0
+            for name, pattern in {
+                "registers": "registers", "shared": "bytes smem", "stack": "bytes stack frame", "stores": "bytes spill stores",
+                "loads": "bytes spill loads",
+            }.items()
+        }  # fmt: skip
+        is_double = any(getattr(one, "dtype", None) == cuda.types.float64 for one in signature[:1])
+        module = kernel.py_func.__module__.rpartition(".")[2]
+        yield {"kernel": f"{module}.{kernel.py_func.__name__}", "dtype": "float64" if is_double else "float32", **numbers}
+
+
+if __name__ == "__main__":
+    print(json.dumps(list(report(sys.argv[1]))))
