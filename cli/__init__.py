@@ -2,7 +2,7 @@
 
 import click
 
-from .check import doctor, gradcheck
+from .check import doctor, gradcheck, parity
 from .group import Group
 from .train import train
 from .use import evaluate, inspect, predict
@@ -22,5 +22,5 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, predict, inspect, gradcheck, doctor):
+for command in (train, evaluate, predict, inspect, gradcheck, parity, doctor):
     main.add_command(command)

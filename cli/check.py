@@ -1,8 +1,10 @@
-"""nbconv gradcheck and doctor."""
+"""nbconv gradcheck, parity and doctor."""
+
+from pathlib import Path
 
 import click
 
-from .group import JSON, announce_compilation, print_json
+from .group import ACTIVATIONS, JSON, announce_compilation, print_json
 
 
 @click.command()
@@ -29,6 +31,57 @@ def gradcheck(as_json: bool) -> None:
         )
     if not as_json:
         click.echo(f"All {len(results)} within {checks.BOUND:g}.")
+
+
+@click.command()
+@click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--net",
+    help="A network in the notation of nbconv train, with its first weights.  [default: 20C5-MP2-40C5-MP2-100N-10N]",
+)
+@click.option("--activation", type=click.Choice(ACTIVATIONS), default="sigmoid", show_default=True, help="With --net.")
+@click.option("--input", "shape", default="1x28x28", show_default=True, help="With --net: channels x rows x columns.")
+@click.option(
+    "--dtype", type=click.Choice(("float32", "float64")), default="float32", show_default=True, help="With --net."
+)
+@click.option("--images", type=click.IntRange(1), default=10, show_default=True, help="Random images to compare on.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and images.")
+@JSON
+def parity(
+    checkpoint: Path | None,
+    net: str | None,
+    activation: str,
+    shape: str,
+    dtype: str,
+    images: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Compare each layer of CHECKPOINT, or of a new network, on the CPU and on the GPU; exit 1 if they differ."""
+    from nbconv import parity as check
+
+    if checkpoint is not None and net is not None:
+        raise click.UsageError("expected a checkpoint or --net, not both")
+    announce_compilation()
+    notation = None if checkpoint else net or "20C5-MP2-40C5-MP2-100N-10N"
+    pair = check.networks(checkpoint, notation, activation, shape, dtype, seed)
+    results, bound = check.compare(*pair, images, seed), check.BOUNDS[pair[0].dtype]
+    if as_json:
+        print_json({"bound": bound, "results": [vars(result) for result in results]})
+    else:
+        width = max(len(result.layer) for result in results)
+        click.echo(f"{'layer':{width}}  array  relative difference  in units of the last place")
+        for result in results:
+            click.echo(f"{result.layer:{width}}  {result.array:5}  {result.relative:19.2e}  {result.ulp:26.1f}")
+    wrong = [result for result in results if not result.relative <= bound]
+    if wrong:
+        worst = max(wrong, key=lambda result: result.relative)
+        raise click.ClickException(
+            f"{len(wrong)} of {len(results)} arrays differ: expected relative differences up to {bound:g}; layer {worst.layer}, "
+            f"{worst.array}: {worst.relative:.3g}"
+        )
+    if not as_json:
+        click.echo(f"All {len(results)} within {bound:g}.")
 
 
 @click.command()

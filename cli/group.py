@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+BACKEND = click.option("--backend", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True,
+                       help="auto: CUDA where there is a GPU, else the CPU.")  # fmt: skip
 
 
 class Group(click.Group):
@@ -46,6 +49,15 @@ def _flush() -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
         raise click.ClickException(f"the output could not be written: {error.strerror}") from error
+
+
+def announce_backend(backend: str) -> None:
+    """Say on standard error why "auto" is the CPU, where it is."""
+    from nbconv.backend import why_not_cuda
+
+    reason = why_not_cuda() if backend == "auto" else None
+    if reason is not None:
+        click.echo(f"Backend: the CPU, for {reason}", err=True)
 
 
 def announce_compilation() -> None:

@@ -7,10 +7,8 @@ from typing import Any
 
 import click
 
-from .group import announce_compilation, percent, print_json
+from .group import ACTIVATIONS, BACKEND, announce_backend, announce_compilation, percent, print_json
 from .progress import Progress, duration
-
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
 
 @click.command(epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options override it.")
@@ -39,7 +37,7 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 @click.option("--initialiser", help="default, large, glorot, he or book3.")
 @click.option("--dtype", type=click.Choice(("float32", "float64")), help="[default: float32]")
 @click.option("--seed", type=int, help="Of weights, order and dropout.  [default: 0]")
-@click.option("--backend", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+@BACKEND
 @click.option("--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]")
 @click.option("--out", type=click.Path(path_type=Path), help="The checkpoint.  [default: run.h5]")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with this checkpoint's run.")
@@ -71,6 +69,7 @@ def train(
     click.echo(f"{len(run.train):,} training images from {state.run['data']}, checkpoint {run.out}", err=True)
     if backends.threading_layer() == "workqueue":
         click.echo("Numba's omp threading layer is missing, training is slower: see nbconv doctor", err=True)
+    announce_backend(backend)
     announce_compilation()
     try:
         run.go(progress.epoch_done, progress.mini_batch)

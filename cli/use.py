@@ -4,12 +4,11 @@ from pathlib import Path
 
 import click
 
-from .group import JSON, announce_compilation, percent, print_json
+from .group import BACKEND, JSON, announce_backend, announce_compilation, percent, print_json
 
 WEIGHTS = click.option("--weights", type=click.Choice(("best", "last")), default="best", show_default=True,
                        help="The epoch with the best validation accuracy (the last if there is none), or the last.")  # fmt: skip
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
-BACKEND = click.option("--backend", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
 
 
 @click.command("eval")
@@ -23,6 +22,7 @@ def evaluate(checkpoint: Path, data: str | None, split: str, weights: str, backe
     """Cost and accuracy of a checkpoint's network."""
     from nbconv import Network, SettingError, load_data
 
+    announce_backend(backend)
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
     data = data or network.state.run.get("data")
@@ -52,6 +52,7 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
     from nbconv import Network
     from nbconv.data.sources import load_images
 
+    announce_backend(backend)
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
     channels = network.input_shape[0] if len(network.input_shape) == 3 else 1

@@ -65,4 +65,11 @@ def _mnist() -> str:
 
 
 def _cuda() -> str:
-    return "off: this version has kernels for the CPU alone"
+    reason = backend.why_not_cuda()
+    if reason is not None:
+        return f"off: {reason}"
+    try:
+        _, kernels = backend.select("cuda")
+        return f"on: {kernels.describe()}"
+    except Exception as error:  # whatever else is amiss with it is what the reader came for
+        return f"off: {' '.join(str(error).split())}"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from .history import History
 from .initialisers import INITIALISERS
 from .layers import Dense, Layer, LayerSpec, Rates, to_dict
 from .plan import Recorder
-from .stacks import build_layers
+from .stacks import build_layers, check_last
 from .training import Report, Settings, State, Training
 
 Array = NDArray[Any]
@@ -56,21 +57,23 @@ class Network:
         self.dtype = checks.choice("dtype", getattr(dtype, "__name__", dtype), DTYPES)
         self.initialiser = checks.choice("initialiser", initialiser, tuple(INITIALISERS))
         self.backend, kernels = backends.select(backend)
-        recorder = Recorder(kernels)
         self.specs = specs
         self.input_shape = shape
-
-        def build() -> list[Layer]:
-            return build_layers(specs, shape, recorder, np.dtype(self.dtype))
-
-        built = build()
-        last = specs[-1]
-        assert isinstance(last, Dense)
+        last = check_last(specs)
         self.cost_function = costs.choose(cost, type(last).__name__, last.activation)
-        self.engine = Engine(built, build, self.cost_function, shape, recorder, np.dtype(self.dtype))
+        self.engine = self._engine(kernels)
         self.classes = last.neurons
         self.state = State()
         self.engine.initialise(self.initialiser, self.seed, type(last).__name__ == "Softmax")
+
+    def _engine(self, kernels: ModuleType) -> Engine:
+        """The engine on a backend."""
+        recorder, dtype = Recorder(kernels), np.dtype(self.dtype)
+
+        def build() -> list[Layer]:
+            return build_layers(self.specs, self.input_shape, recorder, dtype)
+
+        return Engine(build(), build, self.cost_function, self.input_shape, recorder, dtype)
 
     @property
     def cost(self) -> str:
@@ -241,8 +244,14 @@ class Network:
         self.engine.write(self.engine.parameters, flat)
 
     def to(self, backend: str) -> "Network":
-        """This network on another backend, "cpu" or "cuda". Raises BackendError if it is not there."""
-        self.backend, _ = backends.select(backend)
+        """This network, with all that it has learned, on another backend, "cpu" or "cuda". Raises BackendError."""
+        name, kernels = backends.select(backend)
+        if kernels is not self.engine.backend:
+            engine, before = self._engine(kernels), self.engine
+            for array in ("parameters", "velocity", "sums"):
+                engine.write(getattr(engine, array), before.read(getattr(before, array)))
+            self.engine = engine
+        self.backend = name
         return self
 
     def _dicts(self, flat: Array) -> list[dict[str, Array]]:

@@ -13,7 +13,7 @@ import numpy as np
 from .backend import thread_limit
 from .errors import SettingError
 from .geometry import Shape
-from .layers import Layer, LayerSpec, Softmax, Workspace
+from .layers import Dense, Layer, LayerSpec, Softmax, Workspace
 from .layers.conv import ConvLayer
 from .layers.dense import DenseLayer
 from .layers.pool import MaxPoolLayer
@@ -40,13 +40,20 @@ def build_layers(
             before.pool, layer.is_part = layer, True
         layers.append(layer)
         shape = layer.output_shape
+    check_last(specs)
     last = layers[-1]
-    if not isinstance(last, DenseLayer):
+    assert isinstance(last, DenseLayer)
+    last.activation = kernels.LINEAR  # the cost begins at z
+    return layers
+
+
+def check_last(specs: Sequence[LayerSpec]) -> Dense:
+    """The last layer. Raises SettingError if it has no neurons, one for each class."""
+    if not isinstance(specs[-1], Dense):
         raise SettingError(
             f"the last layer is {specs[-1].notation}: expected Softmax or Dense, one neuron for each class"
         )
-    last.activation = kernels.LINEAR  # the cost begins at z
-    return layers
+    return specs[-1]
 
 
 def parameter_count(layers: Sequence[Layer]) -> int:

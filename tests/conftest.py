@@ -67,7 +67,7 @@ def kernels(request):
     return OnDevice(module) if request.param == "cuda" else module
 
 
-@pytest.fixture(params=["float32", "float64"])
+@pytest.fixture(params=unless_simulated(["float32", "float64"], ["float32"]))
 def dtype(request):
     return np.dtype(request.param)
 

@@ -12,13 +12,13 @@ import types
 
 import numpy as np
 from cuda.core import Linker, LinkerOptions, ObjectCode
+from nbconv.kernels import cuda as kernels
+from nbconv.kernels.cuda import device, program
 from numba import cuda
 from numba.cuda import dispatcher
 
 import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
-from nbconv.kernels import cuda as kernels
-from nbconv.kernels.cuda import device, program
 from nbconv.layers import Randomness, Rates
 
 ARCHITECTURES = ("75", "80", "90", "100")
@@ -82,7 +82,11 @@ def report(architecture):
         }  # fmt: skip
         is_double = any(getattr(one, "dtype", None) == cuda.types.float64 for one in signature[:1])
         module = kernel.py_func.__module__.rpartition(".")[2]
-        yield {"kernel": f"{module}.{kernel.py_func.__name__}", "dtype": "float64" if is_double else "float32", **numbers}
+        yield {
+            "kernel": f"{module}.{kernel.py_func.__name__}",
+            "dtype": "float64" if is_double else "float32",
+            **numbers,
+        }
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ FLOORS = [
     {"training"},
     {"storage"},
     {"network", "notation", "book"},
-    {"gradcheck", "doctor", "runs", "rehearsal"},
+    {"gradcheck", "parity", "doctor", "runs", "rehearsal"},
     {"__main__"},
 ]
 

@@ -20,7 +20,7 @@ from .dense import (
     dense_descend,
     dense_forward,
 )
-from .device import raise_as
+from .device import describe, raise_as
 from .layout import gather, images_first, images_last
 from .memory import BATCH, piece, read, resident, slices, upload, write, zeros
 from .pool import (
@@ -61,6 +61,7 @@ __all__ = [
     "dense_backward_weights",
     "dense_descend",
     "dense_forward",
+    "describe",
     "dropout",
     "gather",
     "images_first",

@@ -29,8 +29,8 @@ def slope(a, kind):
     if kind == scalar.TANH:
         return 1 - a * a
     if kind == scalar.RELU:
-        return a * 0 + 1 if a > 0 else a * 0
-    return a * 0 + 1
+        return 1.0 if a > 0 else 0.0
+    return 1.0
 
 
 # Kernels

@@ -229,7 +229,7 @@ def conv2d_backward_input(da, dz, w, taps, stride_y):
 
     da: laid out as a, padding included, overwritten. Thread mapping: FILTERS channels of a place; the splits share the filters.
     """
-    channels, padded_rows, phases, padded_columns, images = da.shape
+    channels, padded_rows, phases, padded_columns, _ = da.shape
     places = da.size // channels
     grid = blocks(places, LANES), blocks(channels, FILTERS)
     sizes = places, padded_rows, padded_columns, channels, tuple(dz.shape), tuple(w.shape)[2:], (stride_y, phases)

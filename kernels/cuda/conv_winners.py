@@ -55,7 +55,24 @@ def _list(i, counts, deltas, taps, da, winner, sizes, window, columns, most, ste
 
 
 @cuda.jit(**KERNEL)
-def _lay_out(x_last, x, x_sizes, padded_columns, corner, w_last, w, w_sizes, step, lists, da, winner, sizes, window, columns, most):
+def _lay_out(
+    x_last,
+    x,
+    x_sizes,
+    padded_columns,
+    corner,
+    w_last,
+    w,
+    w_sizes,
+    step,
+    lists,
+    da,
+    winner,
+    sizes,
+    window,
+    columns,
+    most,
+):
     """Three jobs, each for threads of its own."""
     counts, deltas, taps = lists
     i = cuda.grid(1)
@@ -167,8 +184,28 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
     groups = sums.shape[0]
     grid = blocks(kernel_rows * step, THREADS), filters, groups
     flat_sums, sizes = sums.reshape(-1), (images, padded_columns * channels, kernel_rows, step)
-    launch(_gradient, grid, (THREADS, 1), flat_sums, flat_da, flat_winner, flat_x_last, cells, places, positions, *sizes)
+    launch(
+        _gradient, grid, (THREADS, 1), flat_sums, flat_da, flat_winner, flat_x_last, cells, places, positions, *sizes
+    )
     each(_add_groups, dw.size, dw.reshape(-1), flat_sums, tuple(w.shape), step, groups)
     if wanted:
-        geometry = filters, (kernel_rows, kernel_columns), (stride_y, stride_x), tuple(padding), out_rows, out_columns, most, step
-        launch(_input_gradient, (images, x.shape[1]), (THREADS, 1), dx.reshape(-1), lists, flat_w_last, tuple(x.shape), *geometry)
+        geometry = (
+            filters,
+            (kernel_rows, kernel_columns),
+            (stride_y, stride_x),
+            tuple(padding),
+            out_rows,
+            out_columns,
+            most,
+            step,
+        )
+        launch(
+            _input_gradient,
+            (images, x.shape[1]),
+            (THREADS, 1),
+            dx.reshape(-1),
+            lists,
+            flat_w_last,
+            tuple(x.shape),
+            *geometry,
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from numba import cuda
 
 from .. import scalar
+from .activation import activated, slope
 from .launch import KERNEL, THREADS, each, inner, launch
 
 LOG_LIKELIHOOD, CROSS_ENTROPY, QUADRATIC = range(3)
@@ -56,18 +57,9 @@ def _quadratic(delta, z, first, classes, label, scale, kind):
     cost = 0.0
     for j in range(classes):
         y = 1.0 if j == label else 0.0
-        a, slope = np.float64(z[first + j]), 1.0
-        if kind == scalar.SIGMOID:
-            a = scalar.sigmoid(a)
-            slope = a * (1.0 - a)
-        elif kind == scalar.TANH:
-            a = scalar.tanh(a)
-            slope = 1.0 - a * a
-        elif kind == scalar.RELU:
-            slope = 1.0 if a > 0.0 else 0.0
-            a = 0.0 if a < 0.0 else a
+        a = activated(np.float64(z[first + j]), kind, False)
         cost += 0.5 * (a - y) * (a - y)
-        delta[first + j] = (a - y) * slope * scale
+        delta[first + j] = (a - y) * slope(a, kind) * scale
     return cost
 
 

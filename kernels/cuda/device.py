@@ -68,11 +68,6 @@ def told(what: str = "") -> Iterator[None]:
         raise _Status.error(_Status.failure) from error
 
 
-def has_failed() -> bool:
-    """Whether the device has failed in this process."""
-    return bool(_Status.failure)
-
-
 def _new_stream() -> Any:
     """A stream that waits for no other."""
     if IS_SIMULATED:
@@ -127,6 +122,18 @@ def memory() -> tuple[int, int]:
     """Bytes that are free, bytes in all."""
     free, total = cuda.current_context().get_memory_info()
     return (1 << 62, 1 << 62) if IS_SIMULATED else (free, total)
+
+
+def describe() -> str:
+    """The device in words."""
+    if IS_SIMULATED:
+        return "numba-cuda's simulator, no GPU"
+    with told():
+        device, (free, total) = cuda.get_current_device(), memory()
+        name = device.name.decode() if isinstance(device.name, bytes) else device.name
+        major, minor = driver.driver_version() or (0, 0)
+        capability = ".".join(map(str, device.compute_capability))
+        return f"{name}, compute capability {capability}, {free >> 20} of {total >> 20} MiB free, driver for CUDA {major}.{minor}"
 
 
 def wait() -> None:

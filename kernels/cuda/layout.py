@@ -71,7 +71,15 @@ def images_first(out, a):
     Thread mapping: a block for each tile of LANES x LANES.
     """
     rows, columns = a.shape
-    launch(_transpose, (blocks(rows, LANES), blocks(columns, LANES)), (LANES, SPLITS), out.reshape(-1), a.reshape(-1), rows, columns)
+    launch(
+        _transpose,
+        (blocks(rows, LANES), blocks(columns, LANES)),
+        (LANES, SPLITS),
+        out.reshape(-1),
+        a.reshape(-1),
+        rows,
+        columns,
+    )
 
 
 def images_last(out, a):

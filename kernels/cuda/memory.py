@@ -5,6 +5,7 @@ no more than SHARE of its free memory. Others are uploaded in pieces, each on it
 """
 
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,9 @@ BATCH = 2048  # images at a time where nothing is trained
 SHARE = 0.5
 PIECE = 2**28  # bytes of images at most in a piece, of which two are on the device
 
-_residents = {}  # by the array's identity: a weak reference to it, and its copy on the device
-_slots = {}  # by dtype and axes: two slots, of which each array takes the other one
-_scratch = {}  # by name and dtype
+_residents: dict[int, Any] = {}  # by the array's identity: a weak reference to it, and its copy on the device
+_slots: dict[Any, Any] = {}  # by dtype and axes: two slots, of which each array takes the other one
+_scratch: dict[Any, list[Any]] = {}  # by name and dtype
 
 
 def zeros(shape, dtype):

@@ -203,9 +203,7 @@ class Dataset:
         return Dataset.from_store(select(self.store, part), labels)
 
     def batch(self, order: NDArray[np.int64], moves: int) -> tuple[Array, Array, NDArray[np.int64]]:
-        """(images, labels, order) for the gather kernel; of a file, only the images that the order asks for."""
-        if isinstance(self.store, np.ndarray):
-            return self.store, self.labels, order
+        """(images, labels, order) for the gather kernel, with only the images that the order asks for."""
         wanted, places = np.unique(order // moves, return_inverse=True)
         return self.store[wanted], self.labels[wanted], places.reshape(order.shape) * moves + order % moves
 

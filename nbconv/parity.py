@@ -1,0 +1,117 @@
+"""Each layer on two backends: what `nbconv parity` shows.
+
+Every layer gets the same inputs and the same deltas on both, the ones that the CPU's layer before it, or behind it, gave. What
+comes out may differ by the rounding of sums that are added up in another order.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import notation
+from .errors import SettingError
+from .layers import Layer
+from .network import Network
+
+BOUNDS = {"float32": 1e-5, "float64": 1e-13}  # of the largest difference over the largest number
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One array of one layer: its largest difference, over its largest number and in units of that one's last place."""
+
+    layer: str
+    array: str
+    relative: float
+    ulp: float
+
+
+def networks(
+    checkpoint: Path | None, net: str | None, activation: str, shape: str, dtype: str, seed: int
+) -> tuple[Network, Network]:
+    """The network of a checkpoint, or of a notation, on the CPU and on the GPU. Raises BackendError, SettingError."""
+    if checkpoint is not None:
+        one, other = (Network.load(checkpoint, backend=backend) for backend in ("cpu", "cuda"))
+        return one, other
+    sizes = shape.split("x")
+    if not all(size.isdecimal() for size in sizes):
+        raise SettingError(f"input is {shape!r}: expected channels x rows x columns, such as 1x28x28")
+    layers = notation.parse(net or "", activation)
+    given = None if isinstance(layers[0], int) else [int(size) for size in sizes]
+    one, other = (Network(layers, given, backend=backend, dtype=dtype, seed=seed) for backend in ("cpu", "cuda"))
+    return one, other
+
+
+def compare(network: Network, other: Network, images: int, seed: int = 0) -> list[Result]:
+    """Both networks' layers, forward and backward, on so many random images.
+
+    The networks have the same layers and parameters, on different backends.
+    """
+    random = np.random.default_rng(seed)
+    results: list[Result] = []
+    x = random.random((images, *network.input_shape)).astype(network.dtype)
+    for name, units in zip(_names(network), zip(_units(network), _units(other), strict=True), strict=True):
+        is_dense = len(units[0][0].output_shape) == 1
+        x = x.reshape(images, -1) if is_dense else np.ascontiguousarray(np.moveaxis(x, 0, -1))
+        out = _shape(units[0][-1], images)
+        delta = random.standard_normal(out).astype(network.dtype)
+        ours, theirs = (_run(one, unit, x, delta) for one, unit in zip((network, other), units, strict=True))
+        results += [_result(name, array, ours[array], theirs[array]) for array in ours]
+        a = ours["a"]
+        x = a if is_dense else np.moveaxis(a, -1, 0)
+    return results
+
+
+def _units(network: Network) -> list[list[Layer]]:
+    """The layers, a convolution together with the max pooling that is a part of it."""
+    units: list[list[Layer]] = []
+    for layer in network.engine.layers:
+        if getattr(layer, "is_part", False):
+            units[-1].append(layer)
+        else:
+            units.append([layer])
+    return units
+
+
+def _names(network: Network) -> Iterator[str]:
+    notations = iter(enumerate(network.specs, 1))
+    for unit in _units(network):
+        parts = [next(notations) for _ in unit]
+        yield f"{parts[0][0]} {'-'.join(spec.notation for _, spec in parts)}"
+
+
+def _shape(layer: Layer, images: int) -> tuple[int, ...]:
+    shape = layer.output_shape
+    return (images, *shape) if len(shape) == 1 else (*shape, images)
+
+
+def _run(network: Network, unit: list[Layer], x: Array, delta: Array) -> Arrays:
+    """What the layers of a unit leave: activations, gradients, and the delta for the layer before."""
+    engine, backend = network.engine, network.engine.backend
+    here, given = (backend.zeros(array.shape, array.dtype) for array in (x, delta))
+    engine.write(here, x)
+    engine.write(given, delta)
+
+    def ran(way: Callable[[Any, Layer], Any], value: Any, layers: list[Layer]) -> Array:
+        out = [value]
+        engine.recorder.program(lambda: out.extend(way(out[-1], layer) for layer in layers))(1)
+        return engine.read(out[-1])
+
+    arrays = {"a": ran(lambda value, layer: layer.forward(value, None), here, unit)}
+    arrays["dC/dx"] = ran(lambda value, layer: layer.backward(value, None, True), given, unit[::-1])
+    if unit[0].weights_shape:
+        arrays |= {"dC/dw": engine.read(unit[0].d_weights), "dC/db": engine.read(unit[0].d_biases)}
+    return arrays
+
+
+def _result(layer: str, array: str, ours: Array, theirs: Array) -> Result:
+    largest = float(np.abs(ours).max())
+    difference = float(np.abs(np.float64(ours) - theirs.reshape(ours.shape)).max())
+    last_place = float(np.spacing(np.asarray(largest, ours.dtype)))
+    return Result(layer, array, difference / largest if largest else difference, difference / last_place)
