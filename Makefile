@@ -3,13 +3,27 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := nbconv kernels cli tests benchmarks
 
-.PHONY: train test lint types bench clean
+.PHONY: train test test-sim test-ptx gpu lint types bench clean
 
 train: .venv/ready
 	$(BIN)/nbconv train --net 20C3p1-MP2-40C3-100N-10N --activation relu --initialiser he --eta 0.03 --expand --epochs 30 --out digits.h5
 
 test: lint types
 	$(BIN)/pytest
+	$(MAKE) --no-print-directory test-sim
+
+# The CUDA kernels and the whole backend in numba-cuda's simulator, which needs no GPU. Whole numbers wrap around there with a warning.
+test-sim: .venv/ready
+	@$(BIN)/python -c 'import numba_cuda' 2>/dev/null || { echo "make test-sim skipped: numba-cuda is not installed here (Linux alone)"; exit 0; }; \
+	NUMBA_ENABLE_CUDASIM=1 NBCONV_TEST_BACKENDS=cuda $(BIN)/pytest -W ignore::RuntimeWarning -k cuda tests/test_cuda.py tests/test_kernels_*.py
+
+# The CUDA kernels compiled and assembled for four generations of GPUs; a part of make test.
+test-ptx: .venv/ready
+	$(BIN)/pytest tests/test_ptx.py
+
+# On a machine with a GPU, in the Python that is at hand: make gpu, or make gpu PART=kernels,parity
+gpu:
+	$(PYTHON) benchmarks/gpu.py $(if $(PART),--part $(PART))
 
 lint: .venv/ready
 	$(BIN)/ruff check $(SOURCES)

@@ -21,7 +21,12 @@ import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv.layers import Randomness, Rates
 
-ARCHITECTURES = ("75", "80", "90", "100")
+FIGURES = {
+    "registers": r"Used (\d+) registers",
+    "stack": r"(\d+) bytes stack frame",
+    "stores": r"(\d+) bytes spill stores",
+    "loads": r"(\d+) bytes spill loads",
+}
 LAYERS = {
     "winners": [Conv2D(5, 3, padding=1), MaxPool2D(2), Conv2D(5, (3, 16)), MaxPool2D(2), Dense(600, dropout=0.5), Softmax(3)],
     "pools": [Conv2D(5, 3, stride=2), L2Pool2D(2), Conv2D(6, 3, padding=1), AvgPool2D(2), MaxPool2D(2, 1), Dense(5), Softmax(3)],
@@ -73,18 +78,14 @@ def report(architecture):
         linker = Linker(ObjectCode.from_ptx(code.encode()), options=options)
         linker.link("cubin")
         log = linker.get_info_log()
-        numbers = {
-            name: int(match[1]) if (match := re.search(rf"(\d+) {pattern}", log) or re.search(rf"{pattern} (\d+)", log)) else 0
-            for name, pattern in {
-                "registers": "registers", "shared": "bytes smem", "stack": "bytes stack frame", "stores": "bytes spill stores",
-                "loads": "bytes spill loads",
-            }.items()
-        }  # fmt: skip
+        numbers = {name: int(re.search(pattern, log)[1]) for name, pattern in FIGURES.items()}
+        shared = sum(map(int, re.findall(r"\.shared .*\[(\d+)\]", code)))
         is_double = any(getattr(one, "dtype", None) == cuda.types.float64 for one in signature[:1])
         module = kernel.py_func.__module__.rpartition(".")[2]
         yield {
             "kernel": f"{module}.{kernel.py_func.__name__}",
             "dtype": "float64" if is_double else "float32",
+            "shared": shared,
             **numbers,
         }
 

@@ -19,23 +19,31 @@ from nbconv.kernels import cpu
 from nbconv.kernels import cuda as gpu
 from nbconv.kernels.cuda import conv, dense, device, memory
 
-LAYERS = [Conv2D(3, 3, activation="relu"), MaxPool2D(2), Conv2D(2, (2, 8), padding=(1, 3)), MaxPool2D(2),
-          Dense(4, dropout=0.5), Softmax(3)]  # fmt: skip
+# The second convolution's kernel rows meet enough numbers to go back by the winners alone.
+LAYERS = [
+    Conv2D(2, 3, activation="relu"), MaxPool2D(2), Conv2D(2, (2, 8), padding=(1, 3)), MaxPool2D((2, 1)),
+    Dense(4, dropout=0.5), Softmax(3),
+]  # fmt: skip
 HOUSE = {
     "book": LAYERS,
     "pools": [Conv2D(2, 3, stride=2, padding=1), L2Pool2D(2, 1), AvgPool2D(2, 1), Dense(3, activation="tanh")],
+}
+TRAININGS = {
+    "plain": {},
+    "momentum": {"momentum": 0.9, "lmbda_l1": 0.1},
+    "expanded": {"expand": True, "mini_batch_size": 15, "images": 3},
 }
 
 
 def digits(count, seed=0):
     random = np.random.default_rng(seed)
-    return nbconv.Dataset(random.integers(0, 256, (count, 1, 8, 8)).astype(np.uint8), random.integers(0, 3, count))
+    return nbconv.Dataset(random.integers(0, 256, (count, 1, 6, 6)).astype(np.uint8), random.integers(0, 3, count))
 
 
-def trained(backend, layers=LAYERS, epochs=1, data=None, **options):
-    network = nbconv.Network(layers, (1, 8, 8), backend=backend, seed=1)
-    options = {"mini_batch_size": 7, "eta": 0.5, "lmbda": 0.1} | options
-    network.fit(data or digits(17), epochs, validation=digits(5, 1), **options)
+def trained(backend, layers=LAYERS, epochs=1, images=9, **options):
+    network = nbconv.Network(layers, (1, 6, 6), backend=backend, seed=1)
+    options = {"mini_batch_size": 4, "eta": 0.5, "lmbda": 0.1} | options
+    network.fit(digits(images), epochs, validation=digits(5, 1), **options)
     return network
 
 
@@ -46,19 +54,16 @@ def differ(one, other):
 
 
 @pytest.mark.parametrize("name", HOUSE)
-@pytest.mark.parametrize(
-    "options", [{}, {"momentum": 0.9, "lmbda_l1": 0.1}, {"expand": True, "mini_batch_size": 40}], ids=str
-)
-def test_a_training_is_the_cpu_s(name, options):
-    ours, right = (trained(backend, HOUSE[name], **options) for backend in ("cuda", "cpu"))
+@pytest.mark.parametrize("training", TRAININGS)
+def test_a_training_is_the_cpu_s(name, training):
+    ours, right = (trained(backend, HOUSE[name], **TRAININGS[training]) for backend in ("cuda", "cpu"))
     assert (ours.backend, right.backend) == ("cuda", "cpu")
     assert differ(ours, right) < 1e-5
     for metric in ("cost", "validation_cost"):
         np.testing.assert_allclose(ours.history[metric], right.history[metric], rtol=1e-5)
     assert list(ours.history["validation_accuracy"]) == list(right.history["validation_accuracy"])
-    images = digits(5).images
+    images = digits(2).images
     np.testing.assert_allclose(ours.predict_proba(images), right.predict_proba(images), rtol=1e-4)
-    assert ours.evaluate(digits(9))["correct"] == right.evaluate(digits(9))["correct"]
 
 
 def test_every_run_has_the_same_bits():
@@ -93,7 +98,7 @@ def test_a_checkpoint_crosses(tmp_path, first, second):
     """A run begun on one and gone on with on the other ends as if it had stayed."""
     trained(first).save(tmp_path / "run.h5")
     crossed = nbconv.Network.load(tmp_path / "run.h5", backend=second)
-    crossed.fit(digits(17), 1, 7, 0.5, 0.1, validation=digits(5, 1))
+    crossed.fit(digits(9), 1, 4, 0.5, 0.1, validation=digits(5, 1))
     stayed = trained(second, epochs=2)
     assert crossed.state.epoch == 2
     assert differ(crossed, stayed) < 1e-5
@@ -156,17 +161,15 @@ def test_products_in_tiles(kernels, monkeypatch, images, n_in, n_out):
 
 def test_images_that_do_not_fit_are_streamed(monkeypatch):
     right = trained("cuda")
-    monkeypatch.setattr(
-        device, "memory", lambda: (2000, 2000)
-    )  # of which half is for data: fewer than 17 images' bytes
+    monkeypatch.setattr(device, "memory", lambda: (640, 640))  # of which half is for data: fewer than 9 images' bytes
     uploads = []
     monkeypatch.setattr(
         memory, "upload", lambda array, upload=memory.upload: (uploads.append(array.shape), upload(array))[1]
     )
     monkeypatch.setattr(gpu, "upload", memory.upload)
     streamed = trained("cuda")
-    assert (7, 1, 8, 8) in uploads
-    assert (17, 1, 8, 8) not in uploads
+    assert (4, 1, 6, 6) in uploads
+    assert (9, 1, 6, 6) not in uploads
     assert differ(streamed, right) == 0
     assert list(streamed.history["validation_accuracy"]) == list(right.history["validation_accuracy"])
 
@@ -185,10 +188,10 @@ def test_too_little_memory_is_one_line(monkeypatch):
     with pytest.raises(
         nbconv.BackendError, match=r"MiB free, and \d+ MiB more are needed: expected a smaller mini-batch"
     ) as told:
-        nbconv.Network([64, 3], backend="cuda")
+        nbconv.Network([36, 3], backend="cuda")
     assert "\n" not in str(told.value)
     monkeypatch.undo()
-    nbconv.Network([64, 3], backend="cuda").predict(digits(1).images)  # and nothing else is lost
+    nbconv.Network([36, 3], backend="cuda").predict(digits(1).images)  # and nothing else is lost
 
 
 def test_a_failing_device_ends_the_run(tmp_path, monkeypatch):
@@ -209,7 +212,7 @@ def test_a_failing_device_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(device, "run", run)
     for _ in range(2):
         with pytest.raises(nbconv.BackendError, match=r"the GPU failed \(.*illegal memory access.*last checkpoint"):
-            network.fit(digits(17), 2, 7, 0.5, 0.1, checkpoint=tmp_path / "run.h5")
+            network.fit(digits(9), 2, 4, 0.5, 0.1, checkpoint=tmp_path / "run.h5")
     assert len(calls) == 30
     assert (tmp_path / "run.h5").read_bytes() == content
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5"]

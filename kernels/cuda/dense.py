@@ -11,7 +11,7 @@ import numpy as np
 from numba import cuda
 
 from .. import scalar
-from .activation import SINGLE, activated
+from .activation import SINGLE, activated, activation_forward
 from .launch import KERNEL, LANES, SPLITS, THREADS, blocks, launch
 from .memory import resident
 
@@ -105,7 +105,7 @@ def _weights_few(w, b, dz, a, rates, images, n_out, n_in, first, after, use):
 
 
 @cuda.jit(**KERNEL)
-def _product(c, a, b, bias, rates, sizes, a_steps, b_steps, use, kind):
+def _product(c, a, b, bias, rates, sizes, a_steps, b_steps, use):
     """sum_k a[i, k] b[k, j] for i, j of a tile. a[i, k] is a[i a_steps[0] + k a_steps[1]]; b[k, j] likewise; c has whole rows."""
     x, y = cuda.threadIdx.x, cuda.threadIdx.y
     rows, columns, depth = sizes
@@ -144,7 +144,7 @@ def _product(c, a, b, bias, rates, sizes, a_steps, b_steps, use, kind):
             if i < rows and j < columns:
                 place = i * columns + j
                 if use == FORWARD:
-                    c[place] = activated(sums[r, s] + bias[j], kind, c.itemsize == SINGLE)
+                    c[place] = sums[r, s] + bias[j]
                 elif use == PLAIN:
                     c[place] = sums[r, s]
                 else:
@@ -155,9 +155,9 @@ def _is_full(rows, columns):
     return blocks(rows, TILE) * blocks(columns, TILE) >= FULL
 
 
-def _tiles(c, a, b, bias, rates, sizes, a_steps, b_steps, use, kind):
+def _tiles(c, a, b, bias, rates, sizes, a_steps, b_steps, use):
     grid = blocks(sizes[0], TILE), blocks(sizes[1], TILE)
-    launch(_product, grid, (SIDE, SIDE), c, a, b, bias, rates, sizes, a_steps, b_steps, use, kind)
+    launch(_product, grid, (SIDE, SIDE), c, a, b, bias, rates, sizes, a_steps, b_steps, use)
 
 
 # What layers call
@@ -173,7 +173,9 @@ def dense_forward(a, x, w, b, kind):
     n_in = x.shape[1]
     flat = a.reshape(-1), x.reshape(-1), w.reshape(-1), b
     if _is_full(images, n_out):
-        _tiles(*flat, resident(NO_RATES), (images, n_out, n_in), (n_in, 1), (1, n_in), FORWARD, kind)
+        _tiles(*flat, resident(NO_RATES), (images, n_out, n_in), (n_in, 1), (1, n_in), FORWARD)
+        if kind != scalar.LINEAR:
+            activation_forward(flat[0], kind)
     else:
         _by_images(_forward_few, blocks(n_out, SPLITS), images, *flat, images, n_out, n_in, kind)
 
@@ -187,7 +189,7 @@ def dense_backward_input(da, dz, w):
     n_out = dz.shape[1]
     flat = da.reshape(-1), dz.reshape(-1), w.reshape(-1)
     if _is_full(images, n_in):
-        _tiles(*flat, flat[0], resident(NO_RATES), (images, n_in, n_out), (n_out, 1), (n_in, 1), PLAIN, scalar.LINEAR)
+        _tiles(*flat, flat[0], resident(NO_RATES), (images, n_in, n_out), (n_out, 1), (n_in, 1), PLAIN)
     else:
         _by_images(_backward_input_few, blocks(n_in, LANES), images, *flat, images, n_out, n_in)
 
@@ -221,7 +223,7 @@ def _weights(w, b, dz, a, rates, use, biases):
     flat, deltas, inputs = w.reshape(-1), dz.reshape(-1), a.reshape(-1)
     first = 0
     if _is_full(n_out, n_in):
-        _tiles(flat, deltas, inputs, b, rates, (n_out, n_in, images), (1, n_out), (n_in, 1), use, scalar.LINEAR)
+        _tiles(flat, deltas, inputs, b, rates, (n_out, n_in, images), (1, n_out), (n_in, 1), use)
         first = n_in
     _few(flat, b, deltas, inputs, rates, images, n_out, n_in, first, n_in + biases, use)
 
