@@ -17,9 +17,9 @@ test-sim: .venv/ready
 	@$(BIN)/python -c 'import numba_cuda' 2>/dev/null || { echo "make test-sim skipped: numba-cuda is not installed here (Linux alone)"; exit 0; }; \
 	NUMBA_ENABLE_CUDASIM=1 NBCONV_TEST_BACKENDS=cuda $(BIN)/pytest -W ignore::RuntimeWarning -k cuda tests/test_cuda.py tests/test_kernels_*.py
 
-# The CUDA kernels compiled and assembled for four generations of GPUs; a part of make test.
+# The CUDA kernels compiled and assembled for four generations of GPUs, as a table; tests/test_ptx.py is the same in make test.
 test-ptx: .venv/ready
-	$(BIN)/pytest tests/test_ptx.py
+	$(BIN)/python tests/ptx.py
 
 # On a machine with a GPU, in the Python that is at hand: make gpu, or make gpu PART=kernels,parity
 gpu:

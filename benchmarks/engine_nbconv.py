@@ -17,7 +17,7 @@ random = np.random.default_rng(0)
 def build(network: str) -> nbconv.Network:
     """The network."""
     layers = notation.parse(*NETWORKS[network])
-    return nbconv.Network(layers, None if is_dense(network) else PIXELS)
+    return nbconv.Network(layers, None if is_dense(network) else PIXELS, backend="cpu")
 
 
 def train(network: str, mini_batch_size: int) -> Callable[[], object]:

@@ -8,35 +8,14 @@ import os
 from collections.abc import Callable
 
 import torch
-from networks import CLASSES, ETA, PIXELS, images_for, is_dense, parts_of
+from networks import CLASSES, ETA, PIXELS, images_for, is_dense
 from torch import nn
 from torch._inductor import config as inductor
+from torch_network import module
 from worker import serve
 
 FORMAT = getattr(torch, os.environ.get("BENCHMARK_FORMAT", "contiguous_format"))
 COMPILE = "BENCHMARK_COMPILE" in os.environ
-
-
-def module(network: str) -> nn.Sequential:
-    """The network up to its last layer's z."""
-    layers: list[nn.Module] = []
-    for part in parts_of(network):
-        match part:
-            case ("conv", channels, filters, kernel):
-                layers.append(nn.Conv2d(channels, filters, kernel))
-            case ("pool", size):
-                layers.append(nn.MaxPool2d(size))
-            case ("sigmoid",):
-                layers.append(nn.Sigmoid())
-            case ("relu",):
-                layers.append(nn.ReLU())
-            case ("flatten",):
-                layers.append(nn.Flatten())
-            case ("dropout", rate):
-                layers.append(nn.Dropout(rate))
-            case ("dense", n_in, n_out):
-                layers.append(nn.Linear(n_in, n_out))
-    return nn.Sequential(*layers).to(memory_format=FORMAT)
 
 
 def compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
@@ -49,7 +28,7 @@ def compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tenso
 
 def train(network: str, mini_batch_size: int) -> Callable[[], object]:
     """One epoch of stochastic gradient descent on random images, shuffled."""
-    net, count = module(network), images_for(network, mini_batch_size)
+    net, count = module(network).to(memory_format=FORMAT), images_for(network, mini_batch_size)
     images = torch.rand(count, *PIXELS).to(memory_format=FORMAT)
     labels = torch.randint(0, CLASSES, (count,))
     optimizer = torch.optim.SGD(net.parameters(), lr=ETA, fused=True)
@@ -71,7 +50,7 @@ def train(network: str, mini_batch_size: int) -> Callable[[], object]:
 
 def infer(network: str, batch: int) -> Callable[[], object]:
     """The probabilities of one batch."""
-    net = module(network).eval()
+    net = module(network).to(memory_format=FORMAT).eval()
     last = torch.sigmoid if is_dense(network) else lambda z: torch.softmax(z, 1)
     images = torch.rand(batch, *PIXELS).to(memory_format=FORMAT)
     probabilities = compiled(lambda x: last(net(x)))

@@ -22,9 +22,9 @@ def evaluate(checkpoint: Path, data: str | None, split: str, weights: str, backe
     """Cost and accuracy of a checkpoint's network."""
     from nbconv import Network, SettingError, load_data
 
-    announce_backend(backend)
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
+    announce_backend(backend)
     data = data or network.state.run.get("data")
     if data is None:
         raise SettingError(f"{checkpoint} does not say what data it was trained on: expected --data")
@@ -52,9 +52,9 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
     from nbconv import Network
     from nbconv.data.sources import load_images
 
-    announce_backend(backend)
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
+    announce_backend(backend)
     channels = network.input_shape[0] if len(network.input_shape) == 3 else 1
     probabilities = network.predict_proba(load_images(images, channels))
     labels = probabilities.argmax(axis=1)

@@ -5,21 +5,26 @@ import importlib
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 
 import nbconv
 
-settings.register_profile(
-    "nbconv", deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), derandomize=True
-)
-settings.load_profile("nbconv")
+with suppress(ModuleNotFoundError):  # make gpu does without it
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "nbconv", deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), derandomize=True
+    )
+    settings.load_profile("nbconv")
 
 
 # NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1 (make test-sim).
 BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu").split(",")
+if "cuda" not in BACKENDS:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests of the CPU are so on a machine with a GPU, too
 IS_SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 if IS_SIMULATED:
     sys.setswitchinterval(1e-4)  # the simulator polls its threads, which then wait for the interpreter

@@ -1,4 +1,6 @@
-"""Compile every CUDA kernel for a GPU that need not be there: python tests/ptx.py 90 prints what each takes, as JSON.
+"""Compile every CUDA kernel for GPUs that need not be there: python tests/ptx.py shows what each takes, as a table.
+
+Exit code 1 if one spills registers or keeps anything in local memory. `python tests/ptx.py 90` gives one architecture as JSON.
 
 The launches come from planning networks that between them need every kernel, with the host's arrays in the place of the
 device's; nothing is launched. A kernel is compiled by numba-cuda for each kind of arguments that it was given, and assembled by
@@ -6,9 +8,12 @@ NVIDIA's linker, whose log has the registers, the shared memory, the stack and t
 """
 
 import json
+import os
 import re
+import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from cuda.core import Linker, LinkerOptions, ObjectCode
@@ -21,6 +26,7 @@ import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv.layers import Randomness, Rates
 
+ARCHITECTURES = ("75", "80", "90", "100")
 FIGURES = {
     "registers": r"Used (\d+) registers",
     "stack": r"(\d+) bytes stack frame",
@@ -90,5 +96,48 @@ def report(architecture):
         }
 
 
+def compiled(architecture):
+    """`report` in a process of its own: a function that kernels call is compiled once in a process."""
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}
+    done = subprocess.run(
+        [sys.executable, __file__, architecture], capture_output=True, text=True, check=False, env=environment
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
+
+
+def reports():
+    """What each kernel takes, by architecture."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(ARCHITECTURES, pool.map(compiled, ARCHITECTURES), strict=True))
+
+
+def spills(kernel):
+    """Bytes outside registers and shared memory."""
+    return kernel["stack"] + kernel["stores"] + kernel["loads"]
+
+
+def table(found):
+    """Registers by architecture, shared memory and what is spilled, a line for each kernel."""
+    rows = {}
+    for architecture, described in found.items():
+        for kernel in described:
+            row = rows.setdefault((kernel["kernel"], kernel["dtype"]), {"shared": 0, "spilled": 0})
+            row[architecture] = max(row.get(architecture, 0), kernel["registers"])
+            row["shared"] = max(row["shared"], kernel["shared"])
+            row["spilled"] = max(row["spilled"], spills(kernel))
+    yield f"| kernel | numbers | {' | '.join(f'sm_{a}' for a in found)} | shared bytes | stack and spills |"
+    yield f"| --- | --- |{' ---: |' * (len(found) + 2)}"
+    for (kernel, dtype), row in sorted(rows.items()):
+        cells = [row[architecture] for architecture in found]
+        yield f"| `{kernel}` | {dtype} | {' | '.join(map(str, [*cells, row['shared'], row['spilled']]))} |"
+
+
 if __name__ == "__main__":
-    print(json.dumps(list(report(sys.argv[1]))))
+    if len(sys.argv) > 1:
+        print(json.dumps(list(report(sys.argv[1]))))
+    else:
+        everything = reports()
+        print("\n".join(table(everything)))
+        sys.exit(any(spills(kernel) for described in everything.values() for kernel in described))

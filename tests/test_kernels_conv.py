@@ -4,8 +4,6 @@ import numpy as np
 import oracle
 import pytest
 from conftest import close, unless_simulated
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nbconv.geometry import ConvGeometry
 
@@ -79,22 +77,6 @@ def test_agrees_with_the_oracle(kernels, dtype, geometry):
     for name, mine, right, count in zip(("z", "dw", "db", "da"), ours, theirs, terms, strict=True):
         assert mine.dtype == dtype, name
         close(mine, right, dtype, count)
-
-
-@given(
-    channels=st.integers(1, 5), filters=st.integers(1, 9), images=st.integers(1, 19), rows=st.integers(1, 9),
-    columns=st.integers(1, 9), kernel_rows=st.integers(1, 5), kernel_columns=st.integers(1, 5),
-    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
-)  # fmt: skip
-def test_any_geometry(channels, filters, images, rows, columns, kernel_rows, kernel_columns, stride, padding):
-    from nbconv.kernels import cpu
-
-    kernel = min(kernel_rows, rows + 2 * padding[0]), min(kernel_columns, columns + 2 * padding[1])
-    ours, theirs, *_ = run(
-        cpu, (channels, (rows, columns), filters, kernel, stride, padding, images), np.dtype("float64")
-    )
-    for mine, right in zip(ours, theirs, strict=True):
-        close(mine, right, np.float64, 100)
 
 
 @pytest.mark.parametrize("geometry", unless_simulated(GEOMETRIES, SMALL[:2]), ids=str)

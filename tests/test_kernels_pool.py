@@ -4,8 +4,6 @@ import numpy as np
 import oracle
 import pytest
 from conftest import close, unless_simulated
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nbconv.geometry import PoolGeometry
 
@@ -59,18 +57,6 @@ def compare(kernels, kind, geometry, dtype, seed=0):
 @pytest.mark.parametrize("geometry", unless_simulated(GEOMETRIES, SMALL), ids=str)
 def test_agrees_with_the_oracle(kernels, dtype, kind, geometry):
     compare(kernels, kind, geometry, dtype)
-
-
-@given(
-    kind=st.sampled_from(["max", "l2", "avg"]), channels=st.integers(1, 3), images=st.integers(1, 18),
-    rows=st.integers(1, 8), columns=st.integers(1, 8), size=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-)  # fmt: skip
-def test_any_geometry(kind, channels, images, rows, columns, size, stride):
-    from nbconv.kernels import cpu
-
-    size = min(size[0], rows), min(size[1], columns)
-    compare(cpu, kind, (channels, (rows, columns), size, stride, images), np.dtype("float64"))
 
 
 def test_a_tie_goes_to_the_first(kernels, dtype):

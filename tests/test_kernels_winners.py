@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 from conftest import close, unless_simulated
-from hypothesis import given
-from hypothesis import strategies as st
 from nbconv.kernels.cpu import zeros
 
 from nbconv.geometry import ConvGeometry, PoolGeometry, winner_tables
@@ -95,21 +93,6 @@ def test_what_is_not_wanted_is_left_alone(kernels, dtype):
     (dw, dx), plain = run(kernels, unless_simulated(GEOMETRIES, SMALL)[1], dtype, wanted=False)
     close(dw, plain[0], dtype, 100)
     assert np.isnan(dx).all()
-
-
-@given(
-    channels=st.integers(1, 20), images=st.integers(1, 20), filters=st.integers(1, 12), seed=st.integers(0, 9),
-    size=st.tuples(st.integers(4, 9), st.integers(4, 9)), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
-    window=st.tuples(st.integers(1, 3), st.integers(1, 3)), pool_stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-)  # fmt: skip
-def test_any_geometry(channels, images, filters, seed, size, kernel, stride, padding, window, pool_stride):
-    from nbconv.kernels import cpu
-
-    conv = ConvGeometry(channels, size, filters, kernel, stride, padding)
-    window = tuple(min(*pair) for pair in zip(window, conv.output[1:], strict=True))
-    geometry = (channels, size, filters, kernel, stride, padding, window, pool_stride, images)
-    compare(cpu, geometry, np.dtype("float64"), seed=seed)
 
 
 @pytest.mark.parametrize("kind", unless_simulated(["RELU", "SIGMOID", "TANH", "LINEAR"], ["SIGMOID"]))

@@ -2,44 +2,31 @@
 
 import importlib
 import inspect
-import json
 import os
 import pkgutil
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-ARCHITECTURES = ("75", "80", "90", "100")
 SHARED = 48 << 10  # bytes of shared memory that a block may have without asking
 REGISTERS = 65536 // 256  # of a multiprocessor, for a block of 256 threads
 
 pytest.importorskip("cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'")
+if os.environ.get("NUMBA_ENABLE_CUDASIM"):
+    pytest.skip("the simulator compiles nothing", allow_module_level=True)
 
-
-def compiled(architecture):
-    script = Path(__file__).with_name("ptx.py")
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}
-    done = subprocess.run(
-        [sys.executable, script, architecture], capture_output=True, text=True, check=False, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+import ptx  # noqa: E402 -- it needs what was looked for above
 
 
 @pytest.fixture(scope="module")
 def reports():
     """What each kernel takes, by architecture."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(ARCHITECTURES, pool.map(compiled, ARCHITECTURES), strict=True))
+    return ptx.reports()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ptx.ARCHITECTURES)
 def test_nothing_is_kept_in_local_memory(reports, architecture):
     for kernel in reports[architecture]:
-        assert kernel["stack"] == kernel["stores"] == kernel["loads"] == 0, kernel
+        assert ptx.spills(kernel) == 0, kernel
         assert 0 < kernel["registers"] <= REGISTERS, kernel
         assert kernel["shared"] <= SHARED, kernel
 

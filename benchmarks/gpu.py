@@ -1,0 +1,377 @@
+"""Everything that only a machine with an NVIDIA GPU can tell, in parts that do not need each other: make gpu.
+
+Each part is a process of its own and goes on when another fails. Its results go into gpu.json, beside those of other parts and of
+earlier runs, and all of them as text into gpu.txt. Needs numba, numba-cuda, numpy, h5py, click and pytest, and torch to be
+compared with; MNIST in $NBCONV_DATA for the accuracies, which otherwise are the embedded digits'.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+PACKAGES = ("numba", "numba-cuda", "numpy", "cuda-bindings", "cuda-core", "torch", "nbconv")
+MINI_BATCHES = (10, 64, 256, 1024)
+REPEATS = 5
+SECONDS = 0.1  # of work that is timed at least
+# Accuracies that the CPU reaches with these settings (docs/results.md), in %: net and options of nbconv train, test accuracy.
+ACCURACIES = {
+    "784-30-10": ({"net": "784-30-10", "epochs": 30, "eta": 0.1, "lmbda": 5.0}, 96.0),
+    "conv": ({"net": "conv", "epochs": 30}, 98.6),
+    "conv-conv": ({"net": "conv-conv-relu", "epochs": 20}, 98.9),
+    "dropout": ({"net": "dropout", "epochs": 8, "expand": False}, 98.6),
+}
+Part = Callable[[], dict[str, Any]]
+
+
+def output_of(*command: str | Path, seconds: float = 240, **variables: str) -> tuple[int, str]:
+    """A process's exit code and what it printed."""
+    try:
+        done = subprocess.run(
+            command, cwd=HERE.parent, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=seconds, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as stopped:
+        told = stopped.stdout or b""
+        return -1, (told if isinstance(told, str) else told.decode(errors="replace")) + "\nstopped: out of time"
+    except OSError as error:
+        return -1, str(error)
+
+
+def has_mnist() -> bool:
+    """Whether MNIST is at hand: nothing is downloaded here."""
+    return bool(os.environ.get("NBCONV_DATA"))
+
+
+# The parts
+
+
+def machine() -> dict[str, Any]:
+    """What it runs on."""
+    from nbconv import doctor
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    query = "--query-gpu=name,memory.total,driver_version,clocks.max.sm,clocks.max.mem"
+    return {
+        "nvidia-smi": output_of("nvidia-smi", query, "--format=csv,noheader")[1].strip(),
+        "cuda": dict(doctor.report())["cuda"],
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def kernels() -> dict[str, Any]:
+    """Every kernel test and the tests of the whole backend, on the device."""
+    tests = [str(path) for path in sorted((HERE.parent / "tests").glob("test_kernels_*.py"))]
+    command = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "-W",
+        "ignore",
+        "-q",
+        "-k",
+        "cuda",
+        "-p",
+        "no:cacheprovider",
+        "--durations=5",
+    )
+    code, text = output_of(*command, *tests, "tests/test_cuda.py", seconds=280, NBCONV_TEST_BACKENDS="cuda")
+    return {"passed": code == 0, "output": text[-6000:]}
+
+
+def parity() -> dict[str, Any]:
+    """Each layer of the benchmark networks on the CPU and on the device."""
+    from networks import NETWORKS, PIXELS, is_dense
+
+    from nbconv import Network, notation
+    from nbconv import parity as check
+
+    worst = {}
+    for name, described in NETWORKS.items():
+        for dtype, images in (("float32", 10), ("float32", 256), ("float64", 10)):
+            layers, shape = notation.parse(*described), None if is_dense(name) else PIXELS
+            pair = [Network(layers, shape, backend=backend, dtype=dtype) for backend in ("cpu", "cuda")]
+            results = check.compare(*pair, images)
+            largest = max(results, key=lambda result: result.relative)
+            worst[f"{name} {dtype} {images}"] = {**vars(largest), "passed": largest.relative <= check.BOUNDS[dtype]}
+    return {"passed": all(each["passed"] for each in worst.values()), "worst": worst}
+
+
+def sanitizer() -> dict[str, Any]:
+    """Three mini-batches of each layer kind under compute-sanitizer."""
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        return {"passed": None, "output": "compute-sanitizer is not on the path"}
+    results: dict[str, Any] = {}
+    for check in ("memcheck", "racecheck"):
+        options = "--tool", check, "--error-exitcode", "9", "--print-limit", "20"
+        code, text = output_of(tool, *options, sys.executable, Path(__file__), "--run", "every_kind", seconds=110)
+        results[check] = {"passed": code == 0, "output": text[-2500:]}
+    return {"passed": all(each["passed"] for each in results.values()), **results}
+
+
+def every_kind() -> dict[str, Any]:
+    """What the sanitizer watches."""
+    import numpy as np
+
+    from nbconv import Dataset, Network, gradcheck
+
+    random = np.random.default_rng(0)
+    for layers, shape, cost in gradcheck.CASES.values():
+        network = Network(layers, shape, cost=cost, backend="cuda")
+        data = Dataset(random.random((12, *shape)), random.integers(0, network.classes, 12))
+        network.fit(data, 1, 4, 0.1, momentum=0.9)
+        network.evaluate(data)
+    return {"passed": True}
+
+
+def accuracy() -> dict[str, Any]:
+    """The benchmark networks, trained."""
+    import tempfile
+
+    from nbconv import runs
+
+    results = {}
+    for name, (options, expected) in ACCURACIES.items():
+        if has_mnist():
+            settings = {**options, "data": "mnist"}
+        else:
+            settings = {
+                **options,
+                "data": "digits",
+                "net": "12C3-MP2-50N-10N" if "C" in str(options["net"]) else "64-30-10",
+            }
+        with tempfile.TemporaryDirectory() as folder:
+            run = runs.begin(settings, Path(folder) / "run.h5", "cuda")
+            history = run.go()
+            best = run.network.state.best
+        assert best is not None
+        results[name] = {
+            "data": settings["data"], "epochs": len(history["cost"]), "test": 100 * best.test_accuracy,
+            "validation": 100 * best.validation_accuracy, "expected": expected if has_mnist() else None,
+            "seconds_per_epoch": statistics.median(history["seconds"]),
+        }  # fmt: skip
+    passed = all(each["expected"] is None or each["test"] >= each["expected"] for each in results.values())
+    return {"passed": passed if has_mnist() else None, "networks": results}
+
+
+class _Nbconv:
+    """Training on the device, by its events."""
+
+    def __init__(self, network: str, mini_batch: int):
+        import numpy as np
+        from networks import CLASSES, ETA, NETWORKS, PIXELS, is_dense
+
+        from nbconv import Dataset, Network, notation
+        from nbconv.layers import Randomness, Rates
+
+        random, count = np.random.default_rng(0), max(4096, mini_batch)
+        self.net = Network(notation.parse(*NETWORKS[network]), None if is_dense(network) else PIXELS, backend="cuda")
+        pixels = random.integers(0, 256, (count, *PIXELS), np.uint8)
+        self.data = Dataset(pixels, random.integers(0, CLASSES, count))
+        self.order = random.integers(0, count, (4096, mini_batch))
+        self.rates, self.now, self.etas = Rates(ETA, 0, 0, 0, False), Randomness(0, 0), np.full(4096, ETA)
+
+    def milliseconds(self, times: int) -> float:
+        """So many mini-batches."""
+        from nbconv.kernels.cuda import device
+        from numba import cuda
+
+        started, done = cuda.event(), cuda.event()
+        started.record(device._compute())
+        self.net.engine.descend(self.data, self.order[:times], 1, self.now, self.rates, self.etas[:times])
+        done.record(device._compute())
+        done.synchronize()
+        return float(cuda.event_elapsed_time(started, done))
+
+
+class _Torch:
+    """PyTorch, eager or with a captured graph, images and labels on the device as it likes them best."""
+
+    def __init__(self, network: str, mini_batch: int, is_captured: bool):
+        import torch
+        from networks import CLASSES, ETA, PIXELS, is_dense
+        from torch import nn
+        from torch_network import module
+
+        self.torch = torch
+        self.net = module(network).cuda()
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=ETA, fused=True)
+        batches = max(2, 4096 // mini_batch)
+        self.images = torch.rand(batches, mini_batch, *PIXELS, device="cuda")
+        self.labels = torch.randint(0, CLASSES, (batches, mini_batch), device="cuda")
+        self.cost: nn.Module = nn.CrossEntropyLoss()
+        if is_dense(network):
+            self.cost = nn.BCEWithLogitsLoss()
+            self.labels = nn.functional.one_hot(self.labels, CLASSES).float()
+        self.graph: Any = None
+        if is_captured:
+            self._capture()
+
+    def _step(self, x: Any, y: Any) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.cost(self.net(x), y).backward()
+        self.optimizer.step()
+
+    def _capture(self) -> None:
+        torch = self.torch
+        self.x, self.y = self.images[0].clone(), self.labels[0].clone()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self._step(self.x, self.y)
+        torch.cuda.current_stream().wait_stream(side)
+        self.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.cost(self.net(self.x), self.y).backward()
+            self.optimizer.step()
+        self.graph = graph
+
+    def milliseconds(self, times: int) -> float:
+        """So many mini-batches."""
+        torch, batches = self.torch, len(self.images)
+        started, done = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        started.record()
+        for number in range(times):
+            x, y = self.images[number % batches], self.labels[number % batches]
+            if self.graph is None:
+                self._step(x, y)
+            else:
+                self.x.copy_(x)
+                self.y.copy_(y)
+                self.graph.replay()
+        done.record()
+        done.synchronize()
+        return float(started.elapsed_time(done))
+
+
+def timings() -> dict[str, Any]:
+    """Microseconds of a mini-batch, interleaved with PyTorch on the same card."""
+    from networks import NETWORKS
+
+    makers: dict[str, Callable[[str, int], Any]] = {"nbconv": _Nbconv}
+    try:
+        import torch
+
+        makers |= {"eager": lambda *what: _Torch(*what, False), "graph": lambda *what: _Torch(*what, True)}
+        flags = {"matmul": torch.backends.cuda.matmul.allow_tf32, "convolutions": torch.backends.cudnn.allow_tf32}
+    except ImportError:
+        flags = {}
+    results = []
+    for network in NETWORKS:
+        for mini_batch in MINI_BATCHES:
+            row: dict[str, Any] = {"network": network, "mini_batch": mini_batch, "microseconds": {}, "errors": {}}
+            engines: dict[str, Any] = {}
+            for name, make in makers.items():
+                with told(row["errors"], name):
+                    engines[name] = make(network, mini_batch)
+                    engines[name].milliseconds(64)
+            times: dict[str, list[float]] = {name: [] for name in engines}
+            counts = {}
+            for name, engine in engines.items():
+                with told(row["errors"], name):
+                    each = engine.milliseconds(64) / 64
+                    counts[name] = max(64, min(4096, int(1000 * SECONDS / each) // 32 * 32))
+            for _ in range(REPEATS):
+                for name, count in counts.items():
+                    with told(row["errors"], name):
+                        times[name].append(1000 * engines[name].milliseconds(count) / count)
+            row["microseconds"] = {name: statistics.median(values) for name, values in times.items() if values}
+            row["spread"] = {name: [min(values), max(values)] for name, values in times.items() if values}
+            results.append(row)
+    return {"passed": all(not row["errors"] for row in results), "tf32_of_torch": flags, "results": results}
+
+
+@contextmanager
+def told(errors: dict[str, str], name: str) -> Iterator[None]:
+    """What goes wrong within is noted, and the rest goes on."""
+    try:
+        yield
+    except Exception as error:
+        errors[name] = f"{type(error).__name__}: {error}"[:500]
+
+
+PARTS: dict[str, Part] = {
+    part.__name__: part for part in (machine, kernels, parity, sanitizer, timings, accuracy)
+}  # fmt: skip
+
+
+# All of them
+
+
+def text_of(results: dict[str, Any]) -> Iterator[str]:
+    """The results as people read them."""
+    for name, result in results.items():
+        mark = {True: "passed", False: "FAILED", None: ""}[result.get("passed")]
+        yield f"\n== {name} {mark} ({result.get('seconds', 0):.0f} s)"
+        if "error" in result:
+            yield result["error"]
+        for row in result.get("results", []):
+            ours = row["microseconds"].get("nbconv", float("nan"))
+            cells = [f"{peer} {time:9.1f} ({time / ours:5.2f})" for peer, time in row["microseconds"].items()]
+            yield f"{row['network']:10} {row['mini_batch']:5}  {'  '.join(cells)}  {row['errors'] or ''}".rstrip()
+        for key, value in {**result.get("worst", {}), **result.get("networks", {})}.items():
+            yield f"{key:24} {json.dumps(value)}"
+        for key in ("nvidia-smi", "cuda", "versions", "output"):
+            if key in result:
+                yield f"{result[key]}".strip()
+        for check in ("memcheck", "racecheck"):
+            if check in result:
+                yield f"{check}: {result[check]['output'].strip()}"
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", default=",".join(PARTS), help=f"of {', '.join(PARTS)}; several with commas")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="a folder, instead of benchmarks/results")
+    parser.add_argument("--run", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        part = every_kind if options.run == "every_kind" else PARTS[options.run]
+        print("\n" + json.dumps(part()))
+        return
+    if unknown := set(options.part.split(",")) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; expected {', '.join(PARTS)}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "gpu.json"
+    results = json.loads(file.read_text()) if file.exists() else {}
+    for name in options.part.split(","):
+        print(f"{name} ...", flush=True)
+        begun = time.perf_counter()
+        code, text = output_of(sys.executable, Path(__file__), "--run", name, seconds=300)
+        try:
+            results[name] = json.loads(text.rstrip().rpartition("\n")[2])
+        except json.JSONDecodeError:
+            results[name] = {"passed": False, "error": f"exit code {code}\n{text[-6000:]}"}
+        results[name] |= {"seconds": time.perf_counter() - begun, "when": time.strftime("%Y-%m-%d %H:%M")}
+        file.write_text(json.dumps(results, indent=1) + "\n")
+        lines = "\n".join(text_of(results)).strip() + "\n"
+        (options.out / "gpu.txt").write_text(lines)
+    print(lines)
+    sys.exit(any(results[name].get("passed") is False for name in options.part.split(",")))
+
+
+if __name__ == "__main__":
+    main()
