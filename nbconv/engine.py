@@ -117,9 +117,9 @@ class Engine:
         return self.recorder.backend
 
     def read(self, array: Array) -> Array:
-        """A copy for the host of one of the engine's arrays."""
-        copy: Array = self.backend.read(array)
-        return copy
+        """What is in one of the engine's arrays, to look at before anything else is done, and to copy if it is to last."""
+        seen: Array = self.backend.read(array)
+        return seen
 
     def write(self, array: Array, values: Any) -> None:
         """Put a number, or an array of the host, into one of the engine's arrays."""

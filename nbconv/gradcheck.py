@@ -70,7 +70,7 @@ def relative_error(gradient: NDArray[np.float64], differences: NDArray[np.float6
 def central_differences(network: Network, data: Dataset, randomness: Randomness | None) -> NDArray[np.float64]:
     """dC/dp of the mean cost for every parameter p, one after the other."""
     engine = network.engine
-    parameters, differences = engine.read(engine.parameters), np.empty(engine.count)
+    parameters, differences = engine.read(engine.parameters).copy(), np.empty(engine.count)
 
     def cost(index: int, step: float) -> float:
         moved = parameters.copy()

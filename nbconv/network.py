@@ -214,7 +214,7 @@ class Network:
 
         Weights of a convolution: (filters, channels, rows, columns); of a dense layer: (neurons out, neurons in).
         """
-        return self._dicts(self.engine.read(self.engine.parameters))
+        return self._dicts(self.engine.read(self.engine.parameters).copy())
 
     def set_parameters(self, parameters: Sequence[dict[str, ArrayLike]]) -> None:
         """Take copies of these, in the structure of `parameters`. Raises SettingError, and then changes nothing."""

@@ -101,12 +101,12 @@ def _run(network: Network, unit: list[Layer], x: Array, delta: Array) -> Arrays:
     def ran(way: Callable[[Any, Layer], Any], value: Any, layers: list[Layer]) -> Array:
         out = [value]
         engine.recorder.program(lambda: out.extend(way(out[-1], layer) for layer in layers))(1)
-        return engine.read(out[-1])
+        return engine.read(out[-1]).copy()
 
     arrays = {"a": ran(lambda value, layer: layer.forward(value, None), here, unit)}
     arrays["dC/dx"] = ran(lambda value, layer: layer.backward(value, None, True), given, unit[::-1])
     if unit[0].weights_shape:
-        arrays |= {"dC/dw": engine.read(unit[0].d_weights), "dC/db": engine.read(unit[0].d_biases)}
+        arrays |= {"dC/dw": engine.read(unit[0].d_weights).copy(), "dC/db": engine.read(unit[0].d_biases).copy()}
     return arrays
 
 

@@ -180,7 +180,7 @@ class Training:
         with _signals() as check_signals:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
                 flats = self.engine.parameters, self.engine.velocity
-                sound, step = [self.engine.read(flat) for flat in flats], state.step - state.epoch_step
+                sound, step = [self.engine.read(flat).copy() for flat in flats], state.step - state.epoch_step
                 try:
                     self._epoch(check_signals)
                     report = self._report()
@@ -271,7 +271,7 @@ class Training:
                 report |= _scores(engine, self.test, "test")
             if accuracy is not None:
                 test_accuracy = report.get("test_accuracy", math.nan)
-                parameters = engine.read(engine.parameters)
+                parameters = engine.read(engine.parameters).copy()
                 state.best = Best(state.epoch + 1, accuracy, test_accuracy, parameters, self.validation_data)
         elif self.test is not None:
             report |= {name: state.history.get(name, [math.nan])[-1] for name in ("test_cost", "test_accuracy")}

@@ -29,7 +29,7 @@ def zeros(shape, dtype):
 
 
 def read(array):
-    """A copy for the host of what the kernels have left in an array."""
+    """What the kernels have left in an array, for the host to look at: a copy."""
     return device.fetch(array)
 
 
