@@ -230,8 +230,15 @@ class Engine:
             for layer, first in zip(stack.layers, maps, strict=True):
                 first.add_gradients(layer)
         if update is not None:
-            for layer in maps:
-                layer.descend(update)
+            self._descend_maps(update)
+
+    def _descend_maps(self, update: Update) -> None:
+        """Update the parameters of the layers of feature maps: they are the first in the flat buffers, so they go together."""
+        shapes = self.shapes[: len(self.shapes) - len(self.dense)]
+        weights, biases = (sum(math.prod(pair[kind]) for pair in shapes) for kind in range(2))
+        flats = self.parameters, self.velocity, self.gradient
+        parts = slice(0, weights), slice(self.weights_count, self.weights_count + biases)
+        self.recorder.sgd(*(flat[part] for flat in flats for part in parts), update.rates)
 
     # Many mini-batches, one after the other
 

@@ -24,9 +24,7 @@ def zeros(shape, dtype):
 
 def read(array):
     """What the kernels have left in an array, for the host to look at until their next call, and to copy what is to last."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    return array
 
 
 def write(array, values):

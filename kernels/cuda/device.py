@@ -15,18 +15,20 @@ import numpy as np
 from numba import cuda
 from numba.cuda.core import config
 from numba.cuda.cudadrv.driver import CudaAPIError
+from numba.cuda.cudadrv.error import CudaSupportError
 
 from .. import compilation, driver
 
 IS_SIMULATED = bool(config.ENABLE_CUDASIM)
 OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
-ERRORS: tuple[type[Exception], ...] = (CudaAPIError,)
+ERRORS: tuple[type[Exception], ...] = (CudaAPIError, CudaSupportError)
 if not IS_SIMULATED:
     from cuda.core import Device
     from cuda.core._utils.cuda_utils import CUDAError
 
     ERRORS += (CUDAError,)
     config.CACHE_DIR = str(compilation.CACHE)
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a mini-batch of ten is small, which is no news
 
 
 class DeviceError(RuntimeError):
