@@ -1,5 +1,6 @@
 """The one place that imports the kernels: it chooses the backend, and the module is the backend."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -27,6 +28,8 @@ def select(name: str) -> tuple[str, ModuleType]:
     if name == "cuda" and reason is not None:
         raise BackendError(f"backend 'cuda' is not there: {reason}")
     if name == "cpu" or reason is not None:
+        if reason is not None:
+            logging.getLogger("nbconv").info("backend %r is the CPU, for %s", name, reason)
         return "cpu", cpu
     cuda = import_module(f"{compilation.__package__}.cuda")
     cuda.raise_as(BackendError)

@@ -23,11 +23,13 @@ int cuDriverGetVersion(int *version) { *version = atoi(getenv("VERSION")); retur
 """
 
 
-def ask(script=ASK, path=(), **environment):
+def ask(script=ASK, path=(), options=(), **environment):
     """What a process prints that sees these folders' libraries first."""
     variables = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     variables |= {"LD_LIBRARY_PATH": ":".join(map(str, path)), **environment}
-    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, *options, "-c", script], env=variables, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -56,15 +58,23 @@ def test_where_there_is_no_gpu(command):
     assert re.search(r"cuda +off: \S", command("doctor").stdout)
 
 
-def test_without_numba_cuda(tmp_path):
-    """A folder of all installed packages but numba-cuda."""
+@pytest.mark.parametrize(
+    ("without", "expected"),
+    [
+        ("numba_cuda", r"numba-cuda is not installed: pip install 'nbconv\[cu13\]'"),
+        ("cuda_bindings", r"CUDA's packages for Python are not installed: pip install 'nbconv\[cu13\]'"),
+        ("nvidia", r"CUDA's (nvvm|nvrtc|nvJitLink) library is not installed: pip install 'nbconv\[cu13\]'"),
+    ],
+)
+def test_without_a_package(tmp_path, driver, without, expected):
+    """A folder of all installed packages but that one."""
+    pytest.importorskip("cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'")
     for package in Path(site.getsitepackages()[0]).iterdir():
-        if "numba_cuda" not in package.name:
+        if not package.name.startswith((without, f"_{without}")):
             (tmp_path / package.name).symlink_to(package)
     own = "sys.path = [p for p in sys.path if 'site-packages' not in p]"
     script = f"import site, sys; {own}; site.addsitedir({str(tmp_path)!r}); {ASK}"
-    done = subprocess.run([sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().startswith("numba-cuda is not installed: pip install 'nbconv[cu13]'")
+    assert re.match(expected, ask(script, [driver], ("-S",), STATUS="0", VERSION="13000"))
 
 
 @pytest.mark.parametrize(
