@@ -61,7 +61,10 @@ def compare(network: Network, other: Network, images: int, seed: int = 0) -> lis
         x = x.reshape(images, -1) if is_dense else np.ascontiguousarray(np.moveaxis(x, 0, -1))
         out = _shape(units[0][-1], images)
         delta = random.standard_normal(out).astype(network.dtype)
-        ours, theirs = (_run(one, unit, x, delta) for one, unit in zip((network, other), units, strict=True))
+        ours, theirs = (_forward(one, unit, x) for one, unit in zip((network, other), units, strict=True))
+        _level(network, other, *units)
+        ours |= _backward(network, units[0], delta)
+        theirs |= _backward(other, units[1], delta)
         results += [_result(name, array, ours[array], theirs[array]) for array in ours]
         a = ours["a"]
         x = a if is_dense else np.moveaxis(a, -1, 0)
@@ -91,23 +94,34 @@ def _shape(layer: Layer, images: int) -> tuple[int, ...]:
     return (images, *shape) if len(shape) == 1 else (*shape, images)
 
 
-def _run(network: Network, unit: list[Layer], x: Array, delta: Array) -> Arrays:
-    """What the layers of a unit leave: activations, gradients, and the delta for the layer before."""
-    engine, backend = network.engine, network.engine.backend
-    here, given = (backend.zeros(array.shape, array.dtype) for array in (x, delta))
-    engine.write(here, x)
-    engine.write(given, delta)
+def _ran(network: Network, way: Callable[[Any, Layer], Any], values: Array, layers: list[Layer]) -> Array:
+    """What is left of values that go a way through layers."""
+    engine = network.engine
+    out = [engine.backend.zeros(values.shape, values.dtype)]
+    engine.write(out[0], values)
+    engine.recorder.program(lambda: out.extend(way(out[-1], layer) for layer in layers))(1)
+    return engine.read(out[-1]).copy()
 
-    def ran(way: Callable[[Any, Layer], Any], value: Any, layers: list[Layer]) -> Array:
-        out = [value]
-        engine.recorder.program(lambda: out.extend(way(out[-1], layer) for layer in layers))(1)
-        return engine.read(out[-1]).copy()
 
-    arrays = {"a": ran(lambda value, layer: layer.forward(value, None), here, unit)}
-    arrays["dC/dx"] = ran(lambda value, layer: layer.backward(value, None, True), given, unit[::-1])
+def _forward(network: Network, unit: list[Layer], x: Array) -> Arrays:
+    return {"a": _ran(network, lambda value, layer: layer.forward(value, None), x, unit)}
+
+
+def _backward(network: Network, unit: list[Layer], delta: Array) -> Arrays:
+    arrays = {"dC/dx": _ran(network, lambda value, layer: layer.backward(value, None, True), delta, unit[::-1])}
     if unit[0].weights_shape:
-        arrays |= {"dC/dw": engine.read(unit[0].d_weights).copy(), "dC/db": engine.read(unit[0].d_biases).copy()}
+        gradients = unit[0].d_weights, unit[0].d_biases
+        for name, gradient in zip(("dC/dw", "dC/db"), gradients, strict=True):
+            arrays[name] = network.engine.read(gradient).copy()
     return arrays
+
+
+def _level(network: Network, other: Network, unit: list[Layer], others: list[Layer]) -> None:
+    """Let the other network go back from this one's activations and winners: where two are equal but for rounding, another wins."""
+    for layer, same in zip(unit, others, strict=True):
+        for name in ("a", "winner"):
+            if hasattr(layer, name):
+                other.engine.write(getattr(same, name), network.engine.read(getattr(layer, name)))
 
 
 def _result(layer: str, array: str, ours: Array, theirs: Array) -> Result:

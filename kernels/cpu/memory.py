@@ -38,7 +38,7 @@ def resident(array):
 
 
 def upload(array):
-    """An array of the host where the kernels can read it until `upload` has been called twice more for such a one."""
+    """An array of the host where kernels can read it that are called before the next such one is uploaded in this thread."""
     return array
 
 

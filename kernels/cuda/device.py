@@ -6,8 +6,9 @@ no graphs: everything is done when it is asked for.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -41,6 +42,7 @@ class _Status:
     failure = ""  # what it failed with: from then on nothing is asked of it
     process = 0  # the one that began to use it
     error: type[Exception] = DeviceError
+    cleaning = ExitStack()
 
 
 def raise_as(error: type[Exception]) -> None:
@@ -67,28 +69,38 @@ def told(what: str = "") -> Iterator[None]:
                 "or fewer other programs on it"
             ) from error
         _Status.failure = f"the GPU failed ({line}): the run ends here, and its last checkpoint is as it was"
+        with suppress(*ERRORS):
+            _Status.cleaning.enter_context(cuda.defer_cleanup())  # what it holds is not given back one by one
         raise _Status.error(_Status.failure) from error
 
 
-def _new_stream() -> Any:
-    """A stream that waits for no other."""
-    if IS_SIMULATED:
-        return cuda.stream()
+def _device() -> Any:
+    """The device, made known to this thread."""
     device = Device(cuda.get_current_device().id)
     device.set_current()
-    return device.create_stream()
+    return device
 
 
 @cache
+def _streams() -> tuple[Any, Any]:
+    """Two streams that wait for no other: for work, and for copies meanwhile."""
+    if IS_SIMULATED:
+        return cuda.stream(), cuda.stream()
+    device = _device()
+    return device.create_stream(), device.create_stream()
+
+
 def _compute() -> Any:
-    return _new_stream()
+    with _making:
+        return _streams()[0]
 
 
-@cache
 def _copies() -> Any:
-    return _new_stream()
+    with _making:
+        return _streams()[1]
 
 
+_making = threading.Lock()
 _capturing: list[Any] = []  # the graph that launches go into, if there is one
 
 
@@ -103,15 +115,18 @@ def capture(way: Callable[[], None]) -> Callable[[], None] | None:
     if IS_SIMULATED:
         return None
     with told():
-        builder = Device().create_graph_builder()
+        builder = _device().create_graph_builder()
         builder.begin_building()
         _capturing.append(builder)
         try:
             way()
+        except BaseException:
+            with suppress(Exception):  # what went wrong is said below
+                builder.close()
+            raise
         finally:
             _capturing.pop()
-            builder.end_building()
-        graph = builder.complete()
+        graph = builder.end_building().complete()
 
     def launch() -> None:
         with told():

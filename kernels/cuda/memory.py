@@ -4,6 +4,7 @@ The numbers are the device's; the host has copies. Data sets stay on the device 
 no more than SHARE of its free memory. Others are uploaded in pieces, each on its way while the device works on the one before.
 """
 
+import threading
 import weakref
 from typing import Any
 
@@ -16,7 +17,7 @@ SHARE = 0.5
 PIECE = 2**28  # bytes of images at most in a piece, of which two are on the device
 
 _residents: dict[int, Any] = {}  # by the array's identity: a weak reference to it, and its copy on the device
-_slots: dict[Any, Any] = {}  # by dtype and axes: two slots, of which each array takes the other one
+_slots: dict[Any, Any] = {}  # by thread, dtype and axes: two slots, of which each array takes the other one
 _scratch: dict[Any, list[Any]] = {}  # by name and dtype
 
 
@@ -56,8 +57,8 @@ def resident(array):
 
 
 def upload(array):
-    """An array of the host where the kernels can read it until `upload` has been called twice more for such a one."""
-    key = array.dtype, array.ndim
+    """An array of the host where kernels can read it that are launched before the next such one is uploaded in this thread."""
+    key = threading.get_ident(), array.dtype, array.ndim
     slots = _slots.get(key)
     if slots is None or slots[0].here.size < array.size:
         size = max(array.size, 2 * slots[0].here.size if slots else 0)

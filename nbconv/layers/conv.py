@@ -71,11 +71,17 @@ class ConvLayer(Layer):
     def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
         """Take the parameters, and list the taps of their kernel."""
         super().attach(parameters, gradients, velocities)
-        resident = self.kernels.backend.resident
-        self.taps = resident(self.geometry.taps)
+        self.taps = self._placed(self.geometry.taps)
         if self.pool is not None:
             tables = winner_tables(self.geometry, self.pool.geometry)
-            self.tables = tuple(resident(table) if isinstance(table, np.ndarray) else table for table in tables)
+            self.tables = tuple(self._placed(table) if isinstance(table, np.ndarray) else table for table in tables)
+
+    def _placed(self, table: Array) -> Array:
+        """A table where the kernels read it."""
+        backend = self.kernels.backend
+        array: Array = backend.zeros(table.shape, table.dtype)
+        backend.write(array, table)
+        return array
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(convolution of x), or what the max pooling behind it makes of that."""
