@@ -73,7 +73,7 @@ def dropout(out, a, rate, randomness, layer):
     The same call on da gives the way back: the mask is a function of (seed, step, layer, i) alone. Dividing by 1 - rate
     while training leaves nothing to scale afterwards. out: flat, overwritten; may be a itself. randomness: (seed, step).
     """
-    key = scalar.random_key(randomness[0], randomness[1], layer)
+    key = scalar.random_key(randomness[scalar.SEED], randomness[scalar.STEP], layer)
     scale = a.dtype.type(1.0 / (1.0 - rate))
     for p in prange((a.size + CHUNK - 1) // CHUNK):
         for i in range(uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))):

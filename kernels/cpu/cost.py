@@ -24,7 +24,7 @@ def _largest(z, n):
 
 @njit(**FLAGS)
 def softmax(a, z):
-    """a[n, j] = e^(z[n, j] - max) / sum_k e^(z[n, k] - max), equation (78). a: like z, overwritten."""
+    """a[n, j] = e^(z[n, j] - max) / sum_k e^(z[n, k] - max), equation (78). a: like z, overwritten; may be z."""
     for n in range(z.shape[0]):
         highest = z[n, _largest(z, n)]
         total = 0.0

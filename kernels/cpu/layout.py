@@ -3,6 +3,7 @@
 from numba import njit, prange, uint64
 
 from ..compilation import INNER, PARALLEL
+from ..scalar import TURN
 
 ONE = uint64(1)
 LINE = 16  # numbers of float32 in a cache line
@@ -36,7 +37,7 @@ def gather(a, y, images, labels, order, clock, first, moves, scale):
     count, width, height = uint64(y.size), uint64(columns), channels * rows
     pixels = uint64(height) * width
     a_flat, images_flat, order_flat = a.reshape(-1), images.reshape(-1), order.reshape(-1)
-    start = uint64(clock[2] * order.shape[1] + first)
+    start = uint64(clock[TURN] * order.shape[1] + first)
     factor = a.dtype.type(scale)
     for n in range(count):
         y[n] = labels[order_flat[start + n] // moves]

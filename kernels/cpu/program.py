@@ -7,6 +7,7 @@ for each signature, the function that takes them from their block and calls.
 """
 
 import ctypes
+import itertools
 import struct
 import weakref
 from collections.abc import Callable, Sequence
@@ -158,7 +159,7 @@ def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
     function = ir.Function(module, CALLER, "caller")
     build = ir.IRBuilder(function.append_basic_block())
     block = build.inttoptr(function.args[1], WORD.as_pointer())
-    place = iter(range(10**9))
+    place = itertools.count()
 
     def word() -> Any:
         return build.load(build.gep(block, [WORD(next(place))]))

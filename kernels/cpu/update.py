@@ -3,6 +3,7 @@
 from numba import njit, prange, uint64
 
 from ..compilation import FLAGS, INLINE, PARALLEL
+from ..scalar import SOUND, STEP, TURN
 
 CHUNK = 16384
 ZERO = uint64(0)
@@ -55,8 +56,8 @@ def advance(clock, rates, sums, etas, bound):
     sound how many of the run's mini-batches left the summed cost below `bound`, up to the first that did not. rates: see
     `sgd`. sums: of the cost kernels. etas: of the run's mini-batches, and one more. clock and rates[0] are overwritten.
     """
-    if clock[3] == clock[2] and sums[0] < bound:
-        clock[3] += 1
-    clock[1] += 1
-    clock[2] += 1
-    rates[0] = etas[clock[2]]
+    if clock[SOUND] == clock[TURN] and sums[0] < bound:
+        clock[SOUND] += 1
+    clock[STEP] += 1
+    clock[TURN] += 1
+    rates[0] = etas[clock[TURN]]

@@ -58,7 +58,7 @@ def _backward(dz, a, kind):
 def _dropout(out, a, rate, scale, randomness, layer):
     i = cuda.grid(1)
     if i < a.size:
-        key = scalar.random_key(randomness[0], randomness[1], layer)
+        key = scalar.random_key(randomness[scalar.SEED], randomness[scalar.STEP], layer)
         kept = scalar.uniform(key, i) >= rate
         out[i] = a[i] * scale if kept else a[i] * 0
 

@@ -2,6 +2,7 @@
 
 from numba import cuda
 
+from ..scalar import TURN
 from .launch import KERNEL, LANES, SPLITS, blocks, each, launch
 
 PITCH = LANES + 1  # so that a column of a tile lies in as many banks of shared memory as a row
@@ -19,7 +20,7 @@ def _gather(a, y, images, labels, order, clock, first, width, moves, factor, siz
             n, pixel = i // pixels, i % pixels
         else:
             pixel, n = i // y.size, i % y.size
-        code = order[clock[2] * width + first + n]
+        code = order[clock[TURN] * width + first + n]
         image, move = code // moves, code % moves
         if pixel == 0:
             y[n] = labels[image]

@@ -2,6 +2,7 @@
 
 from numba import cuda
 
+from ..scalar import SOUND, STEP, TURN
 from .launch import KERNEL, each, launch
 
 # Kernels
@@ -39,11 +40,11 @@ def _add(total, part):
 
 @cuda.jit(**KERNEL)
 def _advance(clock, rates, sums, etas, bound):
-    if clock[3] == clock[2] and sums[0] < bound:
-        clock[3] += 1
-    clock[1] += 1
-    clock[2] += 1
-    rates[0] = etas[clock[2]]
+    if clock[SOUND] == clock[TURN] and sums[0] < bound:
+        clock[SOUND] += 1
+    clock[STEP] += 1
+    clock[TURN] += 1
+    rates[0] = etas[clock[TURN]]
 
 
 # What layers call
