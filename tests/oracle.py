@@ -150,6 +150,11 @@ def cross_entropy(z, label):
     return cost, delta
 
 
+def cross_entropy_of(a, y):
+    """The cost of activations a where y was wanted."""
+    return -sum(v * math.log(p) + (1 - v) * math.log(1 - p) for p, v in zip(a, y, strict=True))
+
+
 def quadratic(z, label, activation):
     cost, delta = 0.0, []
     for v, y in zip(z, unit(label, len(z)), strict=True):

@@ -1,0 +1,32 @@
+"""The book's `mnist_loader`: MNIST as the lists of pairs that its programs take."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import load_data as load_datasets
+from .network2 import vectorized_result
+
+__all__ = ["load_data", "load_data_wrapper", "vectorized_result"]
+
+Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+def load_data() -> tuple[Arrays, Arrays, Arrays]:
+    """(images, labels) of 50,000 training, 10,000 validation and 10,000 test images: (n, 784) float32 in [0, 1], (n,).
+
+    MNIST is found as `nbconv.load_data("mnist")` finds it. Raises DataError.
+    """
+    training, validation, test = (
+        (np.asarray(data.images).reshape(len(data), -1), np.asarray(data.labels)) for data in load_datasets("mnist")
+    )
+    return training, validation, test
+
+
+def load_data_wrapper() -> tuple[list[Any], list[Any], list[Any]]:
+    """Lists of (x, y): x a column (784, 1); y a unit vector (10, 1) in the training data, a label in the others."""
+    (images, labels), *others = load_data()
+    training = [(x[:, None], vectorized_result(int(y))) for x, y in zip(images, labels, strict=True)]
+    validation, test = ([(x[:, None], int(y)) for x, y in zip(*pair, strict=True)] for pair in others)
+    return training, validation, test
