@@ -299,14 +299,14 @@ class Engine:
     def outputs(self, store: Store, has_activation: bool) -> Array:
         """z of the last layer or, with its activation, a: (n, classes)."""
         out = np.empty((store.shape[0], *self.layers[-1].output_shape), self.dtype)
-        task = ACTIVATIONS if has_activation else OUTPUTS
-        for first in range(0, len(out), self.backend.BATCH):
-            images = store[first : first + self.backend.BATCH]
+        task, backend = ACTIVATIONS if has_activation else OUTPUTS, self.backend
+        for first in range(0, len(out), backend.BATCH):
+            images = store[first : first + backend.BATCH]
             with self.lock:
                 route = self._route(task, len(images), images.dtype)
-                self.write(self.clock, 0)
-                route.program(1, self.backend.upload(images), route.labels, route.order, NO_ETAS)
-                out[first : first + len(images)] = self.read(route.out)
+                backend.write(self.clock, 0)
+                route.program(1, backend.upload(images), route.labels, route.order, NO_ETAS)
+                out[first : first + len(images)] = backend.read(route.out)
         return out
 
     def mean_gradient(self, data: Dataset, randomness: Randomness | None = None, size: int = SAMPLE) -> Array:
