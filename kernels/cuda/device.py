@@ -30,6 +30,34 @@ if not IS_SIMULATED:
     ERRORS += (CUDAError,)
     config.CACHE_DIR = str(compilation.CACHE)
     config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a mini-batch of ten is small, which is no news
+else:
+    from numba.cuda.simulator import kernelapi
+
+    class _Shared(kernelapi.FakeCUDAShared):  # type: ignore[misc]  # numba-cuda has no types
+        """Shared memory of the simulator, which looks an array up and then makes it: two threads could make one each."""
+
+        def __init__(self, size: int):
+            super().__init__(size)
+            self._allocations = _MadeOnce()
+
+    class _MadeOnce(dict[Any, Any]):
+        """A thread that finds nothing here is alone until it has put something in."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._lock = threading.Lock()
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            self._lock.acquire()
+            if key in self:
+                self._lock.release()
+            return super().get(key, default)
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            super().__setitem__(key, value)
+            self._lock.release()
+
+    kernelapi.FakeCUDAShared = _Shared
 
 
 class DeviceError(RuntimeError):
