@@ -6,6 +6,8 @@ import click
 
 from .group import ACTIVATIONS, JSON, announce_compilation, print_json
 
+NET = "20C5-MP2-40C5-MP2-100N-10N"
+
 
 @click.command()
 @JSON
@@ -37,7 +39,7 @@ def gradcheck(as_json: bool) -> None:
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--net",
-    help="A network in the notation of nbconv train, with its first weights.  [default: 20C5-MP2-40C5-MP2-100N-10N]",
+    help=f"A network in the notation of nbconv train, with its first weights.  [default: {NET}]",
 )
 @click.option("--activation", type=click.Choice(ACTIVATIONS), default="sigmoid", show_default=True, help="With --net.")
 @click.option("--input", "shape", default="1x28x28", show_default=True, help="With --net: channels x rows x columns.")
@@ -63,7 +65,7 @@ def parity(
     if checkpoint is not None and net is not None:
         raise click.UsageError("expected a checkpoint or --net, not both")
     announce_compilation()
-    notation = None if checkpoint else net or "20C5-MP2-40C5-MP2-100N-10N"
+    notation = None if checkpoint else net or NET
     pair = check.networks(checkpoint, notation, activation, shape, dtype, seed)
     results, bound = check.compare(*pair, images, seed), check.BOUNDS[pair[0].dtype]
     if as_json:

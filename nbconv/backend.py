@@ -82,13 +82,19 @@ def on_compilation(tell: Callable[[], None]) -> None:
 
 
 @contextmanager
-def compiling_meanwhile(module: str, argument: Callable[[], str]) -> Iterator[None]:
+def compiling_meanwhile(kernels: ModuleType, module: str, argument: Callable[[], str]) -> Iterator[None]:
     """Run `python -m module argument()` beside the block if no kernel is compiled yet and there is a second core.
 
     What it compiles goes to the same cache. That is all it is for: whether it starts, fails or is stopped changes nothing.
     """
     process = None
-    if sys.executable and thread_limit() > 1 and compilation.cache_is_cold() and compilation.CACHE_IS_KEPT:
+    if (
+        kernels.REHEARSED
+        and sys.executable
+        and thread_limit() > 1
+        and compilation.cache_is_cold()
+        and compilation.CACHE_IS_KEPT
+    ):
         with suppress(OSError):
             process = subprocess.Popen(
                 [sys.executable, "-m", module, argument()],

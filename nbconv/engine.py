@@ -26,6 +26,7 @@ from .stacks import Stack, Stacks, parameter_count
 
 Array = NDArray[Any]
 SAMPLE = 64  # images at a time for a mean gradient
+ROWS = 16  # mini-batches that are evaluated in one run: nothing can interrupt it
 NO_ETAS = np.zeros(2)
 ROUTES = 32  # kept at most: a training has two or three sizes of mini-batch
 BOUND = 1e12  # no weight and no epoch's summed cost of a training that learns comes near
@@ -96,10 +97,9 @@ class Engine:
         zeros = recorder.backend.zeros
         self.parameters, self.gradient, self.velocity = (zeros((self.count,), dtype) for _ in range(3))
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
-        self.sums = zeros(
-            (2,), np.float64
-        )  # cost and right answers of an epoch's training, added up by the cost kernels
-        self.scores = zeros((2,), np.float64)  # and those of an evaluation
+        # Cost and right answers of an epoch's training, added up by the cost kernels, and those of an evaluation.
+        self.sums = zeros((2,), np.float64)
+        self.scores = zeros((2,), np.float64)
         self.clock = zeros((len(Clock._fields),), np.int64)
         self.rates = zeros((len(Rates._fields),), np.float64)
         self.routes: dict[tuple[Task, int, np.dtype[Any]], Route] = {}
@@ -157,7 +157,6 @@ class Engine:
         """Plan it."""
         dense, labels = self.dense[0], self.buffers.array("labels", (count,), np.int64)
         neurons = self.buffers.array("neurons", (count, dense.fans[0]))
-        sums = self.sums if task.has_update else self.scores
         # Those of the first run; each other one has its own.
         images, all_labels = np.zeros((1, *self.pixels), dtype), np.zeros(1, np.int64)
         order, etas = np.zeros((1, count), np.int64), np.zeros(2)
@@ -181,10 +180,15 @@ class Engine:
             else:
                 gather(neurons, 0, count)
             ways.append(self._forward_neurons(task, neurons, labels))
-            self.recorder.advance(self.clock, self.rates, sums, etas, BOUND)
+            self.recorder.advance(self.clock, self.rates, self._sums(task), etas, BOUND)
 
         program = self.recorder.program(way, (images, all_labels, order, etas))
         return Route(program, ways[0], self.backend.resident(np.zeros(count, np.int64)), np.arange(count)[None])
+
+    def _sums(self, task: Task) -> Array:
+        """What a task adds its cost and right answers to."""
+        sums: Array = self.sums if task.has_update else self.scores
+        return sums
 
     def _forward_maps(self, layers: list[Layer], a: Array, neurons: Array) -> None:
         for layer in layers:
@@ -197,9 +201,9 @@ class Engine:
         for dense in self.dense:
             a = dense.forward(a, randomness)
         if task.has_cost:
-            delta, sums = self.buffers.array("delta", tuple(a.shape)), self.sums if task.has_update else self.scores
+            delta = self.buffers.array("delta", tuple(a.shape))
             scale = 1 / len(labels) if task.has_gradient else 1.0
-            self.cost.delta(self.recorder, delta, sums, a, labels, scale)
+            self.cost.delta(self.recorder, delta, self._sums(task), a, labels, scale)
             if task.has_gradient:
                 self._backward(delta, randomness, Update(self.rates, task.is_plain) if task.has_update else None)
         if task.has_activation:
@@ -270,7 +274,7 @@ class Engine:
                 self.write(self.rates[:1], etas[rows.start])
             route.program(len(places), images, labels, places, np.append(etas[rows], 0.0))
             piece = next(pieces, None)  # on its way while the device works
-            sound += int(self.read(self.clock)[3])
+            sound += Clock(*map(int, self.read(self.clock))).sound
             if task.has_update and sound < rows.stop:
                 break
         return sound
@@ -321,9 +325,9 @@ class Engine:
 
 
 def _orders(count: int, size: int) -> Iterator[Array]:
-    """All images in their order, in rows of so many, and those left over in a row of their own."""
+    """All images in their order, in rows of so many, ROWS of them at most; those left over are in a row of their own."""
     whole, numbers = count // size * size, np.arange(count)
-    if whole:
-        yield numbers[:whole].reshape(-1, size)
+    for first in range(0, whole, ROWS * size):
+        yield numbers[first : min(first + ROWS * size, whole)].reshape(-1, size)
     if whole < count:
         yield numbers[None, whole:]

@@ -165,7 +165,7 @@ class Network:
             file = Path(checkpoint)
             checkpoints.check_place(file)
             save = partial(self.save, file)
-        with backends.compiling_meanwhile("nbconv.rehearsal", partial(self._rehearsal, settings)):
+        with backends.compiling_meanwhile(self.engine.backend, "nbconv.rehearsal", partial(self._rehearsal, settings)):
             Training(
                 self.engine, self.state, self.seed, settings, train, validation, test, save, callback, progress
             ).run()

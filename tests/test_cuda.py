@@ -10,6 +10,7 @@ from conftest import BACKENDS, close
 
 import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax, gradcheck
+from nbconv import backend as backends
 from nbconv.layers import Randomness, Rates
 
 if "cuda" not in BACKENDS:
@@ -64,6 +65,13 @@ def test_a_training_is_the_cpu_s(name, training):
     assert list(ours.history["validation_accuracy"]) == list(right.history["validation_accuracy"])
     images = digits(2).images
     np.testing.assert_allclose(ours.predict_proba(images), right.predict_proba(images), rtol=1e-4)
+
+
+def test_no_second_process_takes_the_device(monkeypatch):
+    """It is for kernels that programs compile: the CPU's."""
+    monkeypatch.setattr(backends.compilation, "cache_is_cold", lambda: True)
+    monkeypatch.setattr(backends.subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    trained("cuda", [Dense(3)], images=4)
 
 
 def test_every_run_has_the_same_bits():

@@ -5,7 +5,7 @@ import pytest
 from nbconv.kernels import cpu
 
 from nbconv import Dense, Network
-from nbconv.engine import OUTPUTS, ROUTES
+from nbconv.engine import OUTPUTS, ROUTES, ROWS, _orders
 from nbconv.layers import Randomness, Rates
 from nbconv.plan import Recorder
 
@@ -51,3 +51,11 @@ def test_ever_new_sizes_do_not_pile_up(digits):
         assert np.array_equal(net.predict(digits[0].images[:count]), right[:count])
         assert len(net.engine.routes) <= ROUTES
     assert (OUTPUTS, 100, np.dtype(np.float32)) in net.engine.routes
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 4), (8, 4), (130, 2), (131, 2)])
+def test_an_evaluation_s_runs_end_soon(count, size):
+    """All images in their order, few rows at a time: nothing can interrupt a run."""
+    orders = list(_orders(count, size))
+    assert np.concatenate([order.ravel() for order in orders]).tolist() == list(range(count))
+    assert all(len(order) <= ROWS and order.shape[1] in (size, count % size) for order in orders)

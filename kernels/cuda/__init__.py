@@ -22,7 +22,7 @@ from .dense import (
 )
 from .device import describe, raise_as
 from .layout import gather, images_first, images_last
-from .memory import BATCH, piece, read, resident, slices, upload, write, zeros
+from .memory import BATCH, REHEARSED, piece, read, resident, slices, upload, write, zeros
 from .pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -37,6 +37,7 @@ from .update import add, advance, sgd
 __all__ = [
     "BATCH",
     "LINEAR",
+    "REHEARSED",
     "RELU",
     "SIGMOID",
     "TANH",

@@ -23,11 +23,12 @@ def _input_last(i, x_last, x, sizes, padded_columns, corner):
 
 
 @inner
-def _weight_last(i, w_last, w, filters, channels, kernel_rows, kernel_columns, step):
-    """Weight i of w into its place in w_last."""
-    j, row = i % kernel_columns, i // kernel_columns % kernel_rows
-    c, f = i // kernel_columns // kernel_rows % channels, i // kernel_columns // kernel_rows // channels
-    w_last[(row * filters + f) * step + j * channels + c] = w[i]
+def _tap(i, sizes):
+    """(filter, kernel row, place in a line that has the channels last) of weight i."""
+    _, channels, kernel_rows, kernel_columns = sizes
+    line = i // kernel_columns
+    c = line // kernel_rows % channels
+    return line // kernel_rows // channels, line % kernel_rows, i % kernel_columns * channels + c
 
 
 @inner
@@ -56,31 +57,16 @@ def _list(i, counts, deltas, taps, da, winner, sizes, window, columns, most, ste
 
 @cuda.jit(**KERNEL)
 def _lay_out(
-    x_last,
-    x,
-    x_sizes,
-    padded_columns,
-    corner,
-    w_last,
-    w,
-    w_sizes,
-    step,
-    lists,
-    da,
-    winner,
-    sizes,
-    window,
-    columns,
-    most,
-):
+    x_last, x, x_sizes, padded_columns, corner, w_last, w, w_sizes, step, lists, da, winner, sizes, window, columns, most
+):  # fmt: skip
     """Three jobs, each for threads of its own."""
     counts, deltas, taps = lists
     i = cuda.grid(1)
     if i < x.size:
         _input_last(i, x_last, x, x_sizes, padded_columns, corner)
     elif i < x.size + w.size:
-        filters, channels, kernel_rows, kernel_columns = w_sizes
-        _weight_last(i - x.size, w_last, w, filters, channels, kernel_rows, kernel_columns, step)
+        f, row, place = _tap(i - x.size, w_sizes)
+        w_last[(row * w_sizes[0] + f) * step + place] = w[i - x.size]
     elif i < x.size + w.size + counts.size:
         _list(i - x.size - w.size, counts, deltas, taps, da, winner, sizes, window, columns, most, step)
 
@@ -117,13 +103,11 @@ def _gradient(sums, da, winner, x_last, cells, places, positions, images, line, 
 def _add_groups(dw, sums, sizes, step, groups):
     i = cuda.grid(1)
     if i < dw.size:
-        filters, channels, kernel_rows, kernel_columns = sizes
-        j, row = i % kernel_columns, i // kernel_columns % kernel_rows
-        c, f = i // kernel_columns // kernel_rows % channels, i // kernel_columns // kernel_rows // channels
-        here = (f * kernel_rows + row) * step + j * channels + c
+        f, row, place = _tap(i, sizes)
+        here = (f * sizes[2] + row) * step + place
         total = sums[here]
         for group in range(1, groups):
-            total += sums[group * filters * kernel_rows * step + here]
+            total += sums[group * sizes[0] * sizes[2] * step + here]
         dw[i] = total
 
 
@@ -189,23 +173,7 @@ def conv2d_winners_backward(dw, dx, da, winner, x, w, buffers, tables, padding, 
     )
     each(_add_groups, dw.size, dw.reshape(-1), flat_sums, tuple(w.shape), step, groups)
     if wanted:
-        geometry = (
-            filters,
-            (kernel_rows, kernel_columns),
-            (stride_y, stride_x),
-            tuple(padding),
-            out_rows,
-            out_columns,
-            most,
-            step,
-        )
-        launch(
-            _input_gradient,
-            (images, x.shape[1]),
-            (THREADS, 1),
-            dx.reshape(-1),
-            lists,
-            flat_w_last,
-            tuple(x.shape),
-            *geometry,
-        )
+        kernel, strides = (kernel_rows, kernel_columns), (stride_y, stride_x)
+        geometry = filters, kernel, strides, tuple(padding), out_rows, out_columns, most, step
+        rows, arrays = (images, x.shape[1]), (dx.reshape(-1), lists, flat_w_last)
+        launch(_input_gradient, rows, (THREADS, 1), *arrays, tuple(x.shape), *geometry)

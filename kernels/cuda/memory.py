@@ -13,6 +13,7 @@ import numpy as np
 from . import device
 
 BATCH = 2048  # images at a time where nothing is trained
+REHEARSED = False  # a kernel is compiled when it is launched, and a second process would only take the device's memory
 SHARE = 0.5
 PIECE = 2**28  # bytes of images at most in a piece, of which two are on the device
 

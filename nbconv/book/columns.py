@@ -3,7 +3,10 @@
 The kernels want an image in a row and numbers one after the other, float64 here as in the book; these functions stand in between.
 """
 
+import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -106,3 +109,65 @@ class Layers:
             self.weights, self.biases, self.deltas(activations, delta), activations[:-1], strict=True
         ):
             kernels.dense_descend(w, b.reshape(-1), dz, a, rates)
+
+
+class SigmoidNetwork(ABC):
+    """What both of the book's networks are: sizes[0] inputs, then sigmoid layers."""
+
+    biases: list[Array]
+    weights: list[Array]
+
+    def __init__(self, sizes: Sequence[int]):
+        self.num_layers = len(sizes)
+        self.sizes = sizes
+
+    def _draw(self) -> None:
+        """Biases (neurons, 1), then weights (neurons, neurons before), all N(0, 1) from NumPy's global generator."""
+        self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]
+        self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]
+
+    @abstractmethod
+    def _delta(self, z: Array, a: Array, y: Array) -> Any:
+        """dC/dz of the last layer; all are columns."""
+
+    def _stacked(self, pairs: Sequence[Any]) -> tuple[Array, Array]:
+        return stacked(pairs, self.sizes[0], self.sizes[-1])
+
+    def _train(self, x: Array, y: Array, order: NDArray[np.int64], size: int, rates: tuple[float, float]) -> None:
+        """Gradient descent over mini-batches of the rows in their order; the lists are new ones then, as the book has it."""
+        layers = Layers([w.copy() for w in self.weights], [b.copy() for b in self.biases])
+        given = np.array(rates, np.float64)
+        for first in range(0, len(order), size):
+            part = order[first : first + size]
+            layers.descend(x[part], y[part], self._delta, given)
+        self.weights, self.biases = layers.weights, layers.biases
+
+    def _step(self, mini_batch: Sequence[Any], rates: tuple[float, float]) -> None:
+        """One step over a mini-batch of pairs."""
+        x, y = self._stacked(mini_batch)
+        self._train(x, y, np.arange(len(x)), max(1, len(x)), rates)
+
+    def _right(self, x: Array, y: Array) -> int:
+        """For how many rows the most active output is the one that y wants most."""
+        _, activations = Layers(self.weights, self.biases).forward(x)
+        return int((activations[-1].argmax(axis=1) == y.argmax(axis=1)).sum())
+
+    def feedforward(self, a: ArrayLike) -> Array:
+        """The network's output for the input a: (sizes[0], images) to (sizes[-1], images)."""
+        _, activations = Layers(self.weights, self.biases).forward(as_rows(a, self.sizes[0]))
+        return activations[-1].T
+
+    def backprop(self, x: ArrayLike, y: ArrayLike) -> tuple[list[Array], list[Array]]:
+        """(nabla_b, nabla_w): the gradient of one image's cost, layer by layer, in the shapes of biases and weights."""
+        layers = Layers(self.weights, self.biases)
+        zs, activations = layers.forward(as_rows(x, self.sizes[0]))
+        last = np.asarray(self._delta(zs[-1].T, activations[-1].T, as_rows(y, self.sizes[-1]).T))
+        return layers.gradients(activations, np.ascontiguousarray(last.T))
+
+
+def shuffled(data: list[Any]) -> NDArray[np.int64]:
+    """Shuffle a list as random.shuffle does, and say how."""
+    order = list(range(len(data)))
+    random.shuffle(order)
+    data[:] = [data[index] for index in order]
+    return np.array(order, np.int64)

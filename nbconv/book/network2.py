@@ -5,18 +5,15 @@ cost + lmbda / (2 n) * sum of squared weights, n the number of training images.
 """
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..errors import DataError
-from .columns import Array, Layers, as_rows, sigmoid, sigmoid_prime, stacked
-from .network import Pair, gradient, right, shuffled, train
+from .columns import Array, Layers, SigmoidNetwork, shuffled, sigmoid, sigmoid_prime
+from .network import Pair
 
 __all__ = ["CrossEntropyCost", "Network", "QuadraticCost", "load", "sigmoid", "sigmoid_prime", "vectorized_result"]
 
@@ -62,15 +59,14 @@ class CrossEntropyCost:
         return np.asarray(a - y)
 
 
-class Network:
+COSTS = {cost.__name__: cost for cost in (QuadraticCost, CrossEntropyCost)}
+
+
+class Network(SigmoidNetwork):
     """A network of `sizes` neurons: sizes[0] inputs, then sigmoid layers; cost: QuadraticCost, CrossEntropyCost or one's own."""
 
-    biases: list[Array]
-    weights: list[Array]
-
     def __init__(self, sizes: Sequence[int], cost: Any = CrossEntropyCost):
-        self.num_layers = len(sizes)
-        self.sizes = sizes
+        super().__init__(sizes)
         self.default_weight_initializer()
         self.cost: Any = cost
 
@@ -81,13 +77,7 @@ class Network:
 
     def large_weight_initializer(self) -> None:
         """Weights and biases N(0, 1), as in chapter 1."""
-        self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]
-        self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]
-
-    def feedforward(self, a: ArrayLike) -> Array:
-        """The network's output for the input a: (sizes[0], images) to (sizes[-1], images)."""
-        _, activations = Layers(self.weights, self.biases).forward(as_rows(a, self.sizes[0]))
-        return activations[-1].T
+        self._draw()
 
     def SGD(
         self,
@@ -107,47 +97,41 @@ class Network:
         training_data: pairs of columns; evaluation_data: (x, label) pairs. What is not monitored is an empty list.
         """
         training_data = training_data if isinstance(training_data, list) else list(training_data)
-        x, y = stacked(training_data, self.sizes[0], self.sizes[-1])
-        seen, wanted = stacked(list(evaluation_data or []), self.sizes[0], self.sizes[-1])
+        x, y = self._stacked(training_data)
+        seen, wanted = self._stacked(list(evaluation_data or []))
         order, count = np.arange(len(x)), len(x)
         evaluation_cost, evaluation_accuracy = list[float](), list[int]()
         training_cost, training_accuracy = list[float](), list[int]()
         for epoch in range(epochs):
             order = order[shuffled(training_data)]
-            train(self, x, y, order, mini_batch_size, self._delta, (eta, lmbda / count))
+            self._train(x, y, order, mini_batch_size, (eta, lmbda / count))
             print(f"Epoch {epoch} training complete")
             if monitor_training_cost:
                 training_cost.append(self._total_cost(x, y, lmbda))
                 print(f"Cost on training data: {training_cost[-1]}")
             if monitor_training_accuracy:
-                training_accuracy.append(right(self, x, y))
+                training_accuracy.append(self._right(x, y))
                 print(f"Accuracy on training data: {training_accuracy[-1]} / {count}")
             if monitor_evaluation_cost:
                 evaluation_cost.append(self._total_cost(seen, wanted, lmbda))
                 print(f"Cost on evaluation data: {evaluation_cost[-1]}")
             if monitor_evaluation_accuracy:
-                evaluation_accuracy.append(right(self, seen, wanted))
+                evaluation_accuracy.append(self._right(seen, wanted))
                 print(f"Accuracy on evaluation data: {evaluation_accuracy[-1]} / {len(seen)}")
             print()
         return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
 
     def update_mini_batch(self, mini_batch: Sequence[Pair], eta: float, lmbda: float, n: int) -> None:
         """One step of gradient descent over a mini-batch, of a training set of n images."""
-        x, y = stacked(mini_batch, self.sizes[0], self.sizes[-1])
-        train(self, x, y, np.arange(len(x)), max(1, len(x)), self._delta, (eta, lmbda / n))
-
-    def backprop(self, x: ArrayLike, y: ArrayLike) -> tuple[list[Array], list[Array]]:
-        """(nabla_b, nabla_w): the gradient of one image's cost, layer by layer, in the shapes of biases and weights."""
-        return gradient(self, x, y, self._delta)
+        self._step(mini_batch, (eta, lmbda / n))
 
     def accuracy(self, data: Iterable[Pair], convert: bool = False) -> int:
         """For how many pairs the most active output is right; convert: y are unit vectors, as in training data, not labels."""
-        return right(self, *stacked(list(data), self.sizes[0], self.sizes[-1]))
+        return self._right(*self._stacked(list(data)))
 
     def total_cost(self, data: Iterable[Pair], lmbda: float, convert: bool = False) -> float:
         """The mean cost and the regularisation, lmbda / (2 n) * sum of squared weights, n the pairs; convert: y are labels."""
-        x, y = stacked(list(data), self.sizes[0], self.sizes[-1])
-        return self._total_cost(x, y, lmbda)
+        return self._total_cost(*self._stacked(list(data)), lmbda)
 
     def save(self, filename: str) -> None:
         """Write sizes, weights, biases and the cost's name as JSON."""
@@ -173,8 +157,7 @@ def load(filename: str) -> Network:
     """A network from `Network.save`, or from the book's own program. Raises DataError for anything else."""
     try:
         data = json.loads(Path(filename).read_text(encoding="utf-8"))
-        cost = getattr(sys.modules[__name__], data["cost"])
-        net = Network(data["sizes"], cost=cost)
+        net = Network(data["sizes"], cost=COSTS[data["cost"]])
         net.weights = [np.array(w, np.float64) for w in data["weights"]]
         net.biases = [np.array(b, np.float64) for b in data["biases"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
