@@ -2,6 +2,7 @@
 
 import shlex
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +11,60 @@ import click
 from .group import ACTIVATIONS, BACKEND, announce_backend, announce_compilation, percent, print_json
 from .progress import Progress, duration
 
+SETTINGS = (
+    click.option(
+        "--net",
+        help="20C5-MP2-100N-10N, 784-30-10, or an experiment of the book: fc, conv, conv-only, conv-conv, "
+        "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
+        "double-1000, dropout.  [default: 20C5-MP2-100N-10N]",
+    ),
+    click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden layers.  [default: sigmoid]"),
+    click.option(
+        "--data", help="digits, mnist, or a path: folder of IDX files, .npz, .h5, .pkl.gz.  [default: digits]"
+    ),
+    click.option("--epochs", type=int, help="How many in all.  [default: 60]"),
+    click.option("--mini-batch-size", type=int, help="[default: 10]"),
+    click.option("--eta", type=float, help="Learning rate.  [default: 0.1]"),
+    click.option("--lmbda", type=float, help="L2 regularisation: cost + lmbda/(2n) sum of w^2.  [default: 0]"),
+    click.option("--lmbda-l1", type=float, help="L1 regularisation: cost + lmbda/n sum of |w|.  [default: 0]"),
+    click.option("--momentum", type=float, help="In [0, 1).  [default: 0]"),
+    click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum."),
+    click.option("--dropout", type=float, help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]"),
+    click.option(
+        "--schedule", help="constant, halve:N, step:N:FACTOR, cosine[:N] or one-cycle[:N] epochs.  [default: constant]"
+    ),
+    click.option("--patience", type=int, help="Stop after so many epochs without a better validation accuracy."),
+    click.option(
+        "--expand/--no-expand", default=None, help="Train also on each image moved by a pixel in four directions."
+    ),
+    click.option(
+        "--monitor-training/--no-monitor-training", default=None, help="Accuracy on the training images, too."
+    ),
+    click.option(
+        "--monitor-layers/--no-monitor-layers",
+        default=None,
+        help="Each layer's speed of learning, norms, and neurons that cannot learn.",
+    ),
+    click.option("--initialiser", help="default, large, glorot, he or book3."),
+    click.option("--dtype", type=click.Choice(("float32", "float64")), help="[default: float32]"),
+    click.option("--seed", type=int, help="Of weights, order and dropout.  [default: 0]"),
+)
+
+
+def settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """CONFIG.toml and an option for each setting of a run; `given_settings` puts them together."""
+    for option in reversed((click.argument("config", required=False, type=click.Path(path_type=Path)), *SETTINGS)):
+        command = option(command)
+    return command
+
+
+def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+    """What was given of the settings, options over CONFIG.toml."""
+    return {**_read_config(config), **{name: value for name, value in options.items() if value is not None}}
+
 
 @click.command(epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options override it.")
-@click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--net", help="20C5-MP2-100N-10N, 784-30-10, or an experiment of the book: fc, conv, conv-only, conv-conv, "
-              "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
-              "double-1000, dropout.  [default: 20C5-MP2-100N-10N]")  # fmt: skip
-@click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden layers.  [default: sigmoid]")
-@click.option("--data", help="digits, mnist, or a path: folder of IDX files, .npz, .h5, .pkl.gz.  [default: digits]")
-@click.option("--epochs", type=int, help="How many in all.  [default: 60]")
-@click.option("--mini-batch-size", type=int, help="[default: 10]")
-@click.option("--eta", type=float, help="Learning rate.  [default: 0.1]")
-@click.option("--lmbda", type=float, help="L2 regularisation: cost + lmbda/(2n) sum of w^2.  [default: 0]")
-@click.option("--lmbda-l1", type=float, help="L1 regularisation: cost + lmbda/n sum of |w|.  [default: 0]")
-@click.option("--momentum", type=float, help="In [0, 1).  [default: 0]")
-@click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum.")
-@click.option("--dropout", type=float, help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]")
-@click.option(
-    "--schedule", help="constant, halve:N, step:N:FACTOR, cosine[:N] or one-cycle[:N] epochs.  [default: constant]"
-)
-@click.option("--patience", type=int, help="Stop after so many epochs without a better validation accuracy.")
-@click.option(
-    "--expand/--no-expand", default=None, help="Train also on each image moved by a pixel in four directions."
-)
-@click.option("--monitor-training/--no-monitor-training", default=None, help="Accuracy on the training images, too.")
-@click.option("--initialiser", help="default, large, glorot, he or book3.")
-@click.option("--dtype", type=click.Choice(("float32", "float64")), help="[default: float32]")
-@click.option("--seed", type=int, help="Of weights, order and dropout.  [default: 0]")
+@settings
 @BACKEND
 @click.option("--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]")
 @click.option("--out", type=click.Path(path_type=Path), help="The checkpoint.  [default: run.h5]")
@@ -55,7 +83,7 @@ def train(
 
     Ctrl-C stops and saves; --resume goes on from there to the same result as without the stop.
     """
-    given = {**_read_config(config), **{name: value for name, value in options.items() if value is not None}}
+    given = given_settings(config, options)
     from nbconv import backend as backends
     from nbconv import runs
     from nbconv.errors import Interrupted
