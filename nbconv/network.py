@@ -14,14 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import backend as backends
 from . import checkpoint as checkpoints
-from . import checks, costs, storage
+from . import checks, costs, monitors, storage
 from .data.dataset import Dataset, Images, Store, check_pixels, image_store
 from .engine import Engine
 from .errors import CheckpointError, DataError, SettingError
 from .geometry import Shape, show
 from .history import History
 from .initialisers import INITIALISERS
-from .layers import Dense, Layer, LayerSpec, Rates, to_dict
+from .layers import Layer, LayerSpec, Rates, given_layers, to_dict
 from .plan import Recorder
 from .stacks import build_layers, check_last
 from .training import Report, Settings, State, Training
@@ -52,7 +52,7 @@ class Network:
         dtype: str | type[np.floating[Any]] = "float32",
         initialiser: str = "default",
     ):
-        specs, shape = _specs(layers, input_shape)
+        specs, shape = given_layers(layers, input_shape)
         self.seed = checks.seed(seed)
         self.dtype = checks.choice("dtype", getattr(dtype, "__name__", dtype), DTYPES)
         self.initialiser = checks.choice("initialiser", initialiser, tuple(INITIALISERS))
@@ -126,6 +126,7 @@ class Network:
         schedule: str = "constant",
         patience: int | None = None,
         monitor_training: bool = False,
+        monitor_layers: bool = False,
         checkpoint: str | os.PathLike[str] | Callable[[], None] | None = None,
         callback: Callable[[Report], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -141,7 +142,8 @@ class Network:
 
         Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds" (training alone),
         "validation_..." and (with monitor_training) "training_..." "cost" and "accuracy", "test_accuracy" at the best
-        validation epoch so far. Accuracies are shares in [0, 1].
+        validation epoch so far; with monitor_layers those of `monitor` for the first 1,000 training images. Accuracies are
+        shares in [0, 1].
 
         SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second one at once.
         A cost or weight that becomes infinite, NaN or larger than 1e12 raises DivergedError; the network is then as it was
@@ -151,7 +153,7 @@ class Network:
         begin = self.state.epoch
         settings = Settings(
             begin + checks.count("epochs", epochs), mini_batch_size, eta, lmbda, lmbda_l1, momentum, nesterov,
-            schedule, patience, expand, monitor_training,
+            schedule, patience, expand, monitor_training, monitor_layers,
         )  # fmt: skip
         for name, data in (("train", train), ("validation", validation), ("test", test)):
             if data is not None or name == "train":
@@ -208,6 +210,25 @@ class Network:
         self._check_data(data, "images")
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
+
+    def activations(self, images: ArrayLike | Images) -> list[tuple[str, Array]]:
+        """[("20C5-MP2", a), ...]: each layer's activations, (n, channels, rows, columns) or (n, neurons).
+
+        A convolution and the max pooling behind it are one: the activation comes after the pooling. Raises DataError.
+        """
+        notations = iter(spec.notation for spec in self.specs)
+        names = ["-".join(next(notations) for _ in unit) for unit in monitors.units(self.engine.layers)]
+        return list(zip(names, monitors.activations(self.engine, self._given(images)), strict=True))
+
+    def monitor(self, data: Dataset) -> dict[str, float]:
+        """How each layer with parameters, k = 1, 2, ..., stands on these images, without dropout and regularisation.
+
+        speed_k: length of dC/db, the layer's speed of learning (chapter 5); gradient_norm_k: of dC/dw; weight_norm_k: of w. Of
+        hidden layers saturated_k: share of sigmoid or tanh activations where sigma'(z) is below 5 % of its largest value; or
+        dead_k: share of ReLU neurons (or feature maps) that are 0 for every image. Raises DataError.
+        """
+        self._check_data(data, "data")
+        return monitors.report(self.engine, data)
 
     def parameters(self) -> list[dict[str, Array]]:
         """[{"weights": ..., "biases": ...}, ...], copies, one for each layer that has any.
@@ -305,30 +326,6 @@ class Network:
         if weights == "best" and network.state.best:
             network.restore_best()
         return network
-
-
-def _specs(layers: Any, input_shape: Any) -> tuple[list[LayerSpec], Shape]:
-    """Layers and input shape as given by a user, checked."""
-    if isinstance(layers, (str, LayerSpec)) or not isinstance(layers, Sequence) or not layers:
-        raise SettingError(f"layers are {layers!r}: expected a list of layers, or of sizes such as [784, 30, 10]")
-    if all(not isinstance(layer, LayerSpec) for layer in layers):
-        sizes = [checks.count("a layer's size", size) for size in layers]
-        if len(sizes) < 2:
-            raise SettingError(f"layers are {layers!r}: expected the number of inputs and at least one layer")
-        if input_shape is None:
-            input_shape = sizes[0]
-        layers = [Dense(size) for size in sizes[1:]]
-        if math.prod(np.atleast_1d(input_shape).tolist()) != sizes[0]:
-            raise SettingError(f"input_shape is {input_shape!r}: expected {sizes[0]} inputs, as layers say")
-    for index, layer in enumerate(layers):
-        if not isinstance(layer, LayerSpec):
-            raise SettingError(f"layer {index + 1} is {layer!r}: expected a layer such as nbconv.Dense(10)")
-    if input_shape is None:
-        raise SettingError("input_shape was not given: expected (channels, rows, columns) or (pixels,)")
-    shape = (input_shape,) if not isinstance(input_shape, Sequence) else tuple(input_shape)
-    if len(shape) not in (1, 3):
-        raise SettingError(f"input_shape is {input_shape!r}: expected (channels, rows, columns) or (pixels,)")
-    return list(layers), tuple(checks.count("a part of input_shape", size) for size in shape)
 
 
 def _describe(spec: LayerSpec) -> str:

@@ -6,6 +6,7 @@ comes out may differ by the rounding of sums that are added up in another order.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from . import notation
 from .errors import SettingError
 from .layers import Layer
+from .monitors import Way, units
 from .network import Network
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-13}  # of the largest difference over the largest number
@@ -56,35 +58,24 @@ def compare(network: Network, other: Network, images: int, seed: int = 0) -> lis
     random = np.random.default_rng(seed)
     results: list[Result] = []
     x = random.random((images, *network.input_shape)).astype(network.dtype)
-    for name, units in zip(_names(network), zip(_units(network), _units(other), strict=True), strict=True):
-        is_dense = len(units[0][0].output_shape) == 1
+    both = zip(units(network.engine.layers), units(other.engine.layers), strict=True)
+    for name, (unit, same) in zip(_names(network), both, strict=True):
+        is_dense = len(unit[0].output_shape) == 1
         x = x.reshape(images, -1) if is_dense else np.ascontiguousarray(np.moveaxis(x, 0, -1))
-        out = _shape(units[0][-1], images)
-        delta = random.standard_normal(out).astype(network.dtype)
-        ours, theirs = (_forward(one, unit, x) for one, unit in zip((network, other), units, strict=True))
-        _level(network, other, *units)
-        ours |= _backward(network, units[0], delta)
-        theirs |= _backward(other, units[1], delta)
+        delta = random.standard_normal(_shape(unit[-1], images)).astype(network.dtype)
+        ours, theirs = _forward(network, unit, x), _forward(other, same, x)
+        _level(network, other, unit, same)
+        ours |= _backward(network, unit, delta)
+        theirs |= _backward(other, same, delta)
         results += [_result(name, array, ours[array], theirs[array]) for array in ours]
         a = ours["a"]
         x = a if is_dense else np.moveaxis(a, -1, 0)
     return results
 
 
-def _units(network: Network) -> list[list[Layer]]:
-    """The layers, a convolution together with the max pooling that is a part of it."""
-    units: list[list[Layer]] = []
-    for layer in network.engine.layers:
-        if getattr(layer, "is_part", False):
-            units[-1].append(layer)
-        else:
-            units.append([layer])
-    return units
-
-
 def _names(network: Network) -> Iterator[str]:
     notations = iter(enumerate(network.specs, 1))
-    for unit in _units(network):
+    for unit in units(network.engine.layers):
         parts = [next(notations) for _ in unit]
         yield f"{parts[0][0]} {'-'.join(spec.notation for _, spec in parts)}"
 
@@ -94,21 +85,17 @@ def _shape(layer: Layer, images: int) -> tuple[int, ...]:
     return (images, *shape) if len(shape) == 1 else (*shape, images)
 
 
-def _ran(network: Network, way: Callable[[Any, Layer], Any], values: Array, layers: list[Layer]) -> Array:
+def _last(network: Network, way: Callable[[Any, Layer], Any], values: Array, layers: list[Layer]) -> Array:
     """What is left of values that go a way through layers."""
-    engine = network.engine
-    out = [engine.backend.zeros(values.shape, values.dtype)]
-    engine.write(out[0], values)
-    engine.recorder.program(lambda: out.extend(way(out[-1], layer) for layer in layers))(1)
-    return engine.read(out[-1]).copy()
+    return Way(network.engine, lambda given: [reduce(way, layers, given)], values.shape).go(values)[0]
 
 
 def _forward(network: Network, unit: list[Layer], x: Array) -> Arrays:
-    return {"a": _ran(network, lambda value, layer: layer.forward(value, None), x, unit)}
+    return {"a": _last(network, lambda value, layer: layer.forward(value, None), x, unit)}
 
 
 def _backward(network: Network, unit: list[Layer], delta: Array) -> Arrays:
-    arrays = {"dC/dx": _ran(network, lambda value, layer: layer.backward(value, None, True), delta, unit[::-1])}
+    arrays = {"dC/dx": _last(network, lambda value, layer: layer.backward(value, None, True), delta, unit[::-1])}
     if unit[0].weights_shape:
         gradients = unit[0].d_weights, unit[0].d_biases
         for name, gradient in zip(("dC/dw", "dC/db"), gradients, strict=True):

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "patience": None,
     "expand": False,
     "monitor_training": False,
+    "monitor_layers": False,
 }
 _OF_NETWORK = ("net", "activation", "initialiser", "dtype", "seed", "dropout")
 _OF_TRAINING = tuple(name for name in DEFAULTS if name not in (*_OF_NETWORK, "data"))

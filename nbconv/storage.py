@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import backend as backends
+from . import monitors
 from .checkpoint import Contents, one_line
 from .errors import BackendError, CheckpointError, SettingError
 from .history import History
@@ -144,7 +145,7 @@ def take(network: "Network", contents: Contents) -> None:
             epoch_step=int(training["epoch_step"]),
             begun=int(training["begun"]),
             epoch_seconds=float(training["epoch_seconds"]),
-            history=_history(contents),
+            history=_history(contents, monitors.names(engine)),
             best=best,
             settings=Settings(**settings) if settings else None,
             data=str(training["data"]),
@@ -220,7 +221,7 @@ def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
     return flat
 
 
-def _history(contents: Contents) -> History:
+def _history(contents: Contents, of_layers: list[str]) -> History:
     epochs, metrics = int(contents.attributes["history"]["epochs"]), {}
     for path, numbers in contents.arrays.items():
         if path.startswith("history/"):
@@ -231,6 +232,8 @@ def _history(contents: Contents) -> History:
     for data in ("training", "validation", "test"):
         if any(name.startswith(f"{data}_") for name in metrics):
             expected |= {f"{data}_cost", f"{data}_accuracy"}
+    if not metrics.keys().isdisjoint(of_layers):
+        expected |= set(of_layers)
     if metrics and metrics.keys() != expected:
         raise SettingError(f"its history has the metrics {sorted(metrics)}, expected {sorted(expected)}")
     return History(metrics)

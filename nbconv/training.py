@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import checks, schedules
+from . import checks, monitors, schedules
 from .data.dataset import Dataset
 from .engine import BOUND, Engine
 from .errors import DataError, DivergedError, Interrupted, SettingError
@@ -21,6 +21,7 @@ from .history import History
 from .layers import Randomness, Rates
 
 PACE = 0.02  # seconds between two looks at signals and at progress
+FLAGS = ("nesterov", "expand", "monitor_training", "monitor_layers")
 MOVES = 5  # an image and its four copies moved by one pixel
 Report = dict[str, float]
 
@@ -40,6 +41,7 @@ class Settings:
     patience: int | None = None
     expand: bool = False
     monitor_training: bool = False
+    monitor_layers: bool = False
 
     def __post_init__(self) -> None:
         # Plain Python numbers, whatever kind was given: a checkpoint brings back the same.
@@ -51,7 +53,7 @@ class Settings:
             "lmbda_l1": checks.number("lmbda_l1", self.lmbda_l1),
             "momentum": checks.number("momentum", self.momentum, below=1.0),
             "patience": None if self.patience is None else checks.count("patience", self.patience),
-            **{name: checks.flag(name, getattr(self, name)) for name in ("nesterov", "expand", "monitor_training")},
+            **{name: checks.flag(name, getattr(self, name)) for name in FLAGS},
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)
@@ -262,6 +264,8 @@ class Training:
         report = {"seconds": state.epoch_seconds, "cost": engine.read(engine.sums)[0] / self.examples}
         if self.settings.monitor_training:
             report |= _scores(engine, self.train, "training")
+        if self.settings.monitor_layers:
+            report |= monitors.report(engine, self.train[: monitors.IMAGES])
         if self.validation is not None:
             report |= _scores(engine, self.validation, "validation")
         accuracy = report.get("validation_accuracy")

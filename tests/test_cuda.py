@@ -275,3 +275,11 @@ def test_launches_of_a_mini_batch(monkeypatch):
     data = nbconv.Dataset(np.zeros((10, 1, 28, 28), np.uint8), np.zeros(10, int))
     network.engine.descend(data, np.arange(10)[None], 1, Randomness(0, 0), Rates(0.1, 0, 0, 0, False), np.ones(1))
     assert len(calls) == (26 if device.IS_SIMULATED else 25)  # tiles are smaller in the simulator
+
+
+def test_the_inside_of_a_network_is_the_cpu_s():
+    one, other = (nbconv.Network(LAYERS, (1, 6, 6), backend=backend, seed=1) for backend in ("cuda", "cpu"))
+    data = digits(5)
+    for (name, ours), (_, right) in zip(one.activations(data.images), other.activations(data.images), strict=True):
+        assert np.abs(ours - right).max() < 1e-5, name
+    assert one.monitor(data) == pytest.approx(other.monitor(data), rel=1e-4)

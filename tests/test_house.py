@@ -16,6 +16,7 @@ FLOORS = [
     {"layers"},
     {"stacks"},
     {"engine"},
+    {"monitors"},
     {"training"},
     {"storage"},
     {"network", "notation", "book"},

@@ -1,9 +1,15 @@
 """Layers: what a user writes (`Conv2D(20, 5)`), and what a network makes of it (a `Layer` with buffers)."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from .. import checks
 from ..errors import SettingError
+from ..geometry import Shape
 from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Rates, Update, Workspace
 from .conv import Conv2D
 from .dense import Dense, Softmax
@@ -24,6 +30,7 @@ __all__ = [
     "Update",
     "Workspace",
     "from_dict",
+    "given_layers",
     "to_dict",
 ]
 
@@ -47,3 +54,27 @@ def from_dict(settings: dict[str, Any]) -> LayerSpec:
         return LAYERS[kind](**settings)
     except TypeError as error:
         raise SettingError(f"layer {kind} has the settings {sorted(settings)}: {error}") from error
+
+
+def given_layers(layers: Any, input_shape: Any) -> tuple[list[LayerSpec], Shape]:
+    """Layers and input shape as given by a user, checked."""
+    if isinstance(layers, (str, LayerSpec)) or not isinstance(layers, Sequence) or not layers:
+        raise SettingError(f"layers are {layers!r}: expected a list of layers, or of sizes such as [784, 30, 10]")
+    if all(not isinstance(layer, LayerSpec) for layer in layers):
+        sizes = [checks.count("a layer's size", size) for size in layers]
+        if len(sizes) < 2:
+            raise SettingError(f"layers are {layers!r}: expected the number of inputs and at least one layer")
+        if input_shape is None:
+            input_shape = sizes[0]
+        layers = [Dense(size) for size in sizes[1:]]
+        if math.prod(np.atleast_1d(input_shape).tolist()) != sizes[0]:
+            raise SettingError(f"input_shape is {input_shape!r}: expected {sizes[0]} inputs, as layers say")
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, LayerSpec):
+            raise SettingError(f"layer {index + 1} is {layer!r}: expected a layer such as nbconv.Dense(10)")
+    if input_shape is None:
+        raise SettingError("input_shape was not given: expected (channels, rows, columns) or (pixels,)")
+    shape = (input_shape,) if not isinstance(input_shape, Sequence) else tuple(input_shape)
+    if len(shape) not in (1, 3):
+        raise SettingError(f"input_shape is {input_shape!r}: expected (channels, rows, columns) or (pixels,)")
+    return list(layers), tuple(checks.count("a part of input_shape", size) for size in shape)
