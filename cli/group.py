@@ -64,7 +64,7 @@ def announce_compilation() -> None:
     """Say on standard error when kernels have to be compiled first."""
     from nbconv.backend import on_compilation
 
-    on_compilation(lambda: click.echo("Compiling kernels, once for this machine: up to 20 s ...", err=True))
+    on_compilation(lambda line: click.echo(line, err=True))
 
 
 def print_json(value: Any) -> None:

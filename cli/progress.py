@@ -5,8 +5,6 @@ import time
 
 import click
 
-from .group import percent
-
 
 class Progress:
     """Prints to standard error; results go to standard output."""
@@ -37,12 +35,9 @@ class Progress:
         """One line with an epoch's metrics."""
         self.epoch = int(report["epoch"])
         self.first = None
-        parts = [f"epoch {self.epoch:>{len(str(self.epochs))}}/{self.epochs}", f"cost {report['cost']:.4f}"]
-        for name in ("training", "validation", "test"):
-            if f"{name}_accuracy" in report:
-                parts.append(f"{name} {percent(report[name + '_accuracy'])}")
-        parts.append(f"{report['seconds']:.1f} s")
-        click.echo(("\r\x1b[K" if self.live else "") + "  ".join(parts), err=True)
+        from nbconv.history import line
+
+        click.echo(("\r\x1b[K" if self.live else "") + line(report, self.epochs), err=True)
 
     def clear(self) -> None:
         """Take the moving line away."""

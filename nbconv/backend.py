@@ -55,6 +55,11 @@ def thread_limit() -> int:
     return int(config.NUMBA_NUM_THREADS)
 
 
+def threads() -> int:
+    """How many CPU threads the kernels of this Python thread use."""
+    return int(numba.get_num_threads())
+
+
 def set_threads(threads: int) -> None:
     """How many CPU threads the kernels of this Python thread use; results do not depend on it."""
     most = thread_limit()
@@ -63,8 +68,8 @@ def set_threads(threads: int) -> None:
     numba.set_num_threads(threads)
 
 
-def on_compilation(tell: Callable[[], None]) -> None:
-    """Call `tell` once, when the first kernel is compiled that the cache does not have."""
+def on_compilation(tell: Callable[[str], None]) -> None:
+    """Call `tell` once with a line, when the first kernel is compiled that the cache does not have."""
 
     class Listener(event.Listener):
         told = False
@@ -72,7 +77,7 @@ def on_compilation(tell: Callable[[], None]) -> None:
         def on_start(self, started: Any) -> None:
             if not self.told:
                 Listener.told = True
-                tell()
+                tell("Compiling kernels, once for this machine: up to 20 s ...")
 
         def on_end(self, ended: Any) -> None:
             pass

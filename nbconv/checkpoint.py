@@ -83,7 +83,7 @@ def save(path: Path, contents: Contents) -> None:
     root["digest"] = contents.digest()
     _refuse_what_is_no_file(path)
     try:
-        _replace(Path(os.path.realpath(path)), _image(contents))
+        replace(Path(os.path.realpath(path)), _image(contents))
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
         what = "the old file is as it was" if os.path.exists(path) else "no file was left"
         raise CheckpointError(
@@ -139,7 +139,8 @@ def _seal(body: bytes | memoryview) -> bytes:
     return SEAL + hashlib.sha256(body).hexdigest().encode().ljust(SEAL_BYTES - len(SEAL), b"\n")
 
 
-def _replace(path: Path, image: bytes) -> None:
+def replace(path: Path, image: bytes) -> None:
+    """Put a file of these bytes at path, whole or not at all. Raises OSError."""
     # What killed processes left goes; each process has a name of its own, so that none renames another's half file.
     for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.partial"):
         if not _is_running(int(left.suffixes[-2][1:], 16)):

@@ -74,9 +74,7 @@ def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
 
     Raises SettingError, DataError, CheckpointError.
     """
-    settings = _settings(given)
-    arguments = {name: settings[name] for name in _OF_TRAINING}
-    Settings(**arguments)  # says what is wrong before any data is loaded
+    settings = checked(given)
     sets = load_data(settings["data"])
     train = sets[0]
     layers = notation.parse(settings["net"], settings["activation"], settings["dropout"])
@@ -90,6 +88,7 @@ def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
     )
     network.state.run = settings
     checkpoint.check_place(out)
+    arguments = {name: settings[name] for name in _OF_TRAINING}
     return Run(network, *sets, arguments, out, keep_old=True)
 
 
@@ -98,20 +97,10 @@ def resume(path: Path, given: Mapping[str, Any], out: Path | None = None, backen
 
     Raises CheckpointError for a finished run, and for settings other than the checkpoint's.
     """
-    network = Network.load(path, backend=backend)
+    network, stored = _stored(path, backend)
     state = network.state
-    if state.settings is None or not state.run or not set(state.run) <= set(DEFAULTS):
-        raise CheckpointError(
-            f"{path} was not written by this nbconv train: expected a run; go on from Python with Network.load(...).fit(...)"
-        )
-    stored = DEFAULTS | state.run
-    wanted = _settings(given, stored)
-    for name in DEFAULTS:
-        if name != "epochs" and wanted[name] != stored[name]:
-            raise CheckpointError(
-                f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: leave it out to go on, "
-                "or begin a new run without --resume"
-            )
+    assert state.settings is not None
+    agree(path, stored, checked(given, stored))
     epochs = checks.count("epochs", given.get("epochs", state.settings.epochs))
     if epochs <= state.epoch:
         raise CheckpointError(
@@ -140,8 +129,52 @@ def resume(path: Path, given: Mapping[str, Any], out: Path | None = None, backen
     return Run(network, *sets, arguments, out, keep_old=not (out.exists() and out.samefile(path)))
 
 
-def _settings(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
-    """All settings: the base's, over them those of the experiment that `net` names, over them those given."""
+def is_finished(path: Path, given: Mapping[str, Any]) -> bool:
+    """Whether the run with these settings is at its end in the checkpoint at `path`; False if there is no file.
+
+    Raises CheckpointError for a file that is not this run's.
+    """
+    settings = checked(given)
+    if not path.exists():
+        return False
+    network, stored = _stored(path, "cpu")
+    state = network.state
+    assert state.settings is not None
+    agree(path, stored, settings)
+    if state.epoch > settings["epochs"]:
+        raise CheckpointError(
+            f"{path} has been trained for {state.epoch} epochs, and {settings['epochs']} were asked for: expected as many, "
+            "or more to go on"
+        )
+    return state.epoch == settings["epochs"] or state.out_of_patience(state.settings)
+
+
+def agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise CheckpointError if what was begun at `path` cannot go on with these settings; the epochs may be others."""
+    for name in DEFAULTS:
+        if name != "epochs" and wanted[name] != stored[name]:
+            raise CheckpointError(
+                f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: expected the same to go on; "
+                "what is to be trained otherwise begins in another place"
+            )
+
+
+def _stored(path: Path, backend: str) -> tuple[Network, dict[str, Any]]:
+    """The network of a run's checkpoint, and the run's settings."""
+    network = Network.load(path, backend=backend)
+    state = network.state
+    if state.settings is None or not state.run or not set(state.run) <= set(DEFAULTS):
+        raise CheckpointError(
+            f"{path} was not written by this nbconv train: expected a run; go on from Python with Network.load(...).fit(...)"
+        )
+    return network, DEFAULTS | state.run
+
+
+def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
+    """All settings: the base's, over them those of the experiment that `net` names, over them those given.
+
+    Raises SettingError for what can be seen to be wrong without the data.
+    """
     unknown = set(given) - set(DEFAULTS)
     if unknown:
         raise SettingError(f"{', '.join(sorted(unknown))} is no setting: expected {', '.join(DEFAULTS)}")
@@ -154,4 +187,6 @@ def _settings(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> d
     # A path by its whole name, so that the run can go on from anywhere.
     if settings["data"] not in ("digits", "mnist"):
         settings["data"] = os.path.abspath(os.path.expanduser(settings["data"]))
+    Settings(**{name: settings[name] for name in _OF_TRAINING})
+    notation.parse(settings["net"], settings["activation"], settings["dropout"])
     return settings

@@ -112,7 +112,7 @@ class State:
 
 
 @contextmanager
-def _signals() -> Iterator[Callable[[], None]]:
+def signals() -> Iterator[Callable[[], None]]:
     """A function that raises Interrupted if SIGINT or SIGTERM has come; a second one stops at once."""
     received: list[int] = []
 
@@ -179,7 +179,7 @@ class Training:
         state.begin(settings, fingerprint(self.train, self.validation))
         if not settings.momentum:
             self.engine.write(self.engine.velocity, 0)
-        with _signals() as check_signals:
+        with signals() as check_signals:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
                 flats = self.engine.parameters, self.engine.velocity
                 sound, step = [self.engine.read(flat).copy() for flat in flats], state.step - state.epoch_step
