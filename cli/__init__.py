@@ -3,7 +3,9 @@
 import click
 
 from .check import doctor, gradcheck, parity
+from .ensemble import ensemble
 from .group import Group
+from .reproduce import reproduce
 from .train import train
 from .use import evaluate, inspect, predict
 
@@ -22,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, predict, inspect, gradcheck, parity, doctor):
+for command in (train, evaluate, predict, inspect, reproduce, ensemble, gradcheck, parity, doctor):
     main.add_command(command)

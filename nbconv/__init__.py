@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data import Dataset, load_data
+    from .ensemble import Ensemble
     from .errors import BackendError, CheckpointError, DataError, DivergedError, Interrupted, NbconvError, SettingError
     from .history import History
     from .layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "data": ("Dataset", "load_data"),
+    "ensemble": ("Ensemble",),
     "errors": (
         "BackendError",
         "CheckpointError",
@@ -41,6 +43,7 @@ __all__ = [
     "Dataset",
     "Dense",
     "DivergedError",
+    "Ensemble",
     "History",
     "Interrupted",
     "L2Pool2D",

@@ -20,7 +20,8 @@ FLOORS = [
     {"training"},
     {"storage"},
     {"network", "notation", "book"},
-    {"gradcheck", "parity", "doctor", "runs", "rehearsal"},
+    {"gradcheck", "parity", "doctor", "runs", "rehearsal", "members", "ensemble"},
+    {"reproduce"},
     {"__main__"},
 ]
 

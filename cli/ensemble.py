@@ -1,0 +1,113 @@
+"""nbconv ensemble train and eval."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .group import BACKEND, JSON, announce_backend, announce_compilation, percent, print_json
+from .train import given_settings, settings
+from .use import WEIGHTS
+
+FOLDER = click.argument("folder", type=click.Path(path_type=Path))
+
+
+@click.group()
+def ensemble() -> None:
+    """Networks trained alike from different seeds, and their vote."""
+
+
+@ensemble.command(
+    "train", epilog="--seed is the first member's, the others' follow. Settings may also stand in CONFIG.toml."
+)
+@settings
+@click.option("--members", type=int, help="How many networks.  [default: 5]")
+@click.option("--jobs", type=int, default=1, show_default=True, help="How many train at a time, sharing the threads.")
+@BACKEND
+@click.option("--threads", type=int, help="CPU threads of all together.  [default: all]")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder.  [default: ensemble]")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this folder's training.")
+@JSON
+def train(
+    config: Path | None,
+    members: int | None,
+    jobs: int,
+    backend: str,
+    threads: int | None,
+    out: Path | None,
+    resume: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train networks alike from seeds that follow each other, each a run of its own.
+
+    Ctrl-C stops and saves; the same command again, or --resume FOLDER, goes on from there.
+    """
+    given = given_settings(config, options)
+    from nbconv import Interrupted, load_data
+    from nbconv import backend as backends
+    from nbconv import ensemble as ensembles
+
+    if resume and out:
+        raise click.UsageError("--resume goes on in its own folder: leave --out out")
+    if threads is not None:
+        backends.set_threads(threads)
+    announce_backend(backend)
+    announce_compilation()
+    folder = resume or out or Path("ensemble")
+    begin = ensembles.resume if resume else ensembles.train
+    count = {} if members is None else {"count": members}
+    try:
+        trained = begin(
+            folder, given, **count, parallel=jobs, backend=backend, tell=lambda line: click.echo(line, err=True)
+        )
+    except Interrupted as stop:
+        click.echo("Stopped and saved." if stop.saved else "Stopped at once.", err=True)
+        click.echo(f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}", err=True)
+        raise
+    _, validation, test = load_data(trained.networks[0].state.run["data"])
+    results = {"validation": trained.evaluate(validation), "test": trained.evaluate(test)}
+    if as_json:
+        print_json({"ensemble": str(folder), **results})
+    else:
+        _print_table(results)
+        click.echo(f"Try next: nbconv ensemble eval {shlex.quote(str(folder))}")
+
+
+@ensemble.command("eval")
+@FOLDER
+@click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
+@click.option("--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True)
+@WEIGHTS
+@BACKEND
+@JSON
+def evaluate(folder: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool) -> None:
+    """Accuracy of each member, of the vote and of the mean probability."""
+    from nbconv import Ensemble, SettingError, load_data
+
+    announce_compilation()
+    loaded = Ensemble.load(folder, backend=backend, weights=weights)
+    announce_backend(backend)
+    data = data or loaded.networks[0].state.run.get("data")
+    if data is None:
+        raise SettingError(f"{folder} does not say what data it was trained on: expected --data")
+    dataset = load_data(data)[("train", "validation", "test").index(split)]
+    result = loaded.evaluate(dataset)
+    if as_json:
+        print_json({**result, "data": data, "split": split, "weights": weights})
+    else:
+        _print_table({split: result})
+
+
+def _print_table(results: dict[str, dict[str, Any]]) -> None:
+    """What `Ensemble.evaluate` gave for each split."""
+    rows = [[f"member-{number}", *scores] for number, scores in
+            enumerate(zip(*(result["members"] for result in results.values()), strict=True), 1)]  # fmt: skip
+    rows.append(["vote", *(result["accuracy"] for result in results.values())])
+    rows.append(["mean probability", *(result["mean_probability_accuracy"] for result in results.values())])
+    click.echo(" " * 16 + "".join(f"{split:>24}" for split in results))
+    for name, *scores in rows:
+        cells = (f"{percent(score)}, {round(score * result['total'])} of {result['total']}" for score, result in
+                 zip(scores, results.values(), strict=True))  # fmt: skip
+        click.echo(f"{name:16}" + "".join(f"{cell:>24}" for cell in cells))
