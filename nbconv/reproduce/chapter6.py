@@ -1,0 +1,112 @@
+"""Chapter 6, "Deep learning": its experiments, the ensemble, its pictures. Settings: nbconv/book/experiments.py."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ..book.experiments import EXPERIMENTS
+from ..ensemble import Ensemble
+from ..layers import Conv2D, Dense
+from ..network import Network
+from .bench import Bench, Run
+from .tables import statistics
+
+# Of the test images, in percent, best of three runs; None where the book states no number.
+ACCURACIES = {
+    "fc": 97.80, "conv": 98.78, "conv-only": None, "conv-conv": 99.06, "conv-conv-tanh": None, "conv-conv-relu": 99.23,
+    "expanded-100": 99.37, "expanded-300": 99.46, "expanded-1000": 99.43, "double-100": 99.43, "double-300": 99.48,
+    "double-1000": 99.47, "dropout": 99.60,
+}  # fmt: skip
+MEMBERS, ENSEMBLE = 5, 9967  # right of 10,000 test images
+PARAMETERS = {
+    "one feature map of 5x5": 26,
+    "20 feature maps of 5x5": 520,
+    "a dense layer of 30 neurons on 784 pixels": 23_550,
+}
+
+
+def _runs(bench: Bench, name: str, seeds: Sequence[int]) -> tuple[int, list[Run]]:
+    """(epochs, finished trainings) of an experiment."""
+    settings = EXPERIMENTS[name]
+    epochs = settings["epochs"]
+    if bench.quick:
+        epochs = 2 if settings.get("expand") else 10
+    return epochs, bench.trained(name, {"net": name, "epochs": epochs}, seeds)
+
+
+def experiment(name: str, bench: Bench) -> None:
+    """Its test accuracies at the epoch with the best validation accuracy."""
+    epochs, runs = _runs(bench, name, bench.seeds)
+    settings = EXPERIMENTS[name]
+    found = statistics([run.test_accuracy for run in runs])
+    minutes = float(np.mean([run.seconds for run in runs])) / 60
+    images = 5 * 50_000 if settings.get("expand") else 50_000
+    row = [name, settings["net"], images, epochs, ACCURACIES[name], *found.values(), len(runs), minutes]
+    columns = {"experiment": "", "network": "", "images": ",d", "epochs": "d", "book, %": ".2f", "best, %": ".2f", "mean, %": ".2f",
+               "spread": ".2f", "runs": "d", "min a run": ".1f"}  # fmt: skip
+    bench.table("Test accuracy at the epoch with the best validation accuracy; mini-batch 10", columns, row)
+
+
+def ensemble(bench: Bench) -> None:
+    """Five runs of `dropout` and their vote; the votes of four of them show its spread."""
+    from .. import plots
+
+    test = bench.mnist[2]
+    _, runs = _runs(bench, "dropout", range(bench.seed, bench.seed + MEMBERS))
+    vote = Ensemble.from_checkpoints([run.path for run in runs], backend=bench.backend)
+    whole = vote.evaluate(test)
+    fewer = [Ensemble(four).evaluate(test)["correct"] for four in combinations(vote.networks, MEMBERS - 1)]
+    rows = [[f"member, seed {bench.seed + k}", None, 100 * run.test_accuracy] for k, run in enumerate(runs)]
+    rows += [
+        ["vote of all five", ENSEMBLE, whole["correct"]],
+        ["mean probability of all five", None, whole["mean_probability_accuracy"] * whole["total"]],
+        [f"votes of four: {min(fewer):,} to {max(fewer):,}", None, float(np.mean(fewer))],
+    ]
+    columns = {"ensemble of five dropout networks": "", "book, right of 10,000": ",.0f", "ours": ",.0f"}
+    bench.table("The ensemble", columns, *rows)
+    labels = vote.predict(test.images)
+    wrong = np.flatnonzero(labels != test.labels)
+    axes = plots.errors(test.images[wrong], test.labels[wrong], labels[wrong])
+    bench.picture("ensemble-errors", f"The {len(wrong)} test images that the ensemble of five gets wrong", axes)
+
+
+def parameters(bench: Bench) -> None:
+    """How many weights and biases the layers have that the chapter counts."""
+    rows: list[list[Any]] = []
+    for (name, book), layer in zip(PARAMETERS.items(), (Conv2D(1, 5), Conv2D(20, 5), Dense(30)), strict=True):
+        first = Network([layer, Dense(10)], (1, 28, 28), backend="cpu").parameters()[0]
+        rows.append([name, book, sum(array.size for array in first.values())])
+    bench.table("Parameters", {"layer": "", "book": ",d", "ours": ",d"}, *rows)
+
+
+def digits(bench: Bench) -> None:
+    """The first hundred training images."""
+    from .. import plots
+
+    train = bench.mnist[0]
+    bench.picture(
+        "digits", "The first 100 of MNIST's training images", plots.digits(train.images[:100], train.labels[:100])
+    )
+
+
+def filters(bench: Bench) -> None:
+    """What `conv-conv-relu` has learned: the first layer's 20 filters, the second's 40."""
+    from .. import plots
+
+    _, (run,) = _runs(bench, "conv-conv-relu", [bench.seed])
+    network = Network.load(run.path, weights="best", backend="cpu")
+    for layer, count in ((1, 20), (2, 40)):
+        caption = f"conv-conv-relu, seed {bench.seed}: the {count} filters of convolution {layer}; darker is larger"
+        bench.picture(f"filters-{layer}", caption, plots.filters(network, layer))
+
+
+PARTS: dict[str, Callable[[Bench], Any]] = {
+    "digits": digits,
+    "parameters": parameters,
+    **{name: partial(experiment, name) for name in EXPERIMENTS},
+    "ensemble": ensemble,
+    "filters": filters,
+}
