@@ -21,7 +21,9 @@ FLOORS = [
     {"storage"},
     {"network", "notation", "book"},
     {"gradcheck", "parity", "doctor", "runs", "rehearsal", "members", "ensemble"},
+    {"plots"},
     {"reproduce"},
+    {"report"},
     {"__main__"},
 ]
 

@@ -1,0 +1,36 @@
+"""Pictures of networks, trainings and images with matplotlib, the extra `plot`: functions that take and give its axes.
+
+Each draws on the axes that it is given, or makes a figure of its own, without pyplot and its state. In a notebook
+`plots.confusion(test.labels, net.predict(test.images)).figure` is shown. Raises SettingError where matplotlib is missing.
+"""
+
+from ..errors import SettingError
+
+try:
+    import matplotlib  # noqa: F401 -- the modules below need it
+except ModuleNotFoundError as error:
+    raise SettingError("matplotlib is not installed: expected pip install 'nbconv[plot]'") from error
+
+from .charts import answer, bars, confusion, course, courses, curves, sigma, speeds
+from .images import digits, errors, feature_maps, filters
+from .paper import save, write
+from .subject import KINDS, Subject
+
+__all__ = [
+    "KINDS",
+    "Subject",
+    "answer",
+    "bars",
+    "confusion",
+    "course",
+    "courses",
+    "curves",
+    "digits",
+    "errors",
+    "feature_maps",
+    "filters",
+    "save",
+    "sigma",
+    "speeds",
+    "write",
+]

@@ -1,0 +1,78 @@
+"""A network's pictures by name, as `nbconv plot` draws them, with the images that it was trained for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from .. import checks
+from ..data import load_data
+from ..data.dataset import Dataset
+from ..errors import SettingError
+from ..network import Network
+from . import charts, images
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class Subject:
+    """What pictures are of. data: "digits", "mnist" or a path; left out, what `nbconv train` trained the network on.
+
+    layer: the convolution whose filters are shown, 1 being the first. digit: the image whose feature maps are shown, from 0 on.
+    """
+
+    network: Network
+    data: str | None = None
+    split: str = "test"
+    layer: int = 1
+    digit: int = 0
+
+    def __post_init__(self) -> None:
+        checks.choice("split", self.split, SPLITS)
+        self.data = self.data or self.network.state.run.get("data")
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The images of the split. Raises DataError; SettingError if nothing says which data."""
+        if self.data is None:
+            raise SettingError("the checkpoint does not say what data it was trained on: expected --data")
+        return load_data(self.data)[SPLITS.index(self.split)]
+
+    @cached_property
+    def given(self) -> NDArray[np.int64]:
+        """The labels that the network gives them."""
+        return self.network.predict(self.dataset.images)
+
+    @property
+    def image(self) -> NDArray[Any]:
+        """The image with the number `digit`, (channels, rows, columns)."""
+        if not 0 <= self.digit < len(self.dataset):
+            raise SettingError(
+                f"digit is {self.digit}: expected 0 to {len(self.dataset) - 1}, one of the {self.split} images of {self.data}"
+            )
+        return self.dataset.images[self.digit]
+
+    def draw(self, kind: str) -> Axes | list[Axes]:
+        """One of `KINDS`. Raises SettingError, DataError."""
+        return KINDS[checks.choice("kind", kind, tuple(KINDS))](self)
+
+
+def _curves(of: Subject) -> list[Axes]:
+    best = of.network.state.best
+    return charts.curves(of.network.history, best=best.epoch if best else None)
+
+
+KINDS: dict[str, Callable[[Subject], Axes | list[Axes]]] = {
+    "curves": _curves,
+    "filters": lambda of: images.filters(of.network, of.layer),
+    "feature-maps": lambda of: images.feature_maps(of.network, of.image),
+    "errors": lambda of: images.errors(of.dataset.images, of.dataset.labels, of.given),
+    "confusion": lambda of: charts.confusion(of.dataset.labels, of.given),
+    "speeds": lambda of: charts.speeds(of.network.history),
+    "digits": lambda of: images.digits(of.dataset.images, of.dataset.labels),
+}
