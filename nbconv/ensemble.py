@@ -164,12 +164,8 @@ def train(
     """
     settings, folder = runs.checked(given), Path(folder)
     names, seed = _names(checks.count("members", count)), checks.seed(settings["seed"])
-    if (folder / FILE).exists():
-        record = _read(folder)
-        if not record.settings:
-            raise CheckpointError(
-                f"{folder} has an ensemble that was saved and not trained there: choose another folder"
-            )
+    record = _begun(folder) if (folder / FILE).exists() else None
+    if record and any((folder / name).exists() for name in record.members):
         runs.agree(folder, record.settings, settings)
         if names != list(record.members):
             raise CheckpointError(
@@ -196,9 +192,9 @@ def resume(
     tell: Callable[[str], None] = lambda line: None,
 ) -> Ensemble:
     """Go on with `train` in a folder, where the settings and the number of members are known. Raises as `train`."""
-    record = _read(Path(folder))
-    settings = runs.checked(given, record.settings or runs.DEFAULTS)
-    settings["epochs"] = given.get("epochs", record.settings.get("epochs"))  # and not what `net` may name
+    record = _begun(Path(folder))
+    settings = runs.checked(given, record.settings)
+    settings["epochs"] = given.get("epochs", record.settings["epochs"])  # and not what `net` may name
     return train(folder, settings, len(record.members) if count is None else count, parallel, backend, tell)
 
 
@@ -261,6 +257,14 @@ def _read(folder: Path) -> _Record:
             f"{path} is damaged and cannot be used: {checkpoint.one_line(error)}; use another copy"
         ) from error
     return _Record(digests, runs.DEFAULTS | settings if settings else {})
+
+
+def _begun(folder: Path) -> _Record:
+    """How the ensemble of a folder is trained. Raises CheckpointError if it was only saved there."""
+    record = _read(folder)
+    if not record.settings:
+        raise CheckpointError(f"{folder} has an ensemble that was saved and not trained there: choose another folder")
+    return record
 
 
 def _cost(name: str, a: Array, labels: NDArray[np.int64]) -> float:
