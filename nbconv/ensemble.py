@@ -60,15 +60,14 @@ class Ensemble:
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
         """The class that most networks give an image, (n,); of equally many, the one with the higher mean probability.
 
-        images: (n, channels, rows, columns) or (n, pixels). Raises DataError.
+        A network gives the class of its largest last activation. images: (n, channels, rows, columns) or (n, pixels).
+        Raises DataError.
         """
-        return self._vote(self._labels(images), self.predict_proba(images))
+        return _vote(self._activations(images))
 
     def predict_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
         """The mean of the networks' last activations, behind Softmax mean probabilities: (n, classes). Raises DataError."""
-        mean: NDArray[np.float64] = np.mean(
-            [network.predict_proba(images) for network in self], axis=0, dtype=np.float64
-        )
+        mean: NDArray[np.float64] = self._activations(images).mean(axis=0)
         return mean
 
     def evaluate(self, data: Dataset) -> dict[str, Any]:
@@ -79,8 +78,9 @@ class Ensemble:
         Raises DataError.
         """
         scores = [network.evaluate(data) for network in self]
-        mean, total = self.predict_proba(data.images), len(data)
-        correct = int((self._vote(self._labels(data.images), mean) == data.labels).sum())
+        activations = self._activations(data.images)
+        mean, total = activations.mean(axis=0), len(data)
+        correct = int((_vote(activations) == data.labels).sum())
         return {
             "cost": _cost(self.networks[0].cost, mean, data.labels),
             "accuracy": correct / total,
@@ -90,15 +90,9 @@ class Ensemble:
             "members": [score["accuracy"] for score in scores],
         }
 
-    def _labels(self, images: ArrayLike | Images) -> list[NDArray[np.int64]]:
-        return [network.predict(images) for network in self]
-
-    @staticmethod
-    def _vote(labels: Sequence[NDArray[np.int64]], mean: Array) -> NDArray[np.int64]:
-        votes = sum(np.eye(mean.shape[1], dtype=np.int64)[given] for given in labels)
-        most = votes == np.max(votes, axis=1, keepdims=True)
-        winners: NDArray[np.int64] = np.where(most, mean, -np.inf).argmax(axis=1)
-        return winners
+    def _activations(self, images: ArrayLike | Images) -> NDArray[np.float64]:
+        """(networks, n, classes)."""
+        return np.array([network.predict_proba(images) for network in self], np.float64)
 
     # Files
 
@@ -265,6 +259,14 @@ def _begun(folder: Path) -> _Record:
     if not record.settings:
         raise CheckpointError(f"{folder} has an ensemble that was saved and not trained there: choose another folder")
     return record
+
+
+def _vote(activations: NDArray[np.float64]) -> NDArray[np.int64]:
+    """See `Ensemble.predict`. activations: (networks, n, classes)."""
+    votes = np.eye(activations.shape[2])[activations.argmax(axis=2)].sum(axis=0)
+    most = votes == votes.max(axis=1, keepdims=True)
+    winners: NDArray[np.int64] = np.where(most, activations.mean(axis=0), -np.inf).argmax(axis=1)
+    return winners
 
 
 def _cost(name: str, a: Array, labels: NDArray[np.int64]) -> float:
