@@ -30,7 +30,7 @@ def arrays(data: Dataset) -> Arrays:
 
 
 def expanded(data: Dataset) -> Arrays:
-    """The `arrays` of each image and its copies moved up, down, left and right, the emptied edge 0; shuffled by a fixed generator."""
+    """The `arrays` of each image and its four copies moved by one pixel, edges filled with 0, shuffled by a fixed generator."""
     order = np.random.default_rng(0).permutation(len(data) * MOVES)[None]
     images = np.empty((order.size, data.images[0].size), np.float32)
     labels, clock = np.empty(order.size, np.int64), np.zeros(4, np.int64)
