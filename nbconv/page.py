@@ -34,6 +34,7 @@ table { margin-bottom: 1rem; border-collapse: collapse; font-size: .9rem; font-v
 caption { caption-side: bottom; padding-top: .4rem; }
 caption, figcaption, .quiet { color: var(--quiet); font-size: .9rem; text-align: left; }
 th, td { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
+th, td.number { overflow-wrap: normal; }
 thead th { color: var(--quiet); font-weight: normal; }
 td.number, th.number { text-align: right; }
 figure { margin: 1rem 0 1.5rem; }
