@@ -190,6 +190,7 @@ def test_curves_of_little(tmp_path):
     late = plots.curves({"cost": [0.3] * 30, "validation_accuracy": [NAN] * 29 + [0.9], "validation_cost": [NAN] * 30})
     assert [line.get_label() for line in late[0].lines[:-1]] == ["mini-batches"]
     assert late[1].lines[0].get_markevery() == [29]
+    assert late[0].lines[0].get_markevery()[-2:] == [28, 29]  # the end has its mark
     assert "epoch 30 is the best in validation: 90.00 %" in texts(late, tmp_path)
     assert texts(plots.curves({"cost": [NAN, float("inf")]}), tmp_path) == [
         "no cost was recorded",
