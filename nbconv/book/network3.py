@@ -6,6 +6,7 @@ chapter 6's: cost + lmbda / (2 m) * sum of squared weights, m the number of trai
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ class Shared:
             self._values = given.astype(self._values.dtype)
         else:
             self._engine.write(self._values, _turned(given))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: an array of its own."""
+        return {"_values": self.get_value(), "_engine": None}
 
     def place(self, engine: Engine, view: Array) -> None:
         """From now on the array is that one of the engine's."""
@@ -201,6 +206,11 @@ class Network:
             layer.b.place(self.engine, b)
         self._step = 0  # mini-batches in all: keys the dropout
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For deep copies and pickles: a network of its own with the same values, and where the dropout's masks go on."""
+        state = {name: value for name, value in vars(self).items() if name != "engine"}
+        return type(self), (self.layers, self.mini_batch_size), state
+
     def _check(self) -> None:
         shape, built = self.engine.input_shape, iter(self.engine.layers)
         for number, layer in enumerate(self.layers, 1):
@@ -241,7 +251,7 @@ class Network:
                 ("test_data", test_data),
             )
         )
-        self.test_mb_predictions = lambda j: self._predictions(test, j)
+        self.test_mb_predictions = partial(self._predictions, test)
         order = np.arange(len(training)).reshape(-1, mini_batch_size)
         rates = Rates(checks.number("eta", eta), checks.number("lmbda", lmbda) / len(order), 0.0, 0.0, False)
         best_validation_accuracy = 0.0
