@@ -5,6 +5,7 @@ import click
 from .check import doctor, gradcheck, parity
 from .ensemble import ensemble
 from .group import Group
+from .plot import plot, report
 from .reproduce import reproduce
 from .train import train
 from .use import evaluate, inspect, predict
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, predict, inspect, reproduce, ensemble, gradcheck, parity, doctor):
+for command in (train, evaluate, predict, inspect, plot, report, reproduce, ensemble, gradcheck, parity, doctor):
     main.add_command(command)

@@ -60,15 +60,14 @@ class Ensemble:
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
         """The class that most networks give an image, (n,); of equally many, the one with the higher mean probability.
 
-        images: (n, channels, rows, columns) or (n, pixels). Raises DataError.
+        A network gives the class of its largest last activation. images: (n, channels, rows, columns) or (n, pixels).
+        Raises DataError.
         """
-        return self._vote(self._labels(images), self.predict_proba(images))
+        return _vote(self._activations(images))
 
     def predict_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
         """The mean of the networks' last activations, behind Softmax mean probabilities: (n, classes). Raises DataError."""
-        mean: NDArray[np.float64] = np.mean(
-            [network.predict_proba(images) for network in self], axis=0, dtype=np.float64
-        )
+        mean: NDArray[np.float64] = self._activations(images).mean(axis=0)
         return mean
 
     def evaluate(self, data: Dataset) -> dict[str, Any]:
@@ -79,8 +78,9 @@ class Ensemble:
         Raises DataError.
         """
         scores = [network.evaluate(data) for network in self]
-        mean, total = self.predict_proba(data.images), len(data)
-        correct = int((self._vote(self._labels(data.images), mean) == data.labels).sum())
+        activations = self._activations(data.images)
+        mean, total = activations.mean(axis=0), len(data)
+        correct = int((_vote(activations) == data.labels).sum())
         return {
             "cost": _cost(self.networks[0].cost, mean, data.labels),
             "accuracy": correct / total,
@@ -90,15 +90,9 @@ class Ensemble:
             "members": [score["accuracy"] for score in scores],
         }
 
-    def _labels(self, images: ArrayLike | Images) -> list[NDArray[np.int64]]:
-        return [network.predict(images) for network in self]
-
-    @staticmethod
-    def _vote(labels: Sequence[NDArray[np.int64]], mean: Array) -> NDArray[np.int64]:
-        votes = sum(np.eye(mean.shape[1], dtype=np.int64)[given] for given in labels)
-        most = votes == np.max(votes, axis=1, keepdims=True)
-        winners: NDArray[np.int64] = np.where(most, mean, -np.inf).argmax(axis=1)
-        return winners
+    def _activations(self, images: ArrayLike | Images) -> NDArray[np.float64]:
+        """(networks, n, classes)."""
+        return np.array([network.predict_proba(images) for network in self], np.float64)
 
     # Files
 
@@ -164,12 +158,8 @@ def train(
     """
     settings, folder = runs.checked(given), Path(folder)
     names, seed = _names(checks.count("members", count)), checks.seed(settings["seed"])
-    if (folder / FILE).exists():
-        record = _read(folder)
-        if not record.settings:
-            raise CheckpointError(
-                f"{folder} has an ensemble that was saved and not trained there: choose another folder"
-            )
+    record = _begun(folder) if (folder / FILE).exists() else None
+    if record and any((folder / name).exists() for name in record.members):
         runs.agree(folder, record.settings, settings)
         if names != list(record.members):
             raise CheckpointError(
@@ -196,9 +186,9 @@ def resume(
     tell: Callable[[str], None] = lambda line: None,
 ) -> Ensemble:
     """Go on with `train` in a folder, where the settings and the number of members are known. Raises as `train`."""
-    record = _read(Path(folder))
-    settings = runs.checked(given, record.settings or runs.DEFAULTS)
-    settings["epochs"] = given.get("epochs", record.settings.get("epochs"))  # and not what `net` may name
+    record = _begun(Path(folder))
+    settings = runs.checked(given, record.settings)
+    settings["epochs"] = given.get("epochs", record.settings["epochs"])  # and not what `net` may name
     return train(folder, settings, len(record.members) if count is None else count, parallel, backend, tell)
 
 
@@ -261,6 +251,22 @@ def _read(folder: Path) -> _Record:
             f"{path} is damaged and cannot be used: {checkpoint.one_line(error)}; use another copy"
         ) from error
     return _Record(digests, runs.DEFAULTS | settings if settings else {})
+
+
+def _begun(folder: Path) -> _Record:
+    """How the ensemble of a folder is trained. Raises CheckpointError if it was only saved there."""
+    record = _read(folder)
+    if not record.settings:
+        raise CheckpointError(f"{folder} has an ensemble that was saved and not trained there: choose another folder")
+    return record
+
+
+def _vote(activations: NDArray[np.float64]) -> NDArray[np.int64]:
+    """See `Ensemble.predict`. activations: (networks, n, classes)."""
+    votes = np.eye(activations.shape[2])[activations.argmax(axis=2)].sum(axis=0)
+    most = votes == votes.max(axis=1, keepdims=True)
+    winners: NDArray[np.int64] = np.where(most, activations.mean(axis=0), -np.inf).argmax(axis=1)
+    return winners
 
 
 def _cost(name: str, a: Array, labels: NDArray[np.int64]) -> float:

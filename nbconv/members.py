@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import backend as backends
-from . import checks, history, runs
+from . import checkpoint, checks, history, runs
 from .errors import Interrupted, NbconvError
 from .training import signals
 
@@ -29,7 +29,7 @@ LOOK = 0.2  # seconds between two looks at signals
 
 @dataclass(frozen=True)
 class Job:
-    """A run by its name, with its settings by name as `runs.begin` takes them, and its checkpoint."""
+    """A run: its name and its checkpoint, no other job's, and its settings by name as `runs.begin` takes them."""
 
     name: str
     settings: Mapping[str, Any]
@@ -51,12 +51,22 @@ def train_all(
     SIGINT and SIGTERM stop all after saving, with Interrupted; a second one does not wait for that.
     Raises, before anything is trained, SettingError and CheckpointError for settings that cannot be or are not the checkpoint's.
     """
-    threads = max(1, backends.threads() // checks.count("jobs", parallel))
-    waiting = unfinished(jobs)
+    parallel, waiting = checks.count("jobs", parallel), unfinished(jobs)
+    threads = max(1, backends.threads() // max(1, min(parallel, len(waiting))))
     running: dict[str, subprocess.Popen[str]] = {}
     said: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
     last: dict[str, str] = {}
     failures: dict[str, str] = {}
+
+    def hear(timeout: float | None = None) -> None:
+        """Take in one line, or the end of a process."""
+        name, line = said.get(timeout=timeout)
+        if line is not None:
+            tell(f"{name}: {line}")
+            last[name] = line
+        elif code := running.pop(name).wait():
+            failures[name] = _reason(last.get(name, ""), code)
+
     with signals() as check_signals:
         try:
             while waiting or running:
@@ -69,21 +79,15 @@ def train_all(
                     job = waiting.pop(0)
                     running[job.name] = _start(job, backend, threads, said)
                 with suppress(queue.Empty):
-                    name, line = said.get(timeout=LOOK)
-                    if line is not None:
-                        tell(f"{name}: {line}")
-                        last[name] = line
-                    elif code := running.pop(name).wait():
-                        failures[name] = _reason(last.get(name, ""), code)
+                    hear(LOOK)
         finally:
             for process in running.values():
                 process.terminate()
-            for process in running.values():
-                process.wait()
-    if failures:
-        name, reason = next(iter(failures.items()))
-        rest = f" (and so did {', '.join(list(failures)[1:])}, see above)" if len(failures) > 1 else ""
-        raise NbconvError(f"{name} failed{rest}: {reason}")
+            while running:
+                hear()
+    if failed := [job.name for job in jobs if job.name in failures]:
+        rest = f" (and so did {', '.join(failed[1:])}, see above)" if failed[1:] else ""
+        raise NbconvError(f"{failed[0]} failed{rest}: {failures[failed[0]]}")
 
 
 def _reason(last_line: str, code: int) -> str:
@@ -125,9 +129,12 @@ def _train(description: str) -> None:
         epochs = run.network.state.epoch + run.arguments["epochs"]
         run.go(lambda report: _say(history.line(report, epochs)))
     except Interrupted as stop:
+        state = run.network.state
+        place = f"and saved after epoch {state.epoch}, mini-batch {state.epoch_step}"
+        _say(f"stopped {place if stop.saved else 'at once, without saving'}")
         raise SystemExit(128 + stop.signal_number) from stop
     except (NbconvError, OSError, MemoryError) as error:
-        _say(f"Error: {error or 'out of memory'}")
+        _say(f"Error: {checkpoint.one_line(error)}")
         raise SystemExit(1) from error
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # nbconv's modules from the ground up: each may import those before it, and those of its own room.
 FLOORS = [
-    {"errors", "schedules", "history", "initialisers", "checks", "plan"},
+    {"errors", "schedules", "history", "initialisers", "checks", "plan", "page"},
     {"geometry", "backend", "costs", "data", "checkpoint"},
     {"layers"},
     {"stacks"},

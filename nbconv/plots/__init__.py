@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
 
 from .charts import answer, bars, confusion, course, courses, curves, sigma, speeds
 from .images import digits, errors, feature_maps, filters
-from .paper import save, write
+from .paper import rendered, save, write
 from .subject import KINDS, Subject
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "errors",
     "feature_maps",
     "filters",
+    "rendered",
     "save",
     "sigma",
     "speeds",

@@ -1,4 +1,4 @@
-"""Pictures of numbers: a training's curves, speeds of learning, bars, the sigmoid function."""
+"""Pictures of numbers: curves, speeds of learning, bars, the sigmoid function, an answer, the confusion matrix."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,7 +43,7 @@ def curves(
     axes = several(axes, 2, 10, 3.8, ncols=2)
     _panel(axes[0], "cost", {**costs, "mini-batches": _metric(history, "cost")}, best)
     _panel(axes[1], "accuracy, %", accuracies, best)
-    if best is not None:
+    if best is not None and validation:
         titled(axes[1], f"epoch {best} is the best in validation: {100 * validation[best - 1]:.2f} %")
     return axes
 
@@ -142,10 +142,9 @@ def courses(named: Mapping[str, Sequence[Numbers]], axes: Sequence[Axes] | None 
     rows = -(-len(named) // columns)
     layout = {"nrows": rows, "ncols": columns, "sharex": True, "sharey": True}
     axes = several(axes, len(named), 3.6 * columns, 2.9 * rows, **layout)
-    every = np.concatenate([np.ravel(series) for series in named.values()])
-    limits = every[every > 0].min(initial=1) / 1.5, every[every > 0].max(initial=0) * 1.5
+    positive = [speed for series in named.values() for speeds in series for speed in speeds if speed > 0] or [1.0]
     for ax, (name, series) in zip(axes, named.items(), strict=True):
-        ax.set_ylim(limits)
+        ax.set_ylim(min(positive) / 1.5, max(positive) * 1.5)
         course(series, title=name, ax=ax)
         ax.label_outer()
     return axes

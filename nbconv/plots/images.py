@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from numpy.typing import ArrayLike, NDArray
@@ -128,31 +129,32 @@ def filters(network: "Network", layer: int = 1, ax: Axes | None = None) -> Axes:
     spec, weights = found[layer - 1]
     count, channels, rows, columns = weights.shape
     most = float(np.quantile(np.abs(weights), SHARE)) or 1.0
-    across, down = (_columns(count), 0) if channels == 1 else (count, channels)
-    down = down or -(-count // across)
+    across = _columns(count) if channels == 1 else count
+    down = -(-count * channels // across)
     size = min(0.8, max(0.2, WIDTH / across))
     ax = only(ax, max(size * across, 3) + 1.4, size * down * rows / columns + 0.7)
-    tiles = weights.swapaxes(0, 1).reshape(-1, rows, columns)
-    centres = _tiled(ax, _grey(tiles, -most, most), across)
+    centres = _tiled(ax, _grey(weights.swapaxes(0, 1).reshape(-1, rows, columns), -most, most), across)
     titled(
-        ax,
-        f"{spec.notation}: {count} filters of {rows}x{columns}"
-        + (f" on {channels} feature maps" if channels > 1 else ""),
+        ax, f"{spec.notation}: {count} filters of {rows}x{columns}" + f" on {channels} feature maps" * (channels > 1)
     )
     if channels > 1:
-        xs, ys = [x for x, _ in centres[:count]], [y for _, y in centres[::count]]
-        for axis, places, step in ((ax.xaxis, xs, 1 if count <= 10 else 5), (ax.yaxis, ys, 1 if channels <= 10 else 5)):
-            numbers = [k for k in range(1, len(places) + 1) if k == 1 or k % step == 0]
-            axis.set_ticks([places[k - 1] for k in numbers], [str(k) for k in numbers])
-        ax.tick_params(length=0, labelsize=8, labelcolor=INK)
-        ax.set_xlabel("filter", fontsize=9, color=INK)
-        ax.set_ylabel("feature map of the layer before", fontsize=9, color=INK)
+        _numbered(ax.xaxis, "filter", [x for x, _ in centres[:count]])
+        _numbered(ax.yaxis, "feature map of the layer before", [y for _, y in centres[::count]])
     scale = ScalarMappable(Normalize(-most, most), "gray_r")
     bar = ax.figure.colorbar(scale, ax=ax, shrink=0.6, aspect=12, ticks=[-most, 0, most], format="%.2g", extend="both")
     bar.set_label("weight", fontsize=9, color=INK)
     bar.ax.tick_params(labelsize=8, labelcolor=INK, color=GREY)
     bar.outline.set_edgecolor(GREY)
     return ax
+
+
+def _numbered(axis: Axis, name: str, places: Sequence[float]) -> None:
+    """Numbers along rows or columns of tiles, of more than ten every fifth."""
+    step = 1 if len(places) <= 10 else 5
+    numbers = [k for k in range(1, len(places) + 1) if k == 1 or k % step == 0]
+    axis.set_ticks([places[k - 1] for k in numbers], [str(k) for k in numbers])
+    axis.set_tick_params(length=0, labelsize=8, labelcolor=INK)
+    axis.set_label_text(name, fontsize=9, color=INK)
 
 
 def _columns(count: int) -> int:
@@ -173,28 +175,21 @@ def feature_maps(network: "Network", image: ArrayLike, axes: Sequence[Axes] | No
     images = _images(single if single.ndim == 4 else single[None])
     if len(images) != 1:
         raise DataError(f"{len(images)} images were given: expected one")
-    layers = network.activations(images)
-    *hidden, (_, answers) = layers
-    heights = [1.0]
-    for _, a in hidden:
-        columns = min(a.shape[1], ROW if a.ndim == 4 else STRIP)
-        lines = -(-a.shape[1] // columns)
-        heights.append(lines * min(0.7, WIDTH / columns) if a.ndim == 4 else lines * WIDTH / STRIP)
-    heights.append(1.0)
+    *hidden, (last, answers) = network.activations(images)
+    panels = [(f"image, {show(images.shape[1:])}", _shades(images[:]), 1, 1.0)]  # title, tiles, columns, inches
+    for name, (a,) in hidden:
+        low, high = min(0.0, float(a.min())), float(a.max())
+        tiles = _grey(a if a.ndim == 3 else a[:, None, None], low, high if high > low else low + 1)
+        kind = f"feature maps of {show(a.shape[1:])}" if a.ndim == 3 else "neurons"
+        columns, side = min(len(a), ROW if a.ndim == 3 else STRIP), 0.7 if a.ndim == 3 else WIDTH / STRIP
+        title = f"{name}: {len(a)} {kind}, white {low:.2g} to black {high:.2g}"
+        panels.append((title, tiles, columns, -(-len(a) // columns) * min(side, WIDTH / columns)))
+    heights = [*(inches for _, _, _, inches in panels), 1.0]
     whole = sum(heights) + 0.4 * len(heights) + 0.2
     axes = several(axes, len(heights), WIDTH, whole, nrows=len(heights), height_ratios=heights)
-    _tiled(axes[0], _shades(images[:]), 1)
-    titled(axes[0], f"image, {show(images.shape[1:])}")
-    for ax, (name, a) in zip(axes[1:], hidden, strict=False):
-        low, high = min(0.0, float(a.min())), float(a.max())
-        shades = _grey(a[0], low, high if high > low else low + 1)
-        kind = f"{a.shape[1]} feature maps of {show(a.shape[2:])}" if a.ndim == 4 else f"{a.shape[1]} neurons"
-        _tiled(
-            ax,
-            shades.reshape(len(shades), *(a.shape[2:] or (1, 1)), 3),
-            min(len(shades), ROW if a.ndim == 4 else STRIP),
-        )
-        titled(ax, f"{name}: {kind}, white {low:.2g} to black {high:.2g}")
+    for ax, (title, tiles, columns, _) in zip(axes, panels, strict=False):
+        _tiled(ax, tiles, columns)
+        titled(ax, title)
     answer(answers[0], axes[-1])
-    titled(axes[-1], f"{layers[-1][0]}: the answer is {int(answers[0].argmax())}")
+    titled(axes[-1], f"{last}: the answer is {int(answers[0].argmax())}")
     return axes

@@ -17,14 +17,14 @@ from ..errors import SettingError
 
 DPI = 150
 INK, GREY, RULE, FRAME = "#222222", "#666666", "#dddddd", "#c3d2e2"
-# Okabe and Ito's colours, which the colour-blind tell apart, each with a line and a mark of its own.
+# Colours that the colour-blind tell apart (after Okabe and Ito, darker where words in them would be pale), lines, marks.
 STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#0072b2", "-", "o"),
     ("#d55e00", (0, (5, 1.5)), "s"),
     ("#009e73", (0, (5, 1.5, 1, 1.5)), "^"),
     ("#aa4499", (0, (1.5, 1)), "D"),
     ("#b07c00", (0, (5, 1.5, 1, 1.5, 1, 1.5)), "v"),
-    ("#56b4e9", (0, (9, 2)), "P"),
+    ("#000000", (0, (9, 2)), "P"),
 )
 MARKS = 15  # on a line, about
 # No dates, no versions: the same picture is the same file.
@@ -52,14 +52,13 @@ def only(ax: Axes | None, width: float, height: float) -> Axes:
 
 def several(axes: Sequence[Axes] | None, count: int, width: float, height: float, **layout: Any) -> list[Axes]:
     """The axes given, or so many of a new picture; layout: of `Figure.subplots`. Raises SettingError for another number."""
-    if axes is None:
-        axes = np.ravel(Picture(width, height).subplots(**layout)).tolist()
-        for ax in axes[count:]:
-            ax.remove()
-        axes = axes[:count]
-    elif np.size(axes) != count:  # type: ignore[arg-type]
-        raise SettingError(f"axes are {np.size(axes)}: expected {count}, one for each part of the picture")  # type: ignore[arg-type]
-    return list(np.ravel(axes))  # type: ignore[arg-type]
+    given = Picture(width, height).subplots(**layout) if axes is None else axes
+    every: list[Axes] = np.ravel(np.array(given, object)).tolist()
+    if axes is not None and len(every) != count:
+        raise SettingError(f"axes are {len(every)}: expected {count}, one for each part of the picture")
+    for ax in every[count:]:
+        ax.remove()
+    return every[:count]
 
 
 def titled(ax: Axes, title: str) -> None:
@@ -148,15 +147,15 @@ def save(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> None:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in METADATA:
         raise SettingError(f"{path} has no known ending: expected .{', .'.join(METADATA)}")
-    write(path, rendered(np.ravel(axes)[0].figure, kind))  # type: ignore[arg-type]
+    first: Axes = np.ravel(np.array(axes, object))[0]
+    write(path, rendered(first.figure, kind))
 
 
 def write(path: Path, contents: bytes) -> None:
     """Write a file, whole or not at all. Raises SettingError; the old file is then as it was."""
-    if path.exists() and not path.is_file():
-        raise SettingError(
-            f"{path} is {'a folder' if path.is_dir() else 'no ordinary file'}: expected the name of a file"
-        )
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "no ordinary file"
+        raise SettingError(f"{path} is {kind}: expected the name of a file")
     try:
         replace(Path(os.path.realpath(path)), contents)
     except (OSError, ValueError) as error:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,13 +48,13 @@ class Subject:
         return self.network.predict(self.dataset.images)
 
     @property
-    def image(self) -> NDArray[Any]:
-        """The image with the number `digit`, (channels, rows, columns)."""
+    def index(self) -> int:
+        """The number of the image whose feature maps are shown. Raises SettingError if there is none."""
         if not 0 <= self.digit < len(self.dataset):
             raise SettingError(
                 f"digit is {self.digit}: expected 0 to {len(self.dataset) - 1}, one of the {self.split} images of {self.data}"
             )
-        return self.dataset.images[self.digit]
+        return self.digit
 
     def draw(self, kind: str) -> Axes | list[Axes]:
         """One of `KINDS`. Raises SettingError, DataError."""
@@ -70,7 +69,7 @@ def _curves(of: Subject) -> list[Axes]:
 KINDS: dict[str, Callable[[Subject], Axes | list[Axes]]] = {
     "curves": _curves,
     "filters": lambda of: images.filters(of.network, of.layer),
-    "feature-maps": lambda of: images.feature_maps(of.network, of.image),
+    "feature-maps": lambda of: images.feature_maps(of.network, of.dataset.images[of.index]),
     "errors": lambda of: images.errors(of.dataset.images, of.dataset.labels, of.given),
     "confusion": lambda of: charts.confusion(of.dataset.labels, of.given),
     "speeds": lambda of: charts.speeds(of.network.history),

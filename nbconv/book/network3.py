@@ -1,0 +1,319 @@
+"""The book's third program, `network3`: convolution and pooling, softmax, dropout, on the CPU or a GPU (chapter 6).
+
+The names, arguments, attributes, return values and printed lines are the book's; the sums are our engine's, in float32. lmbda is
+chapter 6's: cost + lmbda / (2 m) * sum of squared weights, m the number of training mini-batches. docs/book.md lists the quirks.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import backend as backends
+from .. import checks
+from ..costs import LogLikelihood
+from ..data import load_data
+from ..data.dataset import Dataset, check_pixels, image_store
+from ..data.sources import load_path
+from ..engine import Engine
+from ..errors import DataError, DivergedError, SettingError
+from ..layers import Conv2D, Layer, LayerSpec, MaxPool2D, Randomness, Rates
+from ..plan import Recorder
+from ..stacks import build_layers
+from .columns import sigmoid
+from .dropout import ScaledDense
+
+__all__ = [
+    "GPU", "ConvPoolLayer", "FullyConnectedLayer", "Network", "ReLU", "Shared", "SoftmaxLayer",
+    "linear", "load_data_shared", "sigmoid", "size", "tanh",
+]  # fmt: skip
+
+Array = NDArray[Any]
+Pair = tuple["Shared", "Shared"]
+GPU = True  # whether a network made from now on takes the GPU, if there is one
+TOGETHER = 100  # mini-batches in one run: nothing can interrupt it
+
+
+def linear(z: Any) -> Any:
+    """z."""
+    return z
+
+
+def ReLU(z: Any) -> Any:
+    """max(0, z)."""
+    return np.maximum(0.0, z)
+
+
+def tanh(z: Any) -> Any:
+    """tanh(z)."""
+    return np.tanh(z)
+
+
+ACTIVATIONS: dict[Any, str] = {linear: "linear", ReLU: "relu", sigmoid: "sigmoid", tanh: "tanh"}
+
+
+def _activation(activation_fn: Any) -> str:
+    if activation_fn not in ACTIVATIONS:
+        raise SettingError(f"activation_fn is {activation_fn!r}: expected network3's linear, ReLU, sigmoid or tanh")
+    return ACTIVATIONS[activation_fn]
+
+
+class Shared:
+    """An array that lasts from call to call, as a shared variable of Theano's does: data, or a layer's w or b.
+
+    Once a network is made of a layer, its w and b are the engine's.
+    """
+
+    def __init__(self, values: ArrayLike):
+        self._values = np.asarray(values)
+        self._engine: Engine | None = None
+
+    def get_value(self, borrow: bool = False) -> Array:
+        """The array: a copy or, with borrow, what must not be changed."""
+        values = self._values if self._engine is None else _turned(self._engine.read(self._values))
+        return values if borrow else values.copy()
+
+    def eval(self) -> Array:
+        """A copy of the array."""
+        return self.get_value()
+
+    def set_value(self, new_value: ArrayLike, borrow: bool = False) -> None:
+        """Take a copy of an array of the same shape. Raises SettingError for another one."""
+        shape, given = self.get_value(borrow=True).shape, np.asarray(new_value)
+        if given.shape != shape:
+            raise SettingError(f"set_value was given an array of the shape {given.shape}: expected {shape}")
+        if self._engine is None:
+            self._values = given.astype(self._values.dtype)
+        else:
+            self._engine.write(self._values, _turned(given))
+
+    def place(self, engine: Engine, view: Array) -> None:
+        """From now on the array is that one of the engine's."""
+        values = self.get_value()
+        self._engine, self._values = engine, view
+        self.set_value(values)
+
+
+def _turned(values: Array) -> Array:
+    """From the engine's layout to the book's, or back.
+
+    Its convolution goes through the kernel backwards, as Theano's does, and its dense weights are (inputs, neurons).
+    """
+    return values[:, :, ::-1, ::-1] if values.ndim == 4 else values.T
+
+
+class _Layer:
+    """What all layers are: `specs` make the engine's layers, which take images of `inputs`."""
+
+    specs: list[LayerSpec]
+    inputs: tuple[int, ...]
+
+    def _draw(self, weights_shape: tuple[int, ...], biases: int, n_out: float) -> None:
+        """w: N(0, 1 / n_out), then b: N(0, 1), from NumPy's global generator."""
+        w = np.random.normal(0.0, np.sqrt(1 / n_out), weights_shape)
+        self._take(w, np.random.normal(0.0, 1.0, (biases,)))
+
+    def _take(self, w: Array, b: Array) -> None:
+        self.w, self.b = Shared(w.astype(np.float32)), Shared(b.astype(np.float32))
+        self.params = [self.w, self.b]
+
+
+class ConvPoolLayer(_Layer):
+    """A convolution, max pooling, then bias and activation.
+
+    filter_shape: (filters, channels, rows, columns) of w. image_shape: (mini-batch size, channels, rows, columns) of the input.
+    poolsize: (rows, columns) of a window. b: (filters,). Raises SettingError.
+    """
+
+    def __init__(
+        self,
+        filter_shape: Sequence[int],
+        image_shape: Sequence[int],
+        poolsize: Sequence[int] = (2, 2),
+        activation_fn: Callable[[Any], Any] = sigmoid,
+    ):
+        for name, shape in (("filter_shape", filter_shape), ("image_shape", image_shape)):
+            if len(shape) != 4:
+                raise SettingError(f"{name} is {shape}: expected four numbers")
+            for number in shape:
+                checks.count(f"a part of {name}", number)
+        if filter_shape[1] != image_shape[1]:
+            raise SettingError(f"filter_shape is {filter_shape}: expected {image_shape[1]} channels, image_shape's")
+        self.filter_shape, self.image_shape = filter_shape, image_shape
+        self.poolsize, self.activation_fn = poolsize, activation_fn
+        filters, _, rows, columns = filter_shape
+        convolution = Conv2D(filters, (rows, columns), activation=_activation(activation_fn))
+        self.specs = [convolution, MaxPool2D((poolsize[0], poolsize[1]))]
+        self.inputs = tuple(image_shape[1:])
+        self._draw(tuple(filter_shape), filters, filters * rows * columns / math.prod(poolsize))
+
+
+class FullyConnectedLayer(_Layer):
+    """A dense layer; in training each of its inputs is left out with the probability p_dropout.
+
+    w: (n_in, n_out), b: (n_out,). Raises SettingError.
+    """
+
+    def __init__(self, n_in: int, n_out: int, activation_fn: Callable[[Any], Any] = sigmoid, p_dropout: float = 0.0):
+        self.n_in, self.n_out, self.activation_fn, self.p_dropout = n_in, n_out, activation_fn, p_dropout
+        self.inputs = (checks.count("n_in", n_in),)
+        self.specs = [ScaledDense(n_out, _activation(activation_fn), p_dropout)]
+        self._draw((n_in, n_out), n_out, n_out)
+
+
+class SoftmaxLayer(_Layer):
+    """The last layer, log-likelihood its cost: w (n_in, n_out) and b (n_out,), zero at first. Raises SettingError."""
+
+    def __init__(self, n_in: int, n_out: int, p_dropout: float = 0.0):
+        self.n_in, self.n_out, self.p_dropout = n_in, n_out, p_dropout
+        self.inputs = (checks.count("n_in", n_in),)
+        self.specs = [ScaledDense(n_out, "linear", p_dropout)]
+        self._take(np.zeros((n_in, n_out)), np.zeros(n_out))
+
+
+class Network:
+    """A network of layers, the last one a SoftmaxLayer, for mini-batches of one size.
+
+    params: w and b of each layer. test_mb_predictions(j): the labels given to SGD's test mini-batch j, (mini_batch_size,); it is
+    there once SGD has been called. Raises SettingError where a layer does not fit the one before it.
+    """
+
+    test_mb_predictions: Callable[[int], NDArray[np.int64]]
+
+    def __init__(self, layers: Sequence[Any], mini_batch_size: int):
+        if not layers or not isinstance(layers[-1], SoftmaxLayer):
+            raise SettingError("the last layer is no SoftmaxLayer: expected one, network3's cost is its log-likelihood")
+        self.layers, self.mini_batch_size = layers, checks.count("mini_batch_size", mini_batch_size)
+        self.params = [param for layer in layers for param in layer.params]
+        recorder = Recorder(backends.select("auto" if GPU else "cpu")[1])
+        specs = [spec for layer in layers for spec in layer.specs]
+
+        def build() -> list[Layer]:
+            return build_layers(specs, layers[0].inputs, recorder, np.dtype(np.float32))
+
+        self.engine = Engine(build(), build, LogLikelihood(), layers[0].inputs, recorder, np.dtype(np.float32))
+        self._check()
+        for layer, (w, b) in zip(layers, self.engine.views(self.engine.parameters), strict=True):
+            layer.w.place(self.engine, w)
+            layer.b.place(self.engine, b)
+        self._step = 0  # mini-batches in all: keys the dropout
+
+    def _check(self) -> None:
+        shape, built = self.engine.input_shape, iter(self.engine.layers)
+        for number, layer in enumerate(self.layers, 1):
+            is_flat = len(layer.inputs) == 1
+            if layer.inputs != ((math.prod(shape),) if is_flat else shape):
+                raise SettingError(
+                    f"layer {number} is made for an input of {layer.inputs}: the one before it gives {shape}"
+                )
+            if not is_flat and layer.image_shape[0] != self.mini_batch_size:
+                raise SettingError(
+                    f"layer {number} has the image_shape {layer.image_shape}: expected mini_batch_size, "
+                    f"{self.mini_batch_size}, first"
+                )
+            shape = [next(built).output_shape for _ in layer.specs][-1]
+
+    def SGD(
+        self,
+        training_data: Pair,
+        epochs: int,
+        mini_batch_size: int,
+        eta: float,
+        validation_data: Pair,
+        test_data: Pair,
+        lmbda: float = 0.0,
+    ) -> None:
+        """Train, and print the validation accuracy after each epoch, and the test accuracy where that is the best to date.
+
+        Each (x, y): x (n, pixels), real values, y labels, as `load_data_shared` gives them; what is over whole mini-batches is
+        not used. Raises SettingError, DataError; DivergedError where the cost has grown beyond all bounds.
+        """
+        if mini_batch_size != self.mini_batch_size:
+            raise SettingError(f"mini_batch_size is {mini_batch_size}: expected the network's, {self.mini_batch_size}")
+        training, validation, test = (
+            self._whole(*pair)
+            for pair in (
+                ("training_data", training_data),
+                ("validation_data", validation_data),
+                ("test_data", test_data),
+            )
+        )
+        self.test_mb_predictions = lambda j: self._predictions(test, j)
+        order = np.arange(len(training)).reshape(-1, mini_batch_size)
+        rates = Rates(checks.number("eta", eta), checks.number("lmbda", lmbda) / len(order), 0.0, 0.0, False)
+        best_validation_accuracy = 0.0
+        for epoch in range(checks.count("epochs", epochs)):
+            self._train(training, order, rates, epoch)
+            validation_accuracy = self._accuracy(validation)
+            print(f"Epoch {epoch}: validation accuracy {validation_accuracy:.2%}")
+            if validation_accuracy >= best_validation_accuracy:
+                print("This is the best validation accuracy to date.")
+                best_validation_accuracy, best_iteration = validation_accuracy, (epoch + 1) * len(order) - 1
+                test_accuracy = self._accuracy(test)
+                print(f"The corresponding test accuracy is {test_accuracy:.2%}")
+        print("Finished training network.")
+        print(f"Best validation accuracy of {best_validation_accuracy:.2%} obtained at iteration {best_iteration}")
+        print(f"Corresponding test accuracy of {test_accuracy:.2%}")
+
+    def _train(self, data: Dataset, order: Array, rates: Rates, epoch: int) -> None:
+        """One epoch over the mini-batches that are the rows of the order."""
+        engine, iteration, end = self.engine, epoch * len(order), (epoch + 1) * len(order)
+        engine.write(engine.sums, 0)
+        while iteration < end:
+            if iteration % 1000 == 0:
+                print(f"Training mini-batch number {iteration}")
+            first = iteration - epoch * len(order)
+            rows = order[first : first + TOGETHER - iteration % TOGETHER]
+            etas = np.full(len(rows), rates.eta)
+            if engine.descend(data, rows, 1, Randomness(0, self._step), rates, etas) < len(rows):
+                raise DivergedError(f"the cost is beyond all bounds at iteration {iteration}: try a smaller eta")
+            iteration += len(rows)
+            self._step += len(rows)
+
+    def _whole(self, name: str, data: Pair) -> Dataset:
+        """As many whole mini-batches as the data has."""
+        x, y = (part.get_value(borrow=True) for part in data)
+        images, pixels = image_store(x), self.engine.pixels
+        check_pixels(images, only_unit_range=False)
+        if math.prod(images.shape[1:]) != math.prod(pixels):
+            raise DataError(f"{name}: images have the shape {x.shape[1:]}: expected {math.prod(pixels)} pixels")
+        whole = len(images) // self.mini_batch_size * self.mini_batch_size
+        dataset = Dataset.from_store(images.reshape(-1, *pixels), y)
+        if not whole or dataset.classes > self.layers[-1].n_out:
+            raise DataError(
+                f"{name}: {len(images)} images with labels up to {dataset.classes - 1}: expected a mini-batch of "
+                f"{self.mini_batch_size} or more, and labels below {self.layers[-1].n_out}"
+            )
+        return dataset[:whole]
+
+    def _accuracy(self, data: Dataset) -> float:
+        return self.engine.evaluate(data)[1] / len(data)
+
+    def _predictions(self, data: Dataset, j: int) -> NDArray[np.int64]:
+        images = data.store[j * self.mini_batch_size : (j + 1) * self.mini_batch_size]
+        labels: NDArray[np.int64] = self.engine.outputs(images, has_activation=False).argmax(axis=1)
+        return labels
+
+
+def size(data: Pair) -> int:
+    """How many images the data has."""
+    return len(data[0].get_value(borrow=True))
+
+
+def load_data_shared(filename: str = "../data/mnist.pkl.gz") -> tuple[Pair, Pair, Pair]:
+    """(x, y) of training, validation and test data: x (n, 784) float32 in [0, 1], y (n,) int32.
+
+    Where there is no such file, mnist.pkl.gz is `nbconv.load_data("mnist")`. Raises DataError.
+    """
+    path = Path(filename)
+    if not path.exists() and path.name == "mnist_expanded.pkl.gz":
+        raise DataError(f"{path} does not exist: make it with python -m nbconv.book.expand_mnist {path}")
+    is_there = path.exists() or path.name != "mnist.pkl.gz"
+    training, validation, test = (
+        (Shared(np.asarray(data.images, np.float32).reshape(len(data), -1)), Shared(data.labels.astype(np.int32)))
+        for data in (load_path(path, "the book's mnist.pkl.gz or its like") if is_there else load_data("mnist"))
+    )
+    return training, validation, test

@@ -1,0 +1,286 @@
+"""Ensembles: the vote, the folder, and members trained as real processes, stopped, killed and gone on with."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from test_cli import same
+
+import nbconv
+from nbconv import ensemble, members, runs
+from nbconv.ensemble import FILE
+
+SETTINGS = {"net": "4C3-MP2-10N", "eta": 0.3, "epochs": 2}
+OPTIONS = [f"--{name}={value}" for name, value in SETTINGS.items()]
+LONG = {
+    "net": "20C3p1-20C3p1-MP2-50N-10N",
+    "activation": "relu",
+    "eta": 0.02,
+    "dropout": 0.2,
+    "expand": True,
+    "epochs": 6,
+}
+LONG_OPTIONS = [f"--{name}={value}" for name, value in LONG.items() if name != "expand"] + ["--expand", "--members=2"]
+NAMES = ("member-1.h5", "member-2.h5")
+
+
+def answering(*z):
+    """A network whose z for an image of three pixels with one lit one is a row of this matrix."""
+    network = nbconv.Network([nbconv.Softmax(3)], input_shape=(3,))
+    network.set_parameters([{"weights": np.transpose(z), "biases": np.zeros(3)}])
+    return network
+
+
+def start(folder, *arguments):
+    """nbconv ensemble train as the leader of a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "nbconv", "ensemble", "train", *arguments], cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(process, pattern):
+    """Read a process's lines until one fits."""
+    for line in process.stderr:
+        if re.search(pattern, line):
+            return
+    pytest.fail(f"{pattern} was never said")
+
+
+def children(parent):
+    """The ids of the members that a process trains."""
+    shown = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    return [int(pid) for pid in re.findall(rf"^ *(\d+) +{parent} .* -m nbconv\.members ", shown, re.MULTILINE)]
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return not state.startswith("Z")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a trained ensemble of three, and that ensemble."""
+    folder = tmp_path_factory.mktemp("trained") / "three"
+    return folder, ensemble.train(folder, SETTINGS, 3, parallel=2)
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    return shutil.copytree(trained[0], tmp_path / "ensemble")
+
+
+def test_the_vote():
+    """Image 0: two against one, who is surer; 1: three answers, the third with the highest mean probability; 2: two against one."""
+    z = [
+        [[1, 0, 0], [1, 0, 0], [0, 9, 0]],
+        [[1, 0, 0], [0, 1, 0], [0, 0, 2]],
+        [[0, 0, 9], [0, 9, 0], [0, 0, 9]],
+    ]  # by image, network, class
+    voting = nbconv.Ensemble([answering(*(image[number] for image in z)) for number in range(3)])
+    images, labels = np.eye(3), np.array([0, 2, 2])
+    mean = (np.exp(z) / np.exp(z).sum(axis=2, keepdims=True)).mean(axis=1)
+    assert mean.argmax(axis=1).tolist() == [1, 2, 2]
+    np.testing.assert_allclose(voting.predict_proba(images), mean, rtol=1e-6)
+    assert voting.predict(images).tolist() == [0, 2, 2]
+    result = voting.evaluate(nbconv.Dataset(images, labels))
+    assert (result["correct"], result["total"], result["accuracy"]) == (3, 3, 1.0)
+    assert result["mean_probability_accuracy"] == 2 / 3
+    assert result["members"] == [2 / 3, 1 / 3, 2 / 3]
+    assert result["cost"] == pytest.approx(-np.log(mean[range(3), labels]).mean(), rel=1e-6)
+    assert len(voting) == len(list(voting)) == 3
+
+
+@pytest.mark.parametrize(("last", "cost"), [("softmax", None), ("sigmoid", None), ("sigmoid", "quadratic")])
+def test_one_network_is_itself(digits, last, cost):
+    layer = nbconv.Softmax(10) if last == "softmax" else nbconv.Dense(10, activation=last)
+    network = nbconv.Network([nbconv.Dense(20), layer], input_shape=(1, 8, 8), cost=cost, dtype="float64")
+    network.fit(digits[0], 2, 10, 0.5)
+    alone, result = network.evaluate(digits[2]), nbconv.Ensemble([network]).evaluate(digits[2])
+    assert result["cost"] == pytest.approx(alone["cost"], rel=1e-9)
+    assert {name: result[name] for name in ("accuracy", "correct", "total")} == {
+        name: alone[name] for name in ("accuracy", "correct", "total")
+    }
+    assert result["mean_probability_accuracy"] == result["members"][0] == alone["accuracy"]
+
+
+def test_what_is_no_ensemble():
+    with pytest.raises(nbconv.SettingError, match="no networks"):
+        nbconv.Ensemble([])
+    with pytest.raises(nbconv.SettingError, match="network 2 is a str"):
+        nbconv.Ensemble([nbconv.Network([3, 2]), "run.h5"])
+    for other in (nbconv.Network([4, 2]), nbconv.Network([3, 3])):
+        with pytest.raises(nbconv.SettingError, match=r"network 2 takes . and has . classes: expected 3 and 2"):
+            nbconv.Ensemble([nbconv.Network([3, 2]), other])
+    with pytest.raises(nbconv.DataError, match="largest label is 2"):
+        nbconv.Ensemble([nbconv.Network([3, 2])]).evaluate(nbconv.Dataset(np.eye(3), [0, 1, 2]))
+
+
+def test_saved_and_loaded(trained, tmp_path, digits):
+    folder, best = trained
+    assert [network.seed for network in best] == [0, 1, 2]
+    images = digits[2].images
+    last = nbconv.Ensemble.load(folder, weights="last")
+    last.save(tmp_path / "copy")
+    for weights, before in (("best", best), ("last", last)):
+        after = nbconv.Ensemble.load(tmp_path / "copy", weights=weights)
+        assert (after.predict_proba(images) == before.predict_proba(images)).all()
+    listed = nbconv.Ensemble.from_checkpoints([folder / "member-3.h5", folder / "member-1.h5"])
+    assert [network.seed for network in listed] == [2, 0]
+    with pytest.raises(nbconv.CheckpointError, match="cannot be made a folder"):
+        best.save(folder / "member-1.h5")
+
+
+def damage(folder, name):
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+
+
+def rewrite(folder, change):
+    record = json.loads((folder / FILE).read_text())
+    change(record)
+    (folder / FILE).write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda folder: (folder / "member-2.h5").unlink(), "lacks member-2.h5, one of its 3 members"),
+        (lambda folder: damage(folder, "member-3.h5"), "member-3.h5 is damaged"),
+        (lambda folder: shutil.copy(folder / "member-1.h5", folder / "member-3.h5"), "member-3.h5 is not the member"),
+        (lambda folder: (folder / FILE).unlink(), "cannot be read"),
+        (lambda folder: (folder / FILE).write_text("{"), "is damaged"),
+        (lambda folder: (folder / FILE).write_text("[1]"), "is damaged"),
+        (lambda folder: rewrite(folder, lambda record: record.update(version=2)), "expected 'nbconv ensemble' 1"),
+        (lambda folder: rewrite(folder, lambda record: record["members"].pop("member-1.h5")), "its members are not"),
+        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})), "to its end"),
+        (lambda folder: rewrite(folder, lambda record: record.update(members={"../a.h5": "0"})), "its members are not"),
+        (lambda folder: rewrite(folder, lambda record: record.update(settings=["eta"])), "is damaged"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_no_whole_ensemble(folder, harm, message):
+    harm(folder)
+    with pytest.raises(nbconv.CheckpointError, match=message) as error:
+        nbconv.Ensemble.load(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_saving_killed_in_between_is_told(folder):
+    """The first member is new; the others, and the digests, are of the ensemble that was there before."""
+    nbconv.Network([nbconv.Softmax(10)], input_shape=(1, 8, 8)).save(folder / "member-1.h5")
+    with pytest.raises(nbconv.CheckpointError, match=r"member-1\.h5 is not the member"):
+        nbconv.Ensemble.load(folder)
+
+
+def test_a_member_that_fails_keeps_no_other(tmp_path):
+    jobs = [
+        members.Job(name, {**SETTINGS, "eta": eta}, tmp_path / f"{name}.h5")
+        for name, eta in (("bad", 1e30), ("good", 0.3), ("worse", 1e30))
+    ]
+    lines = []
+    with pytest.raises(nbconv.NbconvError, match=r"^bad failed \(and so did worse, see above\): .* beyond all bounds"):
+        members.train_all(jobs, 3, tell=lines.append)
+    assert [line for line in lines if line.startswith("bad: ")] == [line for line in lines if "bad: Error: " in line]
+    assert sum(line.startswith("good: epoch") for line in lines) == 2
+    assert [job.name for job in members.unfinished(jobs)] == ["bad", "worse"]
+
+
+def test_a_killed_member_is_told(tmp_path):
+    job = members.Job("long", {**SETTINGS, "epochs": 500}, tmp_path / "long.h5")
+    with pytest.raises(nbconv.NbconvError, match=r"^long failed: its process ended with signal 9$"):
+        members.train_all([job], tell=lambda line: [os.kill(pid, signal.SIGKILL) for pid in children(os.getpid())])
+
+
+def test_train_and_eval(command, tmp_path):
+    table = command("ensemble", "train", *OPTIONS, "--members", "2", "--jobs", "2", "--seed", "7").stdout
+    again = command("ensemble", "train", *OPTIONS, "--members", "2", "--seed", "7")
+    assert again.stdout == table
+    assert "epoch" not in again.stderr
+    shown = dict(re.findall(r"^(member-\d|vote|mean probability) .* (\d+) of 300$", table, re.MULTILINE))
+    result = json.loads(command("ensemble", "eval", "ensemble", "--json").stdout)
+    assert shown == {
+        "member-1": str(round(300 * result["members"][0])),
+        "member-2": str(round(300 * result["members"][1])),
+        "vote": str(result["correct"]),
+        "mean probability": str(round(300 * result["mean_probability_accuracy"])),
+    }
+    runs.begin({**SETTINGS, "seed": 8}, tmp_path / "alone.h5").go()
+    assert same(tmp_path / "alone.h5", tmp_path / "ensemble" / "member-2.h5")
+    error = command("ensemble", "train", "--resume=ensemble", "--eta=0.5", code=1).stderr.splitlines()[-1]
+    assert error.startswith("Error: ensemble was trained with eta 0.3, and 0.5 was given")
+    assert "Usage: " in command("ensemble", "train", "--resume=ensemble", "--out=other", code=2).stderr
+
+
+def test_going_on_with_something_else_is_refused(folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for settings, count, message in (
+        ({**SETTINGS, "seed": 1}, 3, "was trained with seed 0, and 1 was given"),
+        (SETTINGS, 2, "has 3 members, and 2 were asked for"),
+        ({**SETTINGS, "epochs": 1}, 3, "has been trained for 2 epochs, and 1 were asked for"),
+    ):
+        with pytest.raises(nbconv.CheckpointError, match=message):
+            ensemble.train(folder, settings, count)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    nbconv.Ensemble.load(folder).save(folder)
+    with pytest.raises(nbconv.CheckpointError, match="saved and not trained there"):
+        ensemble.resume(folder, {})
+    with pytest.raises(nbconv.CheckpointError, match="cannot be made a folder"):
+        ensemble.train(folder / FILE, SETTINGS)
+    with pytest.raises(nbconv.SettingError, match="eta is -1"):
+        ensemble.train(folder, {"eta": -1})
+
+
+def test_nothing_begun_binds_nobody(tmp_path):
+    """Settings that failed before the first checkpoint may be mended."""
+    for settings in ({**SETTINGS, "initialiser": "none"}, {**SETTINGS, "epochs": 1}):
+        failing = pytest.raises(nbconv.NbconvError, match="member-1 failed: initialiser is 'none'")
+        with failing if "initialiser" in settings else nullcontext():
+            assert len(ensemble.train(tmp_path / "one", settings, 1)) == 1
+
+
+def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
+    """Killed, stopped as a terminal does it, by a signal to the whole group, and stopped by SIGTERM."""
+    folder = tmp_path / "ensemble"
+    run = start(tmp_path, *LONG_OPTIONS, "--jobs=2")
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        wait_for(run, "member-2: epoch")
+        pids = children(run.pid)
+        assert pids
+        assert all(os.getpgid(pid) == pid for pid in pids)  # out of a terminal's reach
+        time.sleep(0.2)
+        (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
+        error = run.communicate(timeout=60)[1]
+        assert run.returncode == code, error
+        if number != signal.SIGKILL:
+            assert re.search(r"^member-\d: stopped and saved after epoch \d, mini-batch \d", error, re.MULTILINE)
+            assert "without saving" not in error
+            assert "nbconv ensemble train --resume ensemble" in error
+        until = time.monotonic() + (20 if number == signal.SIGKILL else 0)
+        while any(map(is_running, pids)):
+            assert time.monotonic() < until, "a member lingers"
+            time.sleep(0.02)
+        assert not list(folder.glob(".*"))
+        if number == signal.SIGKILL:
+            assert all(nbconv.Network.load(folder / name).state.epoch < LONG["epochs"] for name in NAMES)
+        with pytest.raises(nbconv.CheckpointError, match="has not been trained to its end"):
+            nbconv.Ensemble.load(folder)
+        run = start(tmp_path, *(LONG_OPTIONS if number == signal.SIGKILL else ["--resume=ensemble"]), "--jobs=2")
+    error = run.communicate()[1]
+    assert run.returncode == 0, error
+    whole = [members.Job(name, {**LONG, "seed": seed}, tmp_path / name) for seed, name in enumerate(NAMES)]
+    members.train_all(whole, 2)
+    for name in NAMES:
+        assert same(folder / name, tmp_path / name)
