@@ -64,11 +64,13 @@ def gather_distorted(a, y, images, labels, order, clock, first, lines, framed, s
     # Each thread has images of its own or, where the last axis is the image, rows of pixels, as in `gather`.
     for p in prange(count if rows_first else height):
         for q in range(height if rows_first else count):
-            m, r = (uint64(p), uint64(q)) if rows_first else (uint64(q), uint64(p))
-            at = (m * uint64(channels) + r // uint64(rows)) * size
-            line = (m * uint64(rows) + r % uint64(rows)) * width
-            if rows_first:
-                a0, step = (m * uint64(height) + r) * uint64(columns), ONE
-            else:
-                a0, step = r * uint64(columns) * uint64(count) + m, uint64(count)
+            m, row = (uint64(p), uint64(q)) if rows_first else (uint64(q), uint64(p))
+            at = (m * uint64(channels) + row // uint64(rows)) * size
+            line = (m * uint64(rows) + row % uint64(rows)) * width
+            a0 = (
+                (m * uint64(height) + row) * uint64(columns)
+                if rows_first
+                else row * uint64(columns) * uint64(count) + m
+            )
+            step = ONE if rows_first else uint64(count)
             _distorted_row(a_flat, a0, step, framed_flat, at, lines_flat, line, rows, columns)
