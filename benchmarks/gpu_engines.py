@@ -27,7 +27,7 @@ class Nbconv:
 
         started, done = cuda.event(), cuda.event()
         started.record(device._compute())
-        self.net.engine.descend(self.data, self.order[:times], 1, self.now, self.rates, self.etas[:times])
+        self.net.engine.descend(self.data, self.order[:times], self.now, self.rates, self.etas[:times])
         done.record(device._compute())
         done.synchronize()
         return float(cuda.event_elapsed_time(started, done))

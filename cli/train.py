@@ -38,6 +38,16 @@ SETTINGS = (
         "--expand/--no-expand", default=None, help="Train also on each image moved by a pixel in four directions."
     ),
     click.option(
+        "--rotate", type=float, help="Turn each training image at random, by so many degrees at most.  [default: 0]"
+    ),
+    click.option(
+        "--zoom", type=float, help="Scale it, its rows and columns apart, by such a share at most.  [default: 0]"
+    ),
+    click.option(
+        "--shift", type=float, help="Move it down or up, right or left by so many pixels at most.  [default: 0]"
+    ),
+    click.option("--elastic", type=float, help="Bend it by so many pixels at most.  [default: 0]"),
+    click.option(
         "--monitor-training/--no-monitor-training", default=None, help="Accuracy on the training images, too."
     ),
     click.option(

@@ -19,7 +19,7 @@ from .costs import Cost
 from .data.dataset import Dataset, Store
 from .geometry import Shape
 from .initialisers import initialise
-from .layers import Layer, Randomness, Rates, Update, Workspace
+from .layers import Distortion, Layer, Randomness, Rates, Update, Workspace
 from .layers.dense import DenseLayer
 from .plan import Recorder
 from .stacks import Stack, Stacks, parameter_count
@@ -42,6 +42,7 @@ class Task(NamedTuple):
     is_plain: bool = False  # the update, see `Update`
     has_activation: bool = False  # of the last layer
     moves: int = 1  # versions of each image, see `gather`
+    distortion: Distortion | None = None
 
 
 OUTPUTS, ACTIVATIONS = Task(), Task(has_activation=True)
@@ -162,15 +163,19 @@ class Engine:
         order, etas = np.zeros((1, count), np.int64), np.zeros(2)
         ways: list[Array] = []
 
-        def gather(a: Array, first: int, after: int) -> None:
+        def gather(a: Array, buffers: Workspace, first: int, after: int) -> None:
             scale = 1 / 255 if dtype == np.uint8 else 1.0
-            arrays = images, all_labels, order, self.clock
-            self.recorder.gather(a, labels[first:after], *arrays, first, task.moves, scale)
+            arrays = a, labels[first:after], images, all_labels, order, self.clock, first
+            if task.distortion is None:
+                self.recorder.gather(*arrays, task.moves, scale)
+            else:
+                lines, framed = self._distortions(task.distortion, buffers, first, after)
+                self.recorder.gather_distorted(*arrays, lines, framed, scale)
 
         def forward(row: list[tuple[Stack, slice]]) -> None:
             for stack, part in row:
                 pictures = stack.buffers.array("a", (*self.input_shape, part.stop - part.start))
-                gather(pictures, part.start, part.stop)
+                gather(pictures, stack.buffers, part.start, part.stop)
                 self._forward_maps(stack.layers, pictures, neurons[part])
 
         def way() -> None:
@@ -178,12 +183,20 @@ class Engine:
                 rows = self.stacks.rows(count, task.has_gradient)
                 self.recorder.side_by_side([partial(forward, row) for row in rows])
             else:
-                gather(neurons, 0, count)
+                gather(neurons, self.buffers, 0, count)
             ways.append(self._forward_neurons(task, neurons, labels))
             self.recorder.advance(self.clock, self.rates, self._sums(task), etas, BOUND)
 
         program = self.recorder.program(way, (images, all_labels, order, etas))
         return Route(program, ways[0], self.backend.resident(np.zeros(count, np.int64)), np.arange(count)[None])
+
+    def _distortions(self, most: Distortion, buffers: Workspace, first: int, after: int) -> tuple[Array, Array]:
+        """Draw them for a slice of the mini-batch; the lines and the frame that `gather_distorted` takes."""
+        (channels, rows, columns), count, kernels = self.pixels, after - first, self.backend
+        lines = buffers.array("lines", (count, rows, kernels.LINE), np.float32)
+        points = buffers.array("points", (count, 2, kernels.POINTS, kernels.POINTS), np.float32)
+        self.recorder.draw_distortions(lines, points, tuple(most), columns, self.clock, first)
+        return lines, buffers.array("framed", (count, channels, rows + 2, columns + 2), np.float32)
 
     def _sums(self, task: Task) -> Array:
         """What a task adds its cost and right answers to."""
@@ -279,7 +292,10 @@ class Engine:
                 break
         return sound
 
-    def descend(self, data: Dataset, order: Array, moves: int, now: Randomness, rates: Rates, etas: Array) -> int:
+    def descend(
+        self, data: Dataset, order: Array, now: Randomness, rates: Rates, etas: Array,
+        moves: int = 1, distortion: Distortion | None = None,
+    ) -> int:  # fmt: skip
         """Train on mini-batches one after the other, a row of `order` and an eta for each: forward, backward, update.
 
         Their cost and right answers are added to `sums`. How many of them left the summed cost below BOUND, up to the first that
@@ -288,7 +304,8 @@ class Engine:
         is_plain = not rates.momentum and not rates.decay_l1
         with self.lock:
             self.write(self.rates, rates)
-            return self._run(Task(True, True, True, True, is_plain, moves=moves), data, order, now, etas)
+            task = Task(True, True, True, True, is_plain, moves=moves, distortion=distortion)
+            return self._run(task, data, order, now, etas)
 
     def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:
         """(summed cost, right answers) over a dataset; with randomness, as while training."""

@@ -127,6 +127,10 @@ class Network:
         patience: int | None = None,
         monitor_training: bool = False,
         monitor_layers: bool = False,
+        rotate: float = 0.0,
+        zoom: float = 0.0,
+        shift: float = 0.0,
+        elastic: float = 0.0,
         checkpoint: str | os.PathLike[str] | Callable[[], None] | None = None,
         callback: Callable[[Report], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -134,9 +138,10 @@ class Network:
         """Train for `epochs` more epochs by stochastic gradient descent, and give these epochs' history.
 
         The cost is C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with expand, 5 times as
-        many: each is also moved by one pixel in four directions). eta > 0; momentum in [0, 1), by Nesterov's rule if
-        asked. schedule: see `nbconv.schedules`. patience: stop after so many epochs without a better
-        validation accuracy. checkpoint: a file to save to, or a function that saves, after each epoch and when
+        many: each is also moved by one pixel in four directions). eta > 0; momentum in [0, 1), by Nesterov's rule if asked.
+        rotate (degrees), zoom (a share of its size), shift and elastic (pixels): each image is distorted at random, each time
+        anew, by so much at most; not with expand. schedule: see `nbconv.schedules`. patience: stop after so many epochs without a
+        better validation accuracy. checkpoint: a file to save to, or a function that saves, after each epoch and when
         interrupted. callback: called after each epoch with its metrics; progress: every few mini-batches, with images done
         and images in all.
 
@@ -153,7 +158,7 @@ class Network:
         begin = self.state.epoch
         settings = Settings(
             begin + checks.count("epochs", epochs), mini_batch_size, eta, lmbda, lmbda_l1, momentum, nesterov,
-            schedule, patience, expand, monitor_training, monitor_layers,
+            schedule, patience, expand, monitor_training, monitor_layers, rotate, zoom, shift, elastic,
         )  # fmt: skip
         for name, data in (("train", train), ("validation", validation), ("test", test)):
             if data is not None or name == "train":
@@ -178,7 +183,13 @@ class Network:
         rates = Rates(settings.eta, settings.lmbda, settings.lmbda_l1, settings.momentum, settings.nesterov)
         described = {"cost": self.cost, "dtype": self.dtype, "backend": self.backend}
         layers = [to_dict(spec) for spec in self.specs]
-        given = {"layers": layers, "input_shape": self.input_shape, "settings": described, "rates": rates}
+        given = {
+            "layers": layers,
+            "input_shape": self.input_shape,
+            "settings": described,
+            "rates": rates,
+            "distortion": settings.distortion,
+        }
         return json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
 
     def restore_best(self) -> None:

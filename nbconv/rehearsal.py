@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .data import Dataset
-from .layers import Randomness, Rates, from_dict
+from .layers import Distortion, Randomness, Rates, from_dict
 from .network import Network
 
 IMAGES = 2
@@ -42,7 +42,9 @@ def rehearse(description: str) -> None:
     engine, rates = network.engine, Rates(*given["rates"])
     vars(engine.recorder)["backend"] = _Compiler(engine.backend)
     data = Dataset(np.zeros((IMAGES, *network.input_shape), np.uint8), np.zeros(IMAGES, np.int64))
-    engine.descend(data, np.arange(IMAGES)[None], 1, Randomness(0, 0), rates, np.array([rates.eta]))
+    distortion = Distortion(*given["distortion"]) if given["distortion"] else None
+    order, etas = np.arange(IMAGES)[None], np.array([rates.eta])
+    engine.descend(data, order, Randomness(0, 0), rates, etas, distortion=distortion)
 
 
 if __name__ == "__main__":

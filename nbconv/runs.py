@@ -35,6 +35,10 @@ DEFAULTS: dict[str, Any] = {
     "expand": False,
     "monitor_training": False,
     "monitor_layers": False,
+    "rotate": 0.0,
+    "zoom": 0.0,
+    "shift": 0.0,
+    "elastic": 0.0,
 }
 _OF_NETWORK = ("net", "activation", "initialiser", "dtype", "seed", "dropout")
 _OF_TRAINING = tuple(name for name in DEFAULTS if name not in (*_OF_NETWORK, "data"))

@@ -18,7 +18,7 @@ from .data.dataset import Dataset
 from .engine import BOUND, Engine
 from .errors import DataError, DivergedError, Interrupted, SettingError
 from .history import History
-from .layers import Randomness, Rates
+from .layers import Distortion, Randomness, Rates
 
 PACE = 0.02  # seconds between two looks at signals and at progress
 FLAGS = ("nesterov", "expand", "monitor_training", "monitor_layers")
@@ -42,6 +42,10 @@ class Settings:
     expand: bool = False
     monitor_training: bool = False
     monitor_layers: bool = False
+    rotate: float = 0.0  # degrees
+    zoom: float = 0.0  # share
+    shift: float = 0.0  # pixels
+    elastic: float = 0.0  # pixels
 
     def __post_init__(self) -> None:
         # Plain Python numbers, whatever kind was given: a checkpoint brings back the same.
@@ -52,6 +56,9 @@ class Settings:
             "lmbda": checks.number("lmbda", self.lmbda),
             "lmbda_l1": checks.number("lmbda_l1", self.lmbda_l1),
             "momentum": checks.number("momentum", self.momentum, below=1.0),
+            **{name: checks.number(name, getattr(self, name)) for name in ("shift", "elastic")},
+            "rotate": checks.number("rotate", self.rotate, below=360.0),
+            "zoom": checks.number("zoom", self.zoom, below=1.0),
             "patience": None if self.patience is None else checks.count("patience", self.patience),
             **{name: checks.flag(name, getattr(self, name)) for name in FLAGS},
         }
@@ -60,6 +67,16 @@ class Settings:
         if self.nesterov and not self.momentum:
             raise SettingError("nesterov is on and momentum is 0: expected a momentum greater than 0, such as 0.9")
         schedules.parse(self.schedule)
+        if self.expand and self.distortion:
+            raise SettingError(
+                "expand is on, and so is a distortion (rotate, zoom, shift, elastic): expected one of the two"
+            )
+
+    @property
+    def distortion(self) -> Distortion | None:
+        """How much images are distorted, if they are."""
+        most = Distortion(math.radians(self.rotate), self.zoom, self.shift, self.elastic)
+        return most if any(most) else None
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON."""
@@ -170,8 +187,10 @@ class Training:
             raise SettingError(
                 f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the {self.examples} training images"
             )
-        if self.settings.expand and 1 in self.train.shape[1:]:
-            raise DataError("expand moves pictures by a pixel: expected images of (n, channels, rows, columns)")
+        if (self.settings.expand or self.settings.distortion) and 1 in self.train.shape[1:]:
+            raise DataError(
+                "expand, rotate, zoom, shift and elastic are for pictures: expected images of (n, channels, rows, columns)"
+            )
 
     def run(self) -> None:
         """Train until the last epoch or until there is no improvement. Raises DivergedError, Interrupted."""
@@ -230,7 +249,9 @@ class Training:
             )
             rates = Rates(settings.eta, decay, decay_l1, settings.momentum, settings.nesterov)
             started = time.perf_counter()
-            sound = engine.descend(self.train, batches, self.moves, Randomness(self.seed, state.step), rates, etas)
+            sound = engine.descend(
+                self.train, batches, Randomness(self.seed, state.step), rates, etas, self.moves, settings.distortion
+            )
             if sound < together:
                 state.epoch_step += sound
                 raise self._diverged(f"the cost, {engine.read(engine.sums)[0]:.3g},", etas[sound])

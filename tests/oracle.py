@@ -189,6 +189,37 @@ def moved(image, move):
     return out
 
 
+def spline(t):
+    """The weights of four points of a uniform cubic B-spline."""
+    return [(1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6]
+
+
+def distorted(image, number, seed, step, rotate, zoom, shift, elastic, cells=4):
+    """The image (channels, rows, columns) that is so distorted as the mini-batch's image of that number is in that step."""
+    points, (rows, columns) = cells + 3, image.shape[1:]
+    first = number * (5 + 2 * points**2)
+
+    def random(k):
+        return 2 * uniform(seed, step, 2**32, first + k) - 1
+
+    theta, centre = rotate * random(0), np.array([(rows - 1) / 2, (columns - 1) / 2])
+    turn = np.array([[math.cos(theta), math.sin(theta)], [-math.sin(theta), math.cos(theta)]])
+    scales, moved = np.array([1 + zoom * random(1), 1 + zoom * random(2)]), shift * np.array([random(3), random(4)])
+    grid = elastic * np.array([random(5 + k) for k in range(2 * points**2)]).reshape(2, points, points)
+    out, framed = np.zeros(image.shape), np.pad(np.float64(image), ((0, 0), (1, 1), (1, 1)))
+    for y, x in np.ndindex(rows, columns):
+        (i, down), (j, right) = (divmod((place + 0.5) * cells / size, 1) for place, size in ((y, rows), (x, columns)))
+        around = grid[:, int(i) : int(i) + 4, int(j) : int(j) + 4]
+        bent = np.einsum("cij,i,j->c", around, spline(down), spline(right))
+        sy, sx = centre + turn @ ((np.array([y, x]) - centre) / scales) - moved + bent
+        sy, sx = min(max(sy + 1, 0), rows + 1), min(max(sx + 1, 0), columns + 1)
+        v, h = min(int(sy), rows), min(int(sx), columns)
+        for c in range(len(image)):
+            corners = framed[c, v : v + 2, h : h + 2]
+            out[c, y, x] = [1 - (sy - v), sy - v] @ corners @ [1 - (sx - h), sx - h]
+    return out
+
+
 def splitmix(bits):
     """SplitMix64's finaliser, on Python's whole numbers."""
     mask = 2**64 - 1

@@ -24,7 +24,7 @@ from numba.cuda import dispatcher
 
 import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
-from nbconv.layers import Randomness, Rates
+from nbconv.layers import Distortion, Randomness, Rates
 
 ARCHITECTURES = ("75", "80", "90", "100")
 FIGURES = {
@@ -66,7 +66,8 @@ def launches():
             data = nbconv.Dataset(np.zeros((64, 2, 44, 44), np.uint8), np.zeros(64, int))
             for momentum in (0.0, 0.9):
                 rates = Rates(0.1, 0, 0, momentum, False)
-                network.engine.descend(data, np.arange(64)[None], 1, Randomness(0, 0), rates, np.ones(1))
+                order, distortion = np.arange(64)[None], Distortion(0, 0, 1, 0) if momentum else None
+                network.engine.descend(data, order, Randomness(0, 0), rates, np.ones(1), distortion=distortion)
             network.evaluate(data)
             network.predict_proba(data.images[:3])
         kernels.add(*np.zeros((2, 9), dtype))

@@ -33,6 +33,7 @@ TRAININGS = {
     "plain": {},
     "momentum": {"momentum": 0.9, "lmbda_l1": 0.1},
     "expanded": {"expand": True, "mini_batch_size": 15, "images": 3},
+    "distorted": {"rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1},
 }
 
 
@@ -273,7 +274,7 @@ def test_launches_of_a_mini_batch(monkeypatch):
     layers = [Conv2D(20, 5), MaxPool2D(2), Conv2D(40, 5), MaxPool2D(2), Dense(100), Softmax(10)]
     network = nbconv.Network(layers, (1, 28, 28), backend="cuda")
     data = nbconv.Dataset(np.zeros((10, 1, 28, 28), np.uint8), np.zeros(10, int))
-    network.engine.descend(data, np.arange(10)[None], 1, Randomness(0, 0), Rates(0.1, 0, 0, 0, False), np.ones(1))
+    network.engine.descend(data, np.arange(10)[None], Randomness(0, 0), Rates(0.1, 0, 0, 0, False), np.ones(1))
     assert len(calls) == (26 if device.IS_SIMULATED else 25)  # tiles are smaller in the simulator
 
 

@@ -147,6 +147,39 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
     close(ours, right, dtype)
 
 
+@pytest.mark.parametrize("stored", [np.uint8, np.float32])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(
+    "amounts", [(0.0, 0.0, 0.0, 0.0), (0.4, 0.2, 2.0, 0.0), (0.0, 0.0, 0.0, 1.5), (0.3, 0.3, 9.0, 1.0)]
+)
+def test_gather_distorted(kernels, dtype, stored, flat, amounts):
+    """What the equations say, to single precision; of no distortion the image to the bit; a slice as in the whole mini-batch."""
+    random, count, (channels, rows, columns) = np.random.default_rng(3), 5, (2, 7, 6)
+    images = random.integers(0, 256, (4, channels, rows, columns)).astype(stored)
+    scale = 1 / 255 if stored == np.uint8 else 1.0
+    images = images if stored == np.uint8 else images / images.dtype.type(255)
+    labels, order, clock = np.arange(4) * 3, np.array([[0, 0, 0, 0, 0], [3, 1, 2, 1, 0]]), np.array([11, 7, 1, 0])
+
+    def gathered(first, after):
+        size = after - first
+        a = np.full((size, channels * rows * columns) if flat else (channels, rows, columns, size), np.nan, dtype)
+        y, lines = np.full(size, -1), np.full((size, rows, kernels.LINE), np.nan, np.float32)
+        points = np.full((size, 2, kernels.POINTS, kernels.POINTS), np.nan, np.float32)
+        framed = np.zeros((size, channels, rows + 2, columns + 2), np.float32)
+        kernels.draw_distortions(lines, points, amounts, columns, clock, first)
+        kernels.gather_distorted(a, y, images, labels, order, clock, first, lines, framed, scale)
+        assert np.array_equal(y, labels[order[1, first:after]])
+        return a.reshape(size, channels, rows, columns) if flat else oracle.first(a)
+
+    ours = gathered(0, count)
+    for n, image in enumerate(order[1]):
+        right = oracle.distorted(images[image] * np.float64(scale), n, 11, 7, *amounts)
+        np.testing.assert_allclose(ours[n], right, atol=2e-5)
+    if not any(amounts):
+        assert np.array_equal(ours, (np.float32(scale) * images[order[1]].astype(np.float32)).astype(dtype))
+    assert np.array_equal(ours[2:4], gathered(2, 4))
+
+
 def test_images_first_and_last_are_transposes(kernels, dtype):
     a = np.arange(35, dtype=dtype).reshape(5, 7)
     out, back = np.empty((7, 5), dtype), np.empty_like(a)

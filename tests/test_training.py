@@ -152,6 +152,8 @@ def test_divergence_is_seen_where_neurons_saturate(few, activation, cost):
         ({"lmbda": -1}, "lmbda is -1"), ({"momentum": 1.0}, "momentum is 1.0"), ({"nesterov": True}, "momentum"),
         ({"schedule": "warm"}, "schedule is 'warm'"), ({"schedule": "halve:2"}, "validation data"),
         ({"patience": 0}, "patience is 0"), ({"patience": 3}, "validation data"),
+        ({"rotate": -5}, "rotate is -5"), ({"zoom": 1.0}, "zoom is 1.0"), ({"elastic": float("nan")}, "elastic is nan"),
+        ({"expand": True, "shift": 1.0}, "expected one of the two"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be(few, change, message):
@@ -170,8 +172,9 @@ def test_data_that_does_not_fit(few):
     net = Network([Softmax(10)], (64,))
     flat = nbconv.Dataset(np.asarray(few[0].images).reshape(103, 64), few[0].labels)
     net.fit(flat, 1, 10, 0.1)
-    with pytest.raises(nbconv.DataError, match="expand"):
-        net.fit(flat, 1, 10, 0.1, expand=True)
+    for option in ({"expand": True}, {"shift": 1.0}):
+        with pytest.raises(nbconv.DataError, match="are for pictures: expected images of"):
+            net.fit(flat, 1, 10, 0.1, **option)
     with pytest.raises(nbconv.DataError, match="validation: images are 1x2x2"):
         net.fit(few[0], 1, 10, 0.1, validation=nbconv.Dataset(np.zeros((3, 1, 2, 2)), [0, 1, 2]))
 
@@ -203,7 +206,7 @@ def test_early_stopping(few):
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_together_or_one_by_one_mini_batches_give_the_same_bits(few, monkeypatch, schedule):
     nets = []
-    for pace in (0.0, training.PACE):
+    for pace in (0.0, 60.0):
         monkeypatch.setattr(training, "PACE", pace)
         seen = []
         nets.append(network())
@@ -223,6 +226,37 @@ def test_expand_trains_on_five_times_as_many(few):
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
     assert len(net.history["cost"]) == 1
     assert net.state.step == 52
+
+
+DISTORTED = {"rotate": 20.0, "zoom": 0.2, "shift": 1.0, "elastic": 0.7}
+
+
+def test_distortions_are_the_same_bits_again(few, tmp_path):
+    """With one thread and two, stopped and gone on with, in slices (40 images) or not; and each epoch others."""
+    options = {"mini_batch_size": 40, "eta": 0.1, "momentum": 0.5, **DISTORTED}
+    whole, halves = network(), network()
+    whole.fit(few[0], 2, **options)
+    backend.set_threads(1)
+    try:
+        halves.fit(few[0], 1, **options, checkpoint=tmp_path / "run.h5")
+        halves = Network.load(tmp_path / "run.h5")
+        assert halves.state.settings.rotate == 20
+        halves.fit(few[0], 1, **options)
+    finally:
+        backend.set_threads(backend.thread_limit())
+    assert same(whole, halves)
+    plain = network()
+    plain.fit(few[0], 2, **{**options, "rotate": 0, "zoom": 0, "shift": 0, "elastic": 0})
+    assert not same(whole, plain)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_dense_network_on_distorted_pictures(few, dtype):
+    net = Network([Dense(20), Softmax(10)], (1, 8, 8), dtype=dtype)
+    before = net.evaluate(few[0])
+    net.fit(few[0], 3, 10, 0.3, **DISTORTED)
+    assert net.evaluate(few[0])["cost"] < before["cost"]
+    assert net.evaluate(few[0]) == net.evaluate(few[0])  # nothing but training is distorted
 
 
 def test_schedules():

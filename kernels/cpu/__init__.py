@@ -1,5 +1,6 @@
 """The CPU backend: every kernel by its name. The module is the backend."""
 
+from ..distortion import LINE, POINTS
 from ..scalar import LINEAR, RELU, SIGMOID, TANH
 from .activation import activation_backward, activation_forward, dropout
 from .conv import (
@@ -20,6 +21,7 @@ from .dense import (
     dense_descend,
     dense_forward,
 )
+from .distort import draw_distortions, gather_distorted
 from .layout import gather, images_first, images_last
 from .memory import BATCH, REHEARSED, piece, read, resident, slices, upload, write, zeros
 from .pool import (
@@ -35,7 +37,9 @@ from .update import add, advance, sgd
 
 __all__ = [
     "BATCH",
+    "LINE",
     "LINEAR",
+    "POINTS",
     "REHEARSED",
     "RELU",
     "SIGMOID",
@@ -61,8 +65,10 @@ __all__ = [
     "dense_backward_weights",
     "dense_descend",
     "dense_forward",
+    "draw_distortions",
     "dropout",
     "gather",
+    "gather_distorted",
     "images_first",
     "images_last",
     "l2_pool2d_backward",

@@ -1,5 +1,6 @@
 """The CUDA backend: every kernel by its name. The module is the backend."""
 
+from ..distortion import LINE, POINTS
 from ..scalar import LINEAR, RELU, SIGMOID, TANH
 from .activation import activation_backward, activation_forward, dropout
 from .conv import (
@@ -21,6 +22,7 @@ from .dense import (
     dense_forward,
 )
 from .device import describe, raise_as
+from .distort import draw_distortions, gather_distorted
 from .layout import gather, images_first, images_last
 from .memory import BATCH, REHEARSED, piece, read, resident, slices, upload, write, zeros
 from .pool import (
@@ -36,7 +38,9 @@ from .update import add, advance, sgd
 
 __all__ = [
     "BATCH",
+    "LINE",
     "LINEAR",
+    "POINTS",
     "REHEARSED",
     "RELU",
     "SIGMOID",
@@ -63,8 +67,10 @@ __all__ = [
     "dense_descend",
     "dense_forward",
     "describe",
+    "draw_distortions",
     "dropout",
     "gather",
+    "gather_distorted",
     "images_first",
     "images_last",
     "l2_pool2d_backward",

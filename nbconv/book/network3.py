@@ -278,7 +278,7 @@ class Network:
             first = iteration - epoch * len(order)
             rows = order[first : first + TOGETHER - iteration % TOGETHER]
             etas = np.full(len(rows), rates.eta)
-            if engine.descend(data, rows, 1, Randomness(0, self._step), rates, etas) < len(rows):
+            if engine.descend(data, rows, Randomness(0, self._step), rates, etas) < len(rows):
                 raise DivergedError(f"the cost is beyond all bounds at iteration {iteration}: try a smaller eta")
             iteration += len(rows)
             self._step += len(rows)

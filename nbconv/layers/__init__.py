@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..errors import SettingError
 from ..geometry import Shape
-from .base import ACTIVATIONS, Layer, LayerSpec, Randomness, Rates, Update, Workspace
+from .base import ACTIVATIONS, Distortion, Layer, LayerSpec, Randomness, Rates, Update, Workspace
 from .conv import Conv2D
 from .dense import Dense, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
@@ -20,6 +20,7 @@ __all__ = [
     "AvgPool2D",
     "Conv2D",
     "Dense",
+    "Distortion",
     "L2Pool2D",
     "Layer",
     "LayerSpec",

@@ -33,6 +33,15 @@ class Randomness(NamedTuple):
     step: int
 
 
+class Distortion(NamedTuple):
+    """How much training images are distorted at random, at most: see the kernel `draw_distortions`."""
+
+    rotate: float  # radians
+    zoom: float  # share
+    shift: float  # pixels
+    elastic: float  # pixels
+
+
 class Update(NamedTuple):
     """How the layers update their parameters."""
 

@@ -4,11 +4,11 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
-import numba
 import numpy as np
 
 from .. import __version__, backend
@@ -101,7 +101,7 @@ def environment(name: str) -> dict[str, str]:
         "nbconv": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "numba": numba.__version__,
+        "numba": metadata.version("numba"),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": str(llvmlite.binding.get_host_cpu_name()),
         "threads": str(backend.thread_limit()),

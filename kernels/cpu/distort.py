@@ -1,0 +1,76 @@
+"""From stored images to a mini-batch of randomly distorted ones: see kernels/distortion.py."""
+
+import numpy as np
+from numba import njit, prange, uint64
+
+from ..compilation import INNER, PARALLEL
+from ..distortion import AFFINE, KEY, NUMBERS, POINTS, along, between, line_of, place, sampled
+from ..scalar import SEED, STEP, TURN, random_key
+
+ONE = uint64(1)
+
+
+@njit(**PARALLEL)
+def draw_distortions(lines, points, amounts, columns, clock, first):
+    """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each of their rows.
+
+    lines: (images, rows, LINE), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic displacement down and
+    across at each column of the grid. points: (images, 2, POINTS, POINTS), overwritten: the displacements of the grid. amounts: see
+    `line_of`. columns: of the pictures. clock: see `advance`.
+    """
+    images, rows, _ = lines.shape
+    key = random_key(clock[SEED], clock[STEP], KEY)
+    for n in prange(images):
+        begin = (first + n) * NUMBERS
+        grid = points[n].reshape(-1)
+        for k in range(grid.size):
+            grid[k] = amounts[3] * between(key, begin + AFFINE + k)
+        for y in range(rows):
+            line = lines[n, y]
+            line[0], line[1], line[2], line[3] = line_of(key, begin, amounts, y, rows, columns)
+            for k in range(2 * POINTS):
+                line[4 + k] = along(grid, k, y, rows)
+
+
+@njit(**INNER)
+def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns):
+    """a[a0 + x a_step] = the picture that begins at framed[at], at the places of the line that begins at lines[first]."""
+    for x in range(uint64(columns)):
+        sy, sx = place(lines, first, x, columns)
+        a[a0 + x * a_step] = sampled(framed, at, sy, sx, rows, columns)
+
+
+@njit(**PARALLEL)
+def gather_distorted(a, y, images, labels, order, clock, first, lines, framed, scale):
+    """Image n of a is image order[turn, first + n] of `images` times scale, distorted as its lines say; y its label.
+
+    a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten. images, labels, order,
+    clock: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
+    frame 0, overwritten within.
+    """
+    _, channels, rows, columns = images.shape
+    count, height = y.size, channels * rows
+    factor = np.float32(scale)
+    for n in prange(count):
+        image = order[clock[TURN], first + np.int64(n)]
+        y[n] = labels[image]
+        for c in range(channels):
+            for r in range(rows):
+                for x in range(columns):
+                    framed[n, c, r + 1, x + 1] = factor * np.float32(images[image, c, r, x])
+    a_flat, framed_flat, lines_flat = a.reshape(-1), framed.reshape(-1), lines.reshape(-1)
+    size, width = uint64((rows + 2) * (columns + 2)), uint64(lines.shape[2])
+    rows_first = a.ndim == 2 or count == 1
+    # Each thread has images of its own or, where the last axis is the image, rows of pixels, as in `gather`.
+    for p in prange(count if rows_first else height):
+        for q in range(height if rows_first else count):
+            m, row = (uint64(p), uint64(q)) if rows_first else (uint64(q), uint64(p))
+            at = (m * uint64(channels) + row // uint64(rows)) * size
+            line = (m * uint64(rows) + row % uint64(rows)) * width
+            a0 = (
+                (m * uint64(height) + row) * uint64(columns)
+                if rows_first
+                else row * uint64(columns) * uint64(count) + m
+            )
+            step = ONE if rows_first else uint64(count)
+            _distorted_row(a_flat, a0, step, framed_flat, at, lines_flat, line, rows, columns)
