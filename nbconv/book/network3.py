@@ -82,18 +82,14 @@ class Shared:
         return self.get_value()
 
     def set_value(self, new_value: ArrayLike, borrow: bool = False) -> None:
-        """Take a copy of an array of the same shape. Raises SettingError for another one."""
+        """Take a copy of an array; raises SettingError where a network is made of the layer and has another shape."""
+        if self._engine is None:
+            self._values = np.array(new_value, self._values.dtype)
+            return
         shape, given = self.get_value(borrow=True).shape, np.asarray(new_value)
         if given.shape != shape:
             raise SettingError(f"set_value was given an array of the shape {given.shape}: expected {shape}")
-        if self._engine is None:
-            self._values = given.astype(self._values.dtype)
-        else:
-            self._engine.write(self._values, _turned(given))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: an array of its own."""
-        return {"_values": self.get_value(), "_engine": None}
+        self._engine.write(self._values, _turned(given))
 
     def place(self, engine: Engine, view: Array) -> None:
         """From now on the array is that one of the engine's."""
