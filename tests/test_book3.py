@@ -1,5 +1,6 @@
 """The book's `network3` and `expand_mnist`: what a script of the book sees, against the same algorithm in plain loops."""
 
+import copy
 import gzip
 import os
 import pickle
@@ -177,6 +178,24 @@ def test_values_are_taken_and_given(capsys):
     net.SGD(data(), 1, MB, ETA, data(1), data(2))
     assert net.layers[1].w.get_value().shape == (12, 5)
     assert not np.array_equal(net.layers[2].b.eval(), other.layers[2].b.eval())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_copies_and_pickles_are_networks_of_their_own(copied):
+    net, pair, others = made(), data(), data(1)
+    net.SGD(pair, 1, MB, ETA, others, others)
+    other, kept = copied(net), [param.get_value() for param in net.params]
+    assert all(param in (layer.w, layer.b) for layer in other.layers for param in layer.params)
+    net.SGD(pair, 1, MB, ETA, others, others)
+    for param, values in zip(other.params, kept, strict=True):
+        np.testing.assert_array_equal(param.eval(), values)
+    other.SGD(pair, 1, MB, ETA, others, others)
+    for param, values in zip(other.params, net.params, strict=True):
+        np.testing.assert_array_equal(param.eval(), values.eval())  # the same masks too
+    again = copied(other)
+    other.params[-1].set_value(np.eye(3)[0] * 1e6)
+    assert set(other.test_mb_predictions(0)) == {0}
+    np.testing.assert_array_equal(again.test_mb_predictions(0), net.test_mb_predictions(0))
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,10 @@ class Shared:
             raise SettingError(f"set_value was given an array of the shape {given.shape}: expected {shape}")
         self._engine.write(self._values, _turned(given))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: an array of its own."""
+        return {"_values": self.get_value(), "_engine": None}
+
     def place(self, engine: Engine, view: Array) -> None:
         """From now on the array is that one of the engine's."""
         values = self.get_value()
