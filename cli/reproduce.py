@@ -10,7 +10,7 @@ from .progress import duration
 EPILOG = (
     "NAMES: ch5, ch6, or parts of them. Of chapter 5: accuracy, speeds, curves, bars, sigma, chain, remedies. Of chapter 6: "
     "digits, parameters, fc, conv, conv-only, conv-conv, conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, "
-    "expanded-1000, double-100, double-300, double-1000, dropout, ensemble, filters."
+    "expanded-1000, double-100, double-300, double-1000, dropout, beyond (ours), ensemble, beyond-ensemble, filters."
 )
 
 

@@ -16,7 +16,7 @@ SETTINGS = (
         "--net",
         help="20C5-MP2-100N-10N, 784-30-10, or an experiment of the book: fc, conv, conv-only, conv-conv, "
         "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
-        "double-1000, dropout.  [default: 20C5-MP2-100N-10N]",
+        "double-1000, dropout; or beyond, ours.  [default: 20C5-MP2-100N-10N]",
     ),
     click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden layers.  [default: sigmoid]"),
     click.option(

@@ -64,7 +64,7 @@ def test_the_book_s_curves_are_the_book_s(targets, hidden):
 def test_names():
     assert chosen(["ch5"]) == ["accuracy", "speeds", "curves", "bars", "sigma", "chain", "remedies"]
     assert chosen(["dropout", "sigma", "ch5"])[-1] == "dropout"
-    assert set(chosen(["ch6"])) == {"digits", "parameters", "ensemble", "filters", *EXPERIMENTS}
+    assert set(chosen(["ch6"])) == {"digits", "parameters", "ensemble", "beyond-ensemble", "filters", *EXPERIMENTS}
     with pytest.raises(nbconv.SettingError, match="con cannot be reproduced: expected ch5, ch6, accuracy"):
         chosen(["con", "conv"])
 

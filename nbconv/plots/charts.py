@@ -147,6 +147,9 @@ def courses(named: Mapping[str, Sequence[Numbers]], axes: Sequence[Axes] | None 
         ax.set_ylim(min(positive) / 1.5, max(positive) * 1.5)
         course(series, title=name, ax=ax)
         ax.label_outer()
+    for ax in axes[-columns:]:  # nothing stands below them
+        ax.tick_params(labelbottom=True)
+        ax.set_xlabel("epoch")
     return axes
 
 
