@@ -38,12 +38,13 @@ def stacked(pairs: Sequence[Any], n_in: int, n_out: int) -> tuple[Array, Array]:
         if given.size != n_in:
             raise DataError(f"image {row} has the shape {given.shape}: expected ({n_in}, 1)")
         x[row] = given.reshape(-1)
-        if np.ndim(outputs) == 0 and 0 <= outputs < n_out:
-            y[row, int(outputs)] = 1.0
-        elif np.ndim(outputs) and np.size(outputs) == n_out:
-            y[row] = np.reshape(outputs, -1)
+        wanted = np.asarray(outputs)
+        if wanted.ndim == 0 and 0 <= wanted < n_out:
+            y[row, int(wanted)] = 1.0
+        elif wanted.ndim and wanted.size == n_out:
+            y[row] = wanted.reshape(-1)
         else:
-            found = f"of the shape {np.shape(outputs)}" if np.ndim(outputs) else outputs
+            found = f"of the shape {wanted.shape}" if wanted.ndim else outputs
             raise DataError(f"image {row}'s output is {found}: expected ({n_out}, 1), or a label below {n_out}")
     return x, y
 
@@ -64,8 +65,8 @@ class Layers:
     """One pass at a time through a network's lists: each is read anew, for a script may have changed it."""
 
     def __init__(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]):
-        self.weights = [np.require(w, np.float64, ["C", "W"]) for w in weights]
-        self.biases = [np.require(b, np.float64, ["C", "W"]) for b in biases]
+        self.weights = [np.ascontiguousarray(w, np.float64) for w in weights]
+        self.biases = [np.ascontiguousarray(b, np.float64) for b in biases]
 
     def forward(self, x: Array) -> tuple[list[Array], list[Array]]:
         """z of each layer and a of each, the input being the first a, equation (25)."""

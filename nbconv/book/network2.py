@@ -148,9 +148,13 @@ class Network(SigmoidNetwork):
 
     def _total_cost(self, x: Array, y: Array, lmbda: float) -> float:
         _, activations = Layers(self.weights, self.biases).forward(x)
-        costs = [self.cost.fn(a[:, None], wanted[:, None]) for a, wanted in zip(activations[-1], y, strict=True)]
+        a = activations[-1]
+        # The costs here are sums over all numbers; one of a script's own may be made for single columns.
+        is_ours = self.cost in COSTS.values() or type(self.cost) in COSTS.values()
+        pairs = [(a.T, y.T)] if is_ours else zip(a[:, :, None], y[:, :, None], strict=True)
+        cost = sum(self.cost.fn(*pair) for pair in pairs)
         squares = sum(float(np.linalg.norm(w)) ** 2 for w in self.weights)
-        return float(sum(costs)) / len(x) + 0.5 * (lmbda / len(x)) * squares
+        return float(cost) / len(x) + 0.5 * (lmbda / len(x)) * squares
 
 
 def load(filename: str) -> Network:
