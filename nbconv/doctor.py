@@ -30,6 +30,20 @@ def report() -> list[tuple[str, str]]:
     ]
 
 
+def environment(kernels: str) -> dict[str, str]:
+    """What results depend on, besides settings and seeds. kernels: the backend's name."""
+    return {
+        "nbconv": __version__,
+        "python": platform.python_version(),
+        "numpy": _version("numpy"),
+        "numba": _version("numba"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": str(llvmlite.binding.get_host_cpu_name()),
+        "threads": str(backend.thread_limit()),
+        "backend": kernels,
+    }
+
+
 def _version(package: str) -> str:
     try:
         return metadata.version(package)

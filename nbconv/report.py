@@ -12,10 +12,10 @@ import matplotlib
 import numpy as np
 
 from . import checkpoint, page, plots, runs
+from .doctor import environment
 from .errors import NbconvError, SettingError
 from .layers import Conv2D
 from .network import Network
-from .reproduce.tables import environment
 
 
 def write_report(

@@ -22,8 +22,7 @@ FLOORS = [
     {"network", "notation", "book"},
     {"gradcheck", "parity", "doctor", "runs", "rehearsal", "members", "ensemble"},
     {"plots"},
-    {"reproduce"},
-    {"report"},
+    {"reproduce", "report"},
     {"__main__"},
 ]
 

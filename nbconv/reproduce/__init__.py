@@ -12,10 +12,11 @@ from pathlib import Path
 
 from .. import backend as backends
 from ..checkpoint import replace
+from ..doctor import environment
 from ..errors import SettingError
 from . import chapter5, chapter6
 from .bench import Bench
-from .tables import Result, environment, merged
+from .tables import Result, merged
 
 CHAPTERS = {"ch5": chapter5.PARTS, "ch6": chapter6.PARTS}
 PARTS = {name: part for parts in CHAPTERS.values() for name, part in parts.items()}

@@ -1,17 +1,13 @@
 """Tables of results: for a terminal, as Markdown, as JSON."""
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding
 import numpy as np
 
-from .. import __version__, backend
 from ..checkpoint import replace
 
 Cell = str | float | int | None
@@ -93,20 +89,6 @@ def merged(results: Sequence[Result]) -> list[Table]:
         else:
             tables.append(Table(table.title, table.columns, list(table.rows)))
     return tables
-
-
-def environment(name: str) -> dict[str, str]:
-    """What results depend on, besides settings and seeds. name: the backend."""
-    return {
-        "nbconv": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": metadata.version("numba"),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": str(llvmlite.binding.get_host_cpu_name()),
-        "threads": str(backend.thread_limit()),
-        "backend": name,
-    }
 
 
 def statistics(values: Sequence[float]) -> dict[str, Any]:
