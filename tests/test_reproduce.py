@@ -100,8 +100,8 @@ def test_parts_add_up_and_are_written(tmp_path):
 
 def test_tables():
     one, other = (Table("T", {"x|y": "", "n": ".2f"}, [[name, value]]) for name, value in (("a", 1.234), ("b", None)))
-    assert one.text() == "T\nx|y  n\na    1.23"
-    assert one.markdown() == "**T**\n\n| x\\|y | n |\n| --- | --- |\n| a | 1.23 |"
+    assert one.text() == "T\nx|y     n\na    1.23"
+    assert one.markdown() == "**T**\n\n| x\\|y | n |\n| --- | ---: |\n| a | 1.23 |"
 
     class Both:
         tables = [one, other]  # noqa: RUF012 -- read alone

@@ -33,13 +33,15 @@ class Table:
         """As a table of Markdown under its title."""
         texts = ([cell.replace("|", "\\|") for cell in row] for row in self._texts())
         head, *rows = ("| " + " | ".join(row) + " |" for row in texts)
-        return "\n".join([f"**{self.title}**", "", head, "| " + " | ".join("---" for _ in self.columns) + " |", *rows])
+        rule = "| " + " | ".join("---:" if spec else "---" for spec in self.columns.values()) + " |"
+        return "\n".join([f"**{self.title}**", "", head, rule, *rows])
 
     def text(self) -> str:
         """In columns, under its title."""
         rows = self._texts()
         widths = [max(len(row[column]) for row in rows) for column in range(len(self.columns))]
-        lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        sides = [f"{'>' if spec else '<'}{width}" for spec, width in zip(self.columns.values(), widths, strict=True)]
+        lines = ["  ".join(f"{cell:{side}}" for cell, side in zip(row, sides, strict=True)).rstrip() for row in rows]
         return "\n".join([self.title, *lines])
 
 
