@@ -308,6 +308,7 @@ def started(tmp_path, *arguments):
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "nbconv.book.expand_mnist", *arguments],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
     )  # fmt: skip
 
 
