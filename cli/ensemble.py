@@ -8,7 +8,7 @@ import click
 
 from .group import BACKEND, JSON, announce_backend, announce_compilation, percent, print_json
 from .train import given_settings, settings
-from .use import WEIGHTS
+from .use import DATA, SPLIT, WEIGHTS
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 
@@ -77,8 +77,8 @@ def train(
 
 @ensemble.command("eval")
 @FOLDER
-@click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
-@click.option("--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True)
+@DATA
+@SPLIT
 @WEIGHTS
 @BACKEND
 @JSON

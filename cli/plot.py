@@ -5,11 +5,9 @@ from pathlib import Path
 import click
 
 from .group import announce_compilation
-from .use import CHECKPOINT, WEIGHTS
+from .use import CHECKPOINT, DATA, SPLIT, WEIGHTS
 
 KINDS = ("curves", "filters", "feature-maps", "errors", "confusion", "speeds", "digits")
-DATA = click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
-SPLIT = click.option("--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True)
 
 
 @click.command()

@@ -8,13 +8,15 @@ from .group import BACKEND, JSON, announce_backend, announce_compilation, percen
 
 WEIGHTS = click.option("--weights", type=click.Choice(("best", "last")), default="best", show_default=True,
                        help="The epoch with the best validation accuracy (the last if there is none), or the last.")  # fmt: skip
+DATA = click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
+SPLIT = click.option("--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True)
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 
 
 @click.command("eval")
 @CHECKPOINT
-@click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
-@click.option("--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True)
+@DATA
+@SPLIT
 @WEIGHTS
 @BACKEND
 @JSON

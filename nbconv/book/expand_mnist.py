@@ -11,22 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import backend as backends
 from ..checkpoint import check_place, replace
 from ..data import Dataset, load_data
 from ..errors import DataError, NbconvError
 from ..training import MOVES
+from .mnist_loader import Arrays, arrays
 
 FILE = "../data/mnist_expanded.pkl.gz"
-Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
 _, kernels = backends.select("cpu")
-
-
-def arrays(data: Dataset) -> Arrays:
-    """(images, labels) as the book's mnist.pkl.gz has them: (n, pixels) float32 in [0, 1], (n,) int64."""
-    return np.asarray(data.images, np.float32).reshape(len(data), -1), data.labels
 
 
 def expanded(data: Dataset) -> Arrays:

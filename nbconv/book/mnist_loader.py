@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import Dataset
 from ..data import load_data as load_datasets
 from .network2 import vectorized_result
 
@@ -13,14 +14,17 @@ __all__ = ["load_data", "load_data_wrapper", "vectorized_result"]
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
+def arrays(data: Dataset) -> Arrays:
+    """(images, labels) as the book's mnist.pkl.gz has them: (n, pixels) float32 in [0, 1], (n,) int64."""
+    return np.asarray(data.images, np.float32).reshape(len(data), -1), data.labels
+
+
 def load_data() -> tuple[Arrays, Arrays, Arrays]:
     """(images, labels) of 50,000 training, 10,000 validation and 10,000 test images: (n, 784) float32 in [0, 1], (n,).
 
     MNIST is found as `nbconv.load_data("mnist")` finds it. Raises DataError.
     """
-    training, validation, test = (
-        (np.asarray(data.images).reshape(len(data), -1), np.asarray(data.labels)) for data in load_datasets("mnist")
-    )
+    training, validation, test = map(arrays, load_datasets("mnist"))
     return training, validation, test
 
 

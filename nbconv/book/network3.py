@@ -26,6 +26,7 @@ from ..plan import Recorder
 from ..stacks import build_layers
 from .columns import sigmoid
 from .dropout import ScaledDense
+from .mnist_loader import arrays
 
 __all__ = [
     "GPU", "ConvPoolLayer", "FullyConnectedLayer", "Network", "ReLU", "Shared", "SoftmaxLayer",
@@ -323,7 +324,9 @@ def load_data_shared(filename: str = "../data/mnist.pkl.gz") -> tuple[Pair, Pair
         raise DataError(f"{path} does not exist: make it with python -m nbconv.book.expand_mnist {path}")
     is_there = path.exists() or path.name != "mnist.pkl.gz"
     training, validation, test = (
-        (Shared(np.asarray(data.images, np.float32).reshape(len(data), -1)), Shared(data.labels.astype(np.int32)))
-        for data in (load_path(path, "the book's mnist.pkl.gz or its like") if is_there else load_data("mnist"))
+        (Shared(x), Shared(y.astype(np.int32)))
+        for x, y in map(
+            arrays, load_path(path, "the book's mnist.pkl.gz or its like") if is_there else load_data("mnist")
+        )
     )
     return training, validation, test

@@ -8,7 +8,6 @@ from typing import Any
 
 from ..data import load_data
 from ..data.dataset import Dataset
-from ..history import History
 from ..members import Job, train_all
 from ..network import Network
 from .tables import Picture, Table
@@ -24,11 +23,12 @@ class Run:
     seconds: float  # of training alone
 
     @classmethod
-    def of(cls, path: Path, history: History) -> "Run":
-        """What a checkpoint's history says."""
-        validation = history["validation_accuracy"]
-        best = validation.index(max(validation))
-        return cls(path, 100 * validation[best], 100 * history["test_accuracy"][best], sum(history["seconds"]))
+    def of(cls, path: Path) -> "Run":
+        """What a checkpoint says."""
+        state = Network.load(path, backend="cpu").state
+        assert state.best is not None  # there was validation data
+        accuracies = 100 * state.best.validation_accuracy, 100 * state.best.test_accuracy
+        return cls(path, *accuracies, sum(state.history["seconds"]))
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Bench:
         folder.mkdir(parents=True, exist_ok=True)
         jobs = [Job(f"{name}-{seed}", {**settings, "seed": seed}, folder / f"{name}-{seed}.h5") for seed in seeds]
         train_all(jobs, self.jobs, self.backend, self.tell)
-        return [Run.of(job.out, Network.load(job.out, backend="cpu").history) for job in jobs]
+        return [Run.of(job.out) for job in jobs]
 
     def table(self, title: str, columns: Mapping[str, str], *rows: list[Any]) -> None:
         """Add a table to the part's results; quick ones are labelled so."""
