@@ -84,15 +84,13 @@ def train(
 @JSON
 def evaluate(folder: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool) -> None:
     """Accuracy of each member, of the vote and of the mean probability."""
-    from nbconv import Ensemble, SettingError, load_data
+    from nbconv import Ensemble
+    from nbconv.runs import images_for
 
     announce_compilation()
     loaded = Ensemble.load(folder, backend=backend, weights=weights)
     announce_backend(backend)
-    data = data or loaded.networks[0].state.run.get("data")
-    if data is None:
-        raise SettingError(f"{folder} does not say what data it was trained on: expected --data")
-    dataset = load_data(data)[("train", "validation", "test").index(split)]
+    data, dataset = images_for(loaded.networks[0], data, split, folder)
     result = loaded.evaluate(dataset)
     if as_json:
         print_json({**result, "data": data, "split": split, "weights": weights})

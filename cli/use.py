@@ -22,15 +22,13 @@ CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 @JSON
 def evaluate(checkpoint: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool) -> None:
     """Cost and accuracy of a checkpoint's network."""
-    from nbconv import Network, SettingError, load_data
+    from nbconv import Network
+    from nbconv.runs import images_for
 
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
     announce_backend(backend)
-    data = data or network.state.run.get("data")
-    if data is None:
-        raise SettingError(f"{checkpoint} does not say what data it was trained on: expected --data")
-    dataset = load_data(data)[("train", "validation", "test").index(split)]
+    data, dataset = images_for(network, data, split, checkpoint)
     result = network.evaluate(dataset)
     epoch = network.state.best.epoch if weights == "best" and network.state.best else network.state.epoch
     if as_json:

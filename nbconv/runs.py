@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "shift": 0.0,
     "elastic": 0.0,
 }
+SPLITS = ("train", "validation", "test")
 _OF_NETWORK = ("net", "activation", "initialiser", "dtype", "seed", "dropout")
 _OF_TRAINING = tuple(name for name in DEFAULTS if name not in (*_OF_NETWORK, "data"))
 
@@ -131,6 +132,17 @@ def resume(path: Path, given: Mapping[str, Any], out: Path | None = None, backen
     state.run = stored | {"epochs": epochs}
     arguments = {name: stored[name] for name in _OF_TRAINING} | {"epochs": epochs - state.epoch}
     return Run(network, *sets, arguments, out, keep_old=not (out.exists() and out.samefile(path)))
+
+
+def images_for(network: Network, data: str | None, split: str, name: Path | str) -> tuple[str, Dataset]:
+    """(data, the images of a split) to use a network on: of `data` or, left out, of what its run was trained on.
+
+    split: "train", "validation" or "test". name: of its file, for the error. Raises SettingError, DataError.
+    """
+    data = data or network.state.run.get("data")
+    if data is None:
+        raise SettingError(f"{name} does not say what data it was trained on: expected --data")
+    return data, load_data(data)[SPLITS.index(split)]
 
 
 def is_finished(path: Path, given: Mapping[str, Any]) -> bool:

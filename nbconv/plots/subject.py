@@ -9,13 +9,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from .. import checks
-from ..data import load_data
 from ..data.dataset import Dataset
 from ..errors import SettingError
 from ..network import Network
+from ..runs import SPLITS, images_for
 from . import charts, images
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass
@@ -38,9 +36,7 @@ class Subject:
     @cached_property
     def dataset(self) -> Dataset:
         """The images of the split. Raises DataError; SettingError if nothing says which data."""
-        if self.data is None:
-            raise SettingError("the checkpoint does not say what data it was trained on: expected --data")
-        return load_data(self.data)[SPLITS.index(self.split)]
+        return images_for(self.network, self.data, self.split, "the checkpoint")[1]
 
     @cached_property
     def given(self) -> NDArray[np.int64]:
