@@ -128,7 +128,7 @@ def test_masks_and_moved_images_are_the_cpu_s_to_the_bit(kernels):
     ones = np.linspace(1, 2, 90, dtype=np.float32)
     masks = [np.empty_like(ones) for _ in range(2)]
     for backend, out in zip((kernels, cpu), masks, strict=True):
-        backend.dropout(out, ones, 0.4, np.array([3, 2**40]), 5)
+        backend.dropout(out, ones, 0.4, 1.5, np.array([3, 2**40]), 5)
     assert np.array_equal(*masks)
     images = np.random.default_rng(0).integers(0, 256, (3, 2, 4, 5)).astype(np.uint8)
     order = np.random.default_rng(1).permutation(15)[None]

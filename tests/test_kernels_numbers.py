@@ -49,10 +49,10 @@ def test_exp_negative_is_good_to_two_ulp():
 def test_dropout_is_the_oracle_mask(kernels, dtype):
     a = np.arange(1, unless_simulated(5001, 301), dtype=dtype)
     out = np.empty_like(a)
-    kernels.dropout(out, a, 0.3, np.array([7, 11]), 2)
+    kernels.dropout(out, a, 0.3, 1.6, np.array([7, 11]), 2)
     kept = np.array([oracle.uniform(7, 11, 2, i) >= 0.3 for i in range(len(a))])
     assert np.array_equal(out != 0, kept)
-    close(out[kept], a[kept] / 0.7, dtype)
+    close(out[kept], 1.6 * a[kept], dtype)
     assert abs(kept.mean() - 0.7) < unless_simulated(0.02, 0.1)
 
 
@@ -60,8 +60,8 @@ def test_dropout_is_the_oracle_mask(kernels, dtype):
 def test_dropout_masks_of_other_seeds_steps_and_layers_are_independent(kernels, change):
     ones = np.ones(unless_simulated(20_000, 500))
     mine, other = np.empty_like(ones), np.empty_like(ones)
-    kernels.dropout(mine, ones, 0.5, np.array([7, 11]), 2)
-    kernels.dropout(other, ones, 0.5, np.array(change[:2]), change[2])
+    kernels.dropout(mine, ones, 0.5, 1.0, np.array([7, 11]), 2)
+    kernels.dropout(other, ones, 0.5, 1.0, np.array(change[:2]), change[2])
     both = ((mine > 0) & (other > 0)).mean()
     assert abs(both - 0.25) < unless_simulated(0.015, 0.08)
 

@@ -33,7 +33,7 @@ def test_arguments_of_every_kind_reach_the_kernel(dtype):
         a, winner = np.zeros((5, 2, 3, 3), dtype), np.zeros((5, 2, 3, 3), np.int32)
         calls = [
             (cpu.conv2d_max_pool_forward, (a, winner, x, w, b, taps, 7, 6, (2, 2, 2, 2), cpu.TANH)),
-            (cpu.dropout, (a.reshape(-1), a.reshape(-1), 0.25, np.array([3, 4]), 5)),
+            (cpu.dropout, (a.reshape(-1), a.reshape(-1), 0.25, 2.0, np.array([3, 4]), 5)),
         ]
         if is_program:
             Program(calls)(1)

@@ -67,14 +67,14 @@ def activation_backward(dz, a, kind):
 
 
 @njit(**PARALLEL)
-def dropout(out, a, rate, randomness, layer):
-    """out[i] = a[i] / (1 - rate) where element i is kept, which it is with probability 1 - rate, else 0.
+def dropout(out, a, rate, scale, randomness, layer):
+    """out[i] = scale a[i] where element i is kept, which it is with probability 1 - rate, else 0.
 
-    The same call on da gives the way back: the mask is a function of (seed, step, layer, i) alone. Dividing by 1 - rate
-    while training leaves nothing to scale afterwards. out: flat, overwritten; may be a itself. randomness: (seed, step).
+    The same call on da gives the way back: the mask is a function of (seed, step, layer, i) alone.
+    out: flat, overwritten; may be a itself. randomness: (seed, step).
     """
     key = scalar.random_key(randomness[scalar.SEED], randomness[scalar.STEP], layer)
-    scale = a.dtype.type(1.0 / (1.0 - rate))
+    factor = a.dtype.type(scale)
     for p in prange((a.size + CHUNK - 1) // CHUNK):
         for i in range(uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))):
-            out[i] = a[i] * scale if scalar.uniform(key, i) >= rate else a.dtype.type(0)
+            out[i] = a[i] * factor if scalar.uniform(key, i) >= rate else a.dtype.type(0)

@@ -79,9 +79,9 @@ def activation_backward(dz, a, kind):
     each(_backward, a.size, dz, a, kind)
 
 
-def dropout(out, a, rate, randomness, layer):
-    """out[i] = a[i] / (1 - rate) where element i is kept, which it is with probability 1 - rate, else 0.
+def dropout(out, a, rate, scale, randomness, layer):
+    """out[i] = scale a[i] where element i is kept, which it is with probability 1 - rate, else 0.
 
     out: flat, overwritten; may be a itself. randomness: (seed, step). Thread mapping: one for each number.
     """
-    each(_dropout, a.size, out, a, rate, a.dtype.type(1.0 / (1.0 - rate)), randomness, layer)
+    each(_dropout, a.size, out, a, rate, a.dtype.type(scale), randomness, layer)

@@ -38,9 +38,12 @@ class Dense(LayerSpec):
 
     def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "DenseLayer":
         """The layer for that many inputs."""
-        activation = activation_kinds()[self.activation]
-        name = type(self).__name__.lower()
-        return DenseLayer(name, index, math.prod(input_shape), self.neurons, activation, self.dropout, kernels, dtype)
+        return DenseLayer(self, math.prod(input_shape), index, kernels, dtype)
+
+    @property
+    def scales(self) -> tuple[float, float]:
+        """What inputs are multiplied by: those kept while training, and all of them otherwise."""
+        return 1 / (1 - self.dropout), 1.0
 
 
 @dataclass(frozen=True)
@@ -62,35 +65,29 @@ class Softmax(Dense):
 class DenseLayer(Layer):
     """z = w x + b over the kept inputs x, a = sigma(z) in z's place."""
 
-    def __init__(
-        self,
-        name: str,
-        index: int,
-        n_in: int,
-        n_out: int,
-        activation: int,
-        dropout: float,
-        kernels: Recorder,
-        dtype: np.dtype[Any],
-    ):
-        super().__init__(name, (n_out,), kernels, dtype)
+    def __init__(self, spec: Dense, n_in: int, index: int, kernels: Recorder, dtype: np.dtype[Any]):
+        super().__init__(type(spec).__name__.lower(), (spec.neurons,), kernels, dtype)
         self.index = index
-        self.activation = activation
-        self.dropout = dropout
-        self.weights_shape = (n_out, n_in)
-        self.biases_shape = (n_out,)
-        self.fans = (n_in, n_out)
+        self.activation = activation_kinds()[spec.activation]
+        self.dropout, self.scales = spec.dropout, spec.scales
+        self.weights_shape = (spec.neurons, n_in)
+        self.biases_shape = (spec.neurons,)
+        self.fans = (n_in, spec.neurons)
 
-    def _drop(self, out: Array, values: Array, randomness: Array) -> None:
-        self.kernels.dropout(out.reshape(-1), values.reshape(-1), self.dropout, randomness, self.index)
+    def _dropped(self, values: Array, randomness: Array | None, in_place: bool = False) -> Array:
+        """The inputs kept while training, all of them otherwise, times their scale; or, from dC/dx of those, dC/dx."""
+        rate, scale = (0.0, self.scales[1]) if randomness is None else (self.dropout, self.scales[0])
+        if not rate and scale == 1:
+            return values
+        out = values if in_place else self.buffers.array("x", values.shape)
+        if randomness is None:
+            randomness = self.buffers.array("no randomness", (2,), np.int64)
+        self.kernels.dropout(out.reshape(-1), values.reshape(-1), rate, scale, randomness, self.index)
+        return out
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(w x + b)."""
-        if self.dropout and randomness is not None:
-            kept = self.buffers.array("x", x.shape)
-            self._drop(kept, x, randomness)
-            x = kept
-        self.x = x
+        self.x = x = self._dropped(x, randomness)
         self.a = self.buffers.array("a", (x.shape[0], *self.output_shape))
         self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.activation)
         return self.a
@@ -112,6 +109,4 @@ class DenseLayer(Layer):
             self.kernels.dense_backward_biases(self.d_biases, dz)
             if update is not None:
                 self.descend(update)
-        if wanted and self.dropout and randomness is not None:
-            self._drop(dx, dx, randomness)
-        return dx
+        return self._dropped(dx, randomness, in_place=True) if wanted else dx
