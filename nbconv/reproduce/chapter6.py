@@ -34,7 +34,7 @@ def _runs(bench: Bench, name: str, seeds: Sequence[int]) -> tuple[int, list[Run]
     settings = EXPERIMENTS[name]
     epochs = settings["epochs"]
     if bench.quick:
-        epochs = 2 if settings.get("expand") or name == BEYOND else 10
+        epochs = 1 if settings.get("expand") else 2 if name == BEYOND else 10
     return epochs, bench.trained(name, {"net": name, "epochs": epochs}, seeds)
 
 
