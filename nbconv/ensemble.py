@@ -63,11 +63,11 @@ class Ensemble:
         A network gives the class of its largest last activation. images: (n, channels, rows, columns) or (n, pixels).
         Raises DataError.
         """
-        return _vote(self._activations(images))
+        return vote(self.activations(images))
 
     def predict_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
         """The mean of the networks' last activations, behind Softmax mean probabilities: (n, classes). Raises DataError."""
-        mean: NDArray[np.float64] = self._activations(images).mean(axis=0)
+        mean: NDArray[np.float64] = self.activations(images).mean(axis=0)
         return mean
 
     def evaluate(self, data: Dataset) -> dict[str, Any]:
@@ -78,9 +78,9 @@ class Ensemble:
         Raises DataError.
         """
         scores = [network.evaluate(data) for network in self]
-        activations = self._activations(data.images)
+        activations = self.activations(data.images)
         mean, total = activations.mean(axis=0), len(data)
-        correct = int((_vote(activations) == data.labels).sum())
+        correct = int((vote(activations) == data.labels).sum())
         return {
             "cost": _cost(self.networks[0].cost, mean, data.labels),
             "accuracy": correct / total,
@@ -90,8 +90,8 @@ class Ensemble:
             "members": [score["accuracy"] for score in scores],
         }
 
-    def _activations(self, images: ArrayLike | Images) -> NDArray[np.float64]:
-        """(networks, n, classes)."""
+    def activations(self, images: ArrayLike | Images) -> NDArray[np.float64]:
+        """Each network's last activations, (networks, n, classes). Raises DataError."""
         return np.array([network.predict_proba(images) for network in self], np.float64)
 
     # Files
@@ -261,8 +261,8 @@ def _begun(folder: Path) -> _Record:
     return record
 
 
-def _vote(activations: NDArray[np.float64]) -> NDArray[np.int64]:
-    """See `Ensemble.predict`. activations: (networks, n, classes)."""
+def vote(activations: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The classes, (n,), that most networks give, as `Ensemble.predict`. activations: (networks, n, classes)."""
     votes = np.eye(activations.shape[2])[activations.argmax(axis=2)].sum(axis=0)
     most = votes == votes.max(axis=1, keepdims=True)
     winners: NDArray[np.int64] = np.where(most, activations.mean(axis=0), -np.inf).argmax(axis=1)

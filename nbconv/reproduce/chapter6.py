@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..book.experiments import EXPERIMENTS
-from ..ensemble import Ensemble
+from ..ensemble import Ensemble, vote
 from ..layers import Conv2D, Dense
 from ..network import Network
 from .bench import Bench, Run
@@ -58,9 +58,10 @@ def ensemble(name: str, book: int | None, bench: Bench) -> None:
 
     test = bench.mnist[2]
     _, runs = _runs(bench, name, range(bench.seed, bench.seed + MEMBERS))
-    vote = Ensemble.from_checkpoints([run.path for run in runs], backend=bench.backend)
-    whole = vote.evaluate(test)
-    fewer = [Ensemble(four).evaluate(test)["correct"] for four in combinations(vote.networks, MEMBERS - 1)]
+    five = Ensemble.from_checkpoints([run.path for run in runs], backend=bench.backend)
+    whole, activations = five.evaluate(test), five.activations(test.images)
+    votes_of_four = [vote(activations[list(four)]) for four in combinations(range(MEMBERS), MEMBERS - 1)]
+    fewer = [int((votes == test.labels).sum()) for votes in votes_of_four]
     rows = [[f"member, seed {bench.seed + k}", None, 100 * run.test_accuracy] for k, run in enumerate(runs)]
     rows += [
         ["vote of all five", book, whole["correct"]],
@@ -69,7 +70,7 @@ def ensemble(name: str, book: int | None, bench: Bench) -> None:
     ]
     columns = {f"five networks, {name}": "", "book, right of 10,000": ",.0f", "ours": ",.0f"}
     bench.table("The ensemble", columns, *rows)
-    labels = vote.predict(test.images)
+    labels = vote(activations)
     wrong = np.flatnonzero(labels != test.labels)
     axes = plots.errors(test.images[wrong], test.labels[wrong], labels[wrong])
     caption = f"The {len(wrong)} test images that the ensemble of five, {name}, gets wrong: right and given label"
