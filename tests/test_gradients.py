@@ -1,6 +1,7 @@
 """Whole networks' gradients against central differences in float64."""
 
 import numpy as np
+import oracle
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -98,3 +99,14 @@ def test_slices_change_nothing(count, channels):
     for _ in range(2):
         np.testing.assert_allclose(engine.mean_gradient(data, size=count), right, rtol=1e-9, atol=1e-12)
     assert len(engine.stacks) == {1: 1, 15: 1, 64: 4, 65: 4, 150: 4, 300: 5}[count]
+
+
+def test_dropout_leaves_the_mean_of_the_inputs():
+    """While training z = w x' + b, x' the kept inputs over 1 - p."""
+    network = nbconv.Network([Dense(3, activation="linear", dropout=0.4)], (20,), cost="quadratic", dtype="float64")
+    x, labels = np.random.default_rng(0).random((4, 20)), np.array([0, 1, 2, 1])
+    (layer,) = network.parameters()
+    kept = np.array([oracle.uniform(1, 2, 0, i) >= 0.4 for i in range(x.size)]).reshape(x.shape)
+    a = (x * kept / 0.6) @ layer["weights"].T + layer["biases"]
+    cost, _ = network.engine.evaluate(nbconv.Dataset(x, labels), Randomness(1, 2))
+    assert cost == pytest.approx(((a - np.eye(3)[labels]) ** 2).sum() / 2, rel=1e-12)
