@@ -63,11 +63,11 @@ class Ensemble:
         A network gives the class of its largest last activation. images: (n, channels, rows, columns) or (n, pixels).
         Raises DataError.
         """
-        return vote(self.activations(images))
+        return vote(self.members_proba(images))
 
     def predict_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
         """The mean of the networks' last activations, behind Softmax mean probabilities: (n, classes). Raises DataError."""
-        mean: NDArray[np.float64] = self.activations(images).mean(axis=0)
+        mean: NDArray[np.float64] = self.members_proba(images).mean(axis=0)
         return mean
 
     def evaluate(self, data: Dataset) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Ensemble:
         Raises DataError.
         """
         scores = [network.evaluate(data) for network in self]
-        activations = self.activations(data.images)
+        activations = self.members_proba(data.images)
         mean, total = activations.mean(axis=0), len(data)
         correct = int((vote(activations) == data.labels).sum())
         return {
@@ -90,8 +90,8 @@ class Ensemble:
             "members": [score["accuracy"] for score in scores],
         }
 
-    def activations(self, images: ArrayLike | Images) -> NDArray[np.float64]:
-        """Each network's last activations, (networks, n, classes). Raises DataError."""
+    def members_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
+        """Each network's `predict_proba`, (networks, n, classes). Raises DataError."""
         return np.array([network.predict_proba(images) for network in self], np.float64)
 
     # Files
