@@ -8,9 +8,11 @@ the file's own are refused before any array is read, and the digest of the conte
 
 import glob
 import hashlib
+import io
 import math
 import os
 import shutil
+import struct
 import tempfile
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -29,6 +31,7 @@ OBJECTS = 10_000  # arrays, and as many groups: 1,666 layers have so many
 ATTRIBUTES = 100  # at one place; save writes 14
 HEAD = ("format", "version", "nbconv_version", "digest")  # the root attributes that save itself writes
 MAGIC = b"\x89HDF\r\n\x1a\n"
+SUPERBLOCK_BYTES = 44  # of HDF5's superblock, version 3, before its checksum
 SEAL, SEAL_BYTES = b"nbconv checkpoint, HDF5 from byte 512 on, of SHA-256 ", 512  # HDF5's smallest user block
 
 Array = NDArray[Any]
@@ -115,24 +118,27 @@ def _image(contents: Contents) -> bytes:
     """The file's bytes, made in memory: the newer format, whose own structure has checksums."""
     if len(contents.arrays) > OBJECTS:
         raise ValueError(f"it would have {len(contents.arrays)} arrays, expected at most {OBJECTS}")
-    core = {"driver": "core", "backing_store": False, "userblock_size": SEAL_BYTES}
-    with h5py.File("image", "w", libver=("v110", "v110"), **core) as file:
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", libver=("v110", "v110"), userblock_size=SEAL_BYTES) as file:
         for group, attributes in contents.attributes.items():
             target = file.require_group(group) if group else file
             for name, value in attributes.items():
                 target.attrs[name] = value
         for path, array in contents.arrays.items():
             file.create_dataset(path, data=array)
-        file.flush()
-        image = sealed(file.id.get_file_image())
+    image = sealed(memory.getbuffer()[SEAL_BYTES:])
     if len(image) > LIMIT:
         raise ValueError(f"it would have {len(image)} bytes, expected at most {LIMIT}")
+    try:
+        _read(Path("it"), image)  # a file that cannot be loaded must not replace one that can
+    except Exception as error:  # as in load
+        raise ValueError(f"the installed HDF5 cannot read what it wrote ({one_line(error)})") from error
     return image
 
 
-def sealed(body: bytes) -> bytes:
+def sealed(body: bytes | memoryview) -> bytes:
     """An HDF5 image (all but its user block) as a whole file."""
-    return _seal(body) + body
+    return _seal(body) + bytes(body)
 
 
 def _seal(body: bytes | memoryview) -> bytes:
@@ -196,7 +202,7 @@ def keep_old(path: Path) -> None:
 def load(path: Path) -> Contents:
     """The contents of a checkpoint. Raises CheckpointError unless every bit is as it was saved."""
     try:
-        image = _bytes(path)
+        image = _with_superblock_checksum(_bytes(path))
         with h5py.File(h5py.h5f.open_file_image(image)) as file:
             return _Reader(path, len(image)).read(file)
     except CheckpointError:
@@ -206,6 +212,11 @@ def load(path: Path) -> Contents:
             f"{path} is damaged and cannot be used ({type(error).__name__}: {one_line(error)}): "
             "expected a checkpoint as nbconv wrote it; use another copy of it"
         ) from error
+
+
+def _read(path: Path, image: bytes) -> Contents:
+    with h5py.File(h5py.h5f.open_file_image(image)) as file:
+        return _Reader(path, len(image)).read(file)
 
 
 def _bytes(path: Path) -> bytes:
@@ -237,6 +248,35 @@ def _bytes(path: Path) -> bytes:
             "line; use another copy of it"
         )
     return image
+
+
+def _with_superblock_checksum(image: bytes) -> bytes:
+    """The image, the checksum of its superblock made right.
+
+    Before HDF5 2.0, images that nbconv 0.1.0 saved kept the checksum of a file that is still open, which no HDF5 reads.
+    The seal vouches for every byte, so this hides no damage.
+    """
+    body = image[SEAL_BYTES : SEAL_BYTES + SUPERBLOCK_BYTES]
+    end = SEAL_BYTES + SUPERBLOCK_BYTES + 4
+    return image[:SEAL_BYTES] + body + struct.pack("<I", _lookup3(body)) + image[end:]
+
+
+def _lookup3(data: bytes) -> int:
+    """Jenkins' hash lookup3 (2006), HDF5's checksum of metadata."""
+
+    def rotated(word: int, bits: int) -> int:
+        return word << bits & 0xFFFFFFFF | word >> 32 - bits
+
+    a = b = c = (0xDEADBEEF + len(data)) % 2**32
+    for first in range(0, len(data), 12):
+        block = struct.unpack("<3I", data[first : first + 12].ljust(12, b"\0"))
+        a, b, c = ((word + x) % 2**32 for word, x in zip((a, b, c), block, strict=True))
+        if first + 12 < len(data):
+            for bits in (4, 6, 8, 16, 19, 4):
+                a, b, c = b, (c + b) % 2**32, (a - c) % 2**32 ^ rotated(c, bits)
+    for bits in (14, 11, 25, 16, 4, 14, 24):
+        a, b, c = b, ((c ^ b) - rotated(b, bits)) % 2**32, a
+    return b
 
 
 def _version(image: bytes) -> Any:

@@ -603,6 +603,34 @@ def test_files_that_are_no_checkpoints(tmp_path):
     assert f"has {2**40} bytes: expected a checkpoint of at most" in refusal(path)
 
 
+def test_a_stale_checksum_of_the_superblock_is_mended(trained, tmp_path):
+    """Saved by nbconv 0.1.0 with HDF5 1.x, a file had its right seal and the checksum of a file that is open."""
+    path, image = tmp_path / "a.h5", trained.read_bytes()
+    stale = bytearray(image[512:])
+    stale[44:48] = bytes.fromhex("6a4ce945")
+    path.write_bytes(checkpoint.sealed(bytes(stale)))
+    assert checkpoint.load(path).digest() == checkpoint.load(trained).digest()
+
+
+def test_what_cannot_be_loaded_is_not_saved(trained, tmp_path, monkeypatch):
+    """An HDF5 library whose files it cannot read itself leaves the old file in its place."""
+    path = copy(trained, tmp_path)
+    image, net = path.read_bytes(), Network.load(path)
+
+    def damaged(memory, *arguments, **settings):
+        file = h5py_file(memory, *arguments, **settings)
+        if arguments == ("w",):
+            close = file.close
+            monkeypatch.setattr(file, "close", lambda: (close(), memory.seek(556), memory.write(b"none")))
+        return file
+
+    h5py_file = h5py.File
+    monkeypatch.setattr(checkpoint.h5py, "File", damaged)
+    with pytest.raises(CheckpointError, match="the installed HDF5 cannot read what it wrote"):
+        net.save(path)
+    assert path.read_bytes() == image
+
+
 def test_every_length_of_a_truncated_file_is_refused(trained, tmp_path):
     image = trained.read_bytes()
     path = tmp_path / "a.h5"
