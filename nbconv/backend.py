@@ -13,6 +13,7 @@ from typing import Any
 import numba
 from numba.core import event
 
+from . import child
 from .errors import BackendError, SettingError
 from .kernels import compilation, cpu, driver
 
@@ -88,7 +89,7 @@ def on_compilation(tell: Callable[[str], None]) -> None:
 
 @contextmanager
 def compiling_meanwhile(kernels: ModuleType, module: str, argument: Callable[[], str]) -> Iterator[None]:
-    """Run `python -m module argument()` beside the block if no kernel is compiled yet and there is a second core.
+    """Run a module with `argument()` as a process beside the block if no kernel is compiled yet and there is a second core.
 
     What it compiles goes to the same cache. That is all it is for: whether it starts, fails or is stopped changes nothing.
     """
@@ -102,7 +103,7 @@ def compiling_meanwhile(kernels: ModuleType, module: str, argument: Callable[[],
     ):
         with suppress(OSError):
             process = subprocess.Popen(
-                [sys.executable, "-m", module, argument()],
+                child.command(module, argument()),
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
     try:

@@ -1,6 +1,6 @@
 """Several runs, some at a time, each a process of its own that can be stopped and gone on with.
 
-A run's process is `python -m nbconv.members DESCRIPTION`, in a session of its own: a terminal's Ctrl-C reaches only the parent,
+A run's process is `nbconv.members DESCRIPTION` (child.py), in a session of its own: a terminal's Ctrl-C reaches only the parent,
 which sends each one SIGTERM. Its standard input is a pipe that nothing is written to and that ends when the parent is gone,
 however it went: then the process sends itself SIGTERM. Either way a run saves between two mini-batches and ends. What it prints
 is passed on line by line.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import backend as backends
-from . import checkpoint, checks, history, runs
+from . import checkpoint, checks, child, history, runs
 from .errors import Interrupted, NbconvError
 from .training import signals
 
@@ -102,7 +102,7 @@ def _start(job: Job, backend: str, threads: int, said: queue.SimpleQueue[tuple[s
     given = {"settings": dict(job.settings), "out": str(job.out), "backend": backend, "threads": threads}
     description = json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
     process = subprocess.Popen(
-        [sys.executable, "-m", "nbconv.members", description],
+        child.command("nbconv.members", description),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8", errors="replace", start_new_session=True,
     )  # fmt: skip

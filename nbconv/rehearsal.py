@@ -1,4 +1,4 @@
-"""A training's kernels, compiled by a second process from the last to the first: python -m nbconv.rehearsal DESCRIPTION.
+"""A training's kernels, compiled by a second process from the last to the first: nbconv.rehearsal DESCRIPTION (child.py).
 
 Numba compiles on one core, and a first training waits for it. The training's own process compiles from the first kernel to the
 last; somewhere they meet, and each finds in the cache what the other has compiled.

@@ -284,3 +284,14 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
     members.train_all(whole, 2)
     for name in NAMES:
         assert same(folder / name, tmp_path / name)
+
+
+@pytest.mark.parametrize("module", ["queue", "numba", "json"])
+def test_no_file_of_the_current_folder_is_executed(tmp_path, module):
+    """Children find modules where their parent did, and not in the folder that someone happens to be in."""
+    (tmp_path / f"{module}.py").write_text("open('executed', 'w').close()\n")
+    train = "ensemble train --members 1 --net 64-10 --epochs 1 --out e".split()
+    arguments = ["-P", "-m", "nbconv", *train]
+    done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "executed").exists()

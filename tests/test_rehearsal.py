@@ -46,13 +46,22 @@ def test_the_rehearsal_compiles_what_the_training_uses():
 
 
 def test_a_first_training_starts_it_and_ends_it(tmp_path):
-    """With an empty cache there is one process more, gone when fit returns; the result is the same without."""
-    results = []
+    """With an empty cache there is one process more, gone when fit returns; the result is the same without.
+
+    It executes no file of the folder that it is started in.
+    """
+    results, folder = [], tmp_path / "folder"
+    folder.mkdir()
+    for module in ("numba", "queue", "nbconv"):
+        (folder / f"{module}.py").write_text("open('executed', 'w').close()\n")
     for _ in range(2):
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-        done = subprocess.run([sys.executable, "-c", FIT], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", FIT], cwd=folder, env=environment, capture_output=True, text=True, check=True
+        )
         results.append(done.stdout.split("] "))
     several = backend.thread_limit() > 1
     assert results[0][0] == ("[True" if several else "[")
     assert results[1][0] == "["
     assert results[0][1] == results[1][1]
+    assert not (folder / "executed").exists()
