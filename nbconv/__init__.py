@@ -36,7 +36,7 @@ _HOMES = {
         "NbconvError",
         "SettingError",
     ),
-    "history": ("History",),
+    "training.history": ("History",),
     "layers": ("AvgPool2D", "Conv2D", "Dense", "L2Pool2D", "MaxPool2D", "Softmax"),
     "network": ("Network",),
 }

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import numba
@@ -16,6 +15,7 @@ from numba.core import event
 from . import child
 from .errors import BackendError, SettingError
 from .kernels import compilation, cpu, driver
+from .kernels.interface import Backend
 
 BACKENDS = ("auto", "cpu", "cuda")
 _answers: dict[
@@ -23,7 +23,7 @@ _answers: dict[
 ] = {}  # what each process was told of CUDA: a child knows what its parent knew
 
 
-def select(name: str) -> tuple[str, ModuleType]:
+def select(name: str) -> tuple[str, Backend]:
     """The backend's name and its kernels. Raises SettingError for an unknown name, BackendError if it is not there."""
     if name not in BACKENDS:
         raise SettingError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
@@ -93,7 +93,7 @@ def on_compilation(tell: Callable[[str], None]) -> None:
 
 @contextmanager
 def compiling_meanwhile(
-    kernels: ModuleType, module: str, argument: Callable[[], str]
+    kernels: Backend, module: str, argument: Callable[[], str]
 ) -> Iterator[None]:
     """Run a module with `argument()` as a process beside the block if no kernel is compiled yet and there is a second core.
 

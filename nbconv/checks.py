@@ -9,7 +9,12 @@ import numpy as np
 
 from .errors import SettingError
 
-__all__ = ["choice", "count", "flag", "number", "pair", "seed", "text"]
+Shape = tuple[int, ...]
+
+
+def show(shape: Shape) -> str:
+    """A shape as people write it: 1x28x28."""
+    return "x".join(str(size) for size in shape)
 
 
 def count(name: str, value: Any, least: int = 1) -> int:

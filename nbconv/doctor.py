@@ -3,6 +3,7 @@
 import platform
 import sys
 from importlib import metadata
+from typing import Any
 
 import llvmlite.binding
 
@@ -97,7 +98,7 @@ def _cuda() -> str:
     if reason is not None:
         return f"off: {reason}"
     try:
-        _, kernels = backend.select("cuda")
+        kernels: Any = backend.select("cuda")[1]
         return f"on: {kernels.describe()}"
     except Exception as error:  # whatever else is amiss with it is what the reader came for
         return f"off: {' '.join(str(error).split())}"

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import checks
-from .checkpoint import file as checkpoint
+from .checks import show
 from .data.dataset import Dataset, Images
 from .errors import CheckpointError, SettingError
-from .layers.geometry import show
+from .files import one_line, replace
 from .network import Network
 from .runs import processes as members
 from .runs import run as runs
@@ -248,7 +248,7 @@ def _write(folder: Path, record: _Record) -> None:
         {"format": FORMAT, "version": VERSION, **asdict(record)}, indent=1, default=np.generic.item
     )
     try:
-        checkpoint.replace(Path(os.path.realpath(folder / FILE)), text.encode())
+        replace(Path(os.path.realpath(folder / FILE)), text.encode())
     except OSError as error:
         raise CheckpointError(
             f"{folder / FILE} could not be saved: {error.strerror}; choose another place"
@@ -275,7 +275,7 @@ def _read(folder: Path) -> _Record:
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is damaged and cannot be used: {checkpoint.one_line(error)}; use another copy"
+            f"{path} is damaged and cannot be used: {one_line(error)}; use another copy"
         ) from error
     return _Record(digests, runs.DEFAULTS | settings if settings else {})
 

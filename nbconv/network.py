@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import backend as backends
 from . import checks
-from .checkpoint import file as checkpoints
-from .checkpoint import schema as storage
+from .checkpoint import file as checkpoint_file
+from .checkpoint import schema
+from .checks import Shape, show
 from .data.dataset import Dataset, Images, Store, check_pixels, image_store
 from .engine.engine import Engine
-from .engine.plan import Recorder
+from .engine.probe import units
 from .errors import CheckpointError, DataError, SettingError
+from .files import check_place
+from .kernels.interface import Backend
 from .layers import Layer, LayerSpec, Rates, costs, given_layers, to_dict
 from .layers.build import build_layers, check_last
-from .layers.geometry import Shape, show
 from .layers.initialisers import INITIALISERS
+from .layers.recorder import Recorder
 from .training import monitors
 from .training.history import History
 from .training.loop import Metrics, Settings, State, Training
@@ -68,7 +70,7 @@ class Network:
         self.state = State()
         self.engine.initialise(self.initialiser, self.seed, type(last).__name__ == "Softmax")
 
-    def _engine(self, kernels: ModuleType) -> Engine:
+    def _engine(self, kernels: Backend) -> Engine:
         """The engine on a backend."""
         recorder, dtype = Recorder(kernels), np.dtype(self.dtype)
 
@@ -181,7 +183,7 @@ class Network:
         save = checkpoint if callable(checkpoint) else (lambda: None)
         if checkpoint is not None and not callable(checkpoint):
             file = Path(checkpoint)
-            checkpoints.check_place(file)
+            check_place(file)
             save = partial(self.save, file)
         with backends.compiling_meanwhile(
             self.engine.backend,
@@ -263,9 +265,7 @@ class Network:
         A convolution and the max pooling behind it are one: the activation comes after the pooling. Raises DataError.
         """
         notations = iter(spec.notation for spec in self.specs)
-        names = [
-            "-".join(next(notations) for _ in unit) for unit in monitors.units(self.engine.layers)
-        ]
+        names = ["-".join(next(notations) for _ in unit) for unit in units(self.engine.layers)]
         return list(zip(names, monitors.activations(self.engine, self._given(images)), strict=True))
 
     def monitor(self, data: Dataset) -> dict[str, float]:
@@ -276,7 +276,7 @@ class Network:
         dead_k: share of ReLU neurons (or feature maps) that are 0 for every image. Raises DataError.
         """
         self._check_data(data, "data")
-        return monitors.report(self.engine, data)
+        return monitors.measure(self.engine, data)
 
     def parameters(self) -> list[dict[str, Array]]:
         """[{"weights": ..., "biases": ...}, ...], copies, one for each layer that has any.
@@ -364,7 +364,7 @@ class Network:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint: weights, velocity, history, best weights and how far the training is. Raises CheckpointError."""
-        checkpoints.save(Path(path), storage.contents_of(self))
+        checkpoint_file.save(Path(path), schema.contents_of(self))
 
     @classmethod
     def load(
@@ -375,10 +375,10 @@ class Network:
         Raises CheckpointError unless every name, type, shape and bit is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))
-        contents = checkpoints.load(Path(path))
+        contents = checkpoint_file.load(Path(path))
         try:
-            network = cls(**storage.arguments_of(contents, backend))
-            storage.take(network, contents)
+            network = cls(**schema.arguments_of(contents, backend))
+            schema.take(network, contents)
         except (SettingError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{path} is no checkpoint of a network: {error}") from error
         if weights == "best" and network.state.best:

@@ -5,15 +5,16 @@ import pytest
 from nbconv.kernels import cpu
 
 from nbconv import Dense, Network
-from nbconv.engine.engine import MAX_PLANS, OUTPUTS, ROWS, _orders
-from nbconv.engine.plan import Recorder
+from nbconv.engine.engine import EVALUATION_ROWS, MAX_PLANS, OUTPUTS, _orders
 from nbconv.layers import Randomness, Rates
+from nbconv.layers.recorder import Recorder
 
 
 def test_calls_are_noted_and_run_later():
     recorder, total, part = Recorder(cpu), np.zeros(3), np.ones(3)
-    program = recorder.program(lambda: [recorder.add(total, part) for _ in range(2)], (part,))
-    assert recorder.RELU == cpu.RELU
+    program = recorder.program(
+        lambda: [recorder.kernels.add(total, part) for _ in range(2)], (part,)
+    )
     assert not total.any()
     program(1, part)
     program(3, np.full(3, 10.0))
@@ -25,7 +26,7 @@ def test_calls_are_noted_and_run_later():
 
 def test_an_unknown_kernel_is_no_attribute():
     with pytest.raises(AttributeError, match="dense_sideways"):
-        Recorder(cpu).dense_sideways  # noqa: B018 -- the attribute is what is tested
+        Recorder(cpu).kernels.dense_sideways  # noqa: B018 -- the attribute is what is tested
 
 
 def test_rates_and_randomness_are_read_anew(digits):
@@ -58,4 +59,6 @@ def test_an_evaluation_s_runs_end_soon(count, size):
     """All images in their order, few rows at a time: nothing can interrupt a run."""
     orders = list(_orders(count, size))
     assert np.concatenate([order.ravel() for order in orders]).tolist() == list(range(count))
-    assert all(len(order) <= ROWS and order.shape[1] in (size, count % size) for order in orders)
+    assert all(
+        len(order) <= EVALUATION_ROWS and order.shape[1] in (size, count % size) for order in orders
+    )

@@ -23,7 +23,17 @@ from .dense import (
 )
 from .distort import draw_distortions, gather_distorted
 from .layout import gather, images_first, images_last
-from .memory import BATCH, PRECOMPILES, piece, read, resident, slices, upload, write, zeros
+from .memory import (
+    INFERENCE_BATCH,
+    PRECOMPILES,
+    images_per_upload,
+    micro_batches,
+    read,
+    resident,
+    upload,
+    write,
+    zeros,
+)
 from .pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -36,7 +46,7 @@ from .program import Program
 from .update import add, advance, sgd
 
 __all__ = [
-    "BATCH",
+    "INFERENCE_BATCH",
     "LINE",
     "LINEAR",
     "POINTS",
@@ -76,12 +86,12 @@ __all__ = [
     "log_likelihood",
     "max_pool2d_backward",
     "max_pool2d_forward",
-    "piece",
+    "images_per_upload",
     "quadratic",
     "read",
     "resident",
     "sgd",
-    "slices",
+    "micro_batches",
     "softmax",
     "upload",
     "write",

@@ -10,7 +10,7 @@ import numpy as np
 LINE = 64  # bytes of a cache line, and of the longest vector register
 SLICE = 64  # images at most in a slice
 SLICES, LEAST = 4, 16  # so many slices, if each has at least so many images, rather than fewer
-BATCH = 8 * SLICE  # images at a time where nothing is trained
+INFERENCE_BATCH = 8 * SLICE  # images at a time where nothing is trained
 PRECOMPILES = True  # a program compiles its kernels, so a second process can compile a first training's meanwhile
 PIECE = 2**24  # bytes of images that are read from a file at a time
 
@@ -43,12 +43,12 @@ def upload(array):
     return array
 
 
-def piece(image_bytes):
+def images_per_upload(image_bytes):
     """How many images of that size are uploaded at a time, where not all of them are resident."""
     return max(1, PIECE // image_bytes)
 
 
-def slices(count):
+def micro_batches(count):
     """In how many slices a mini-batch goes through the layers of feature maps.
 
     Their activations then stay in a second-level cache, and threads can take slices of their own. It depends on the number of

@@ -24,7 +24,17 @@ from .dense import (
 from .device import describe, raise_as
 from .distort import draw_distortions, gather_distorted
 from .layout import gather, images_first, images_last
-from .memory import BATCH, PRECOMPILES, piece, read, resident, slices, upload, write, zeros
+from .memory import (
+    INFERENCE_BATCH,
+    PRECOMPILES,
+    images_per_upload,
+    micro_batches,
+    read,
+    resident,
+    upload,
+    write,
+    zeros,
+)
 from .pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -37,7 +47,7 @@ from .program import Program
 from .update import add, advance, sgd
 
 __all__ = [
-    "BATCH",
+    "INFERENCE_BATCH",
     "LINE",
     "LINEAR",
     "POINTS",
@@ -78,13 +88,13 @@ __all__ = [
     "log_likelihood",
     "max_pool2d_backward",
     "max_pool2d_forward",
-    "piece",
+    "images_per_upload",
     "quadratic",
     "raise_as",
     "read",
     "resident",
     "sgd",
-    "slices",
+    "micro_batches",
     "softmax",
     "upload",
     "write",

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import device
 
-BATCH = 2048  # images at a time where nothing is trained
+INFERENCE_BATCH = 2048  # images at a time where nothing is trained
 PRECOMPILES = False  # a kernel is compiled when it is launched, and a second process would only take the device's memory
 SHARE = 0.5
 PIECE = 2**28  # bytes of images at most in a piece, of which two are on the device
@@ -73,12 +73,12 @@ def upload(array):
     return slots[0].take(array)
 
 
-def piece(image_bytes):
+def images_per_upload(image_bytes):
     """How many images of that size are uploaded at a time, where not all of them are resident."""
     return max(1, int(min(PIECE, SHARE / 4 * device.memory()[0])) // image_bytes)
 
 
-def slices(count):
+def micro_batches(count):
     """In how many slices a mini-batch goes through the layers of feature maps: whole, so that the device is full."""
     return 1
 

@@ -19,11 +19,11 @@ from ..data import load_data
 from ..data.dataset import Dataset, check_pixels, image_store
 from ..data.sources import load_path
 from ..engine.engine import Engine
-from ..engine.plan import Recorder
 from ..errors import DataError, DivergedError, SettingError
 from ..layers import Conv2D, Layer, LayerSpec, MaxPool2D, Randomness, Rates
 from ..layers.build import build_layers
 from ..layers.costs import LogLikelihood
+from ..layers.recorder import Recorder
 from .column_vectors import sigmoid
 from .dropout import ScaledDense
 from .mnist_loader import arrays

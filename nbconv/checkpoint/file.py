@@ -6,15 +6,11 @@ it is given none before the first line fits them; links, filters, external and v
 the file's own are refused before any array is read, and the digest of the content must fit, too.
 """
 
-import glob
 import hashlib
 import io
 import math
 import os
-import shutil
 import struct
-import tempfile
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +20,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import CheckpointError
+from ..files import check_is_file, one_line, reason, replace
 
 FORMAT, VERSION = "nbconv", 1
 LIMIT = 2**32  # bytes; the largest network of the book takes 20 million
@@ -81,15 +78,6 @@ class Contents:
         return digest.hexdigest()
 
 
-def one_line(error: BaseException) -> str:
-    """What an error says, as one line that can be shown whatever stood in the file."""
-    text = (
-        f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-    )
-    text = text if len(text) <= 400 else f"{text[:200]} ... {text[-200:]}"
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
 # Writing
 
 
@@ -98,38 +86,14 @@ def save(path: Path, contents: Contents) -> None:
     root = contents.attributes[""]
     root |= {"format": FORMAT, "version": VERSION, "nbconv_version": __version__}
     root["digest"] = contents.digest()
-    _refuse_what_is_no_file(path)
+    check_is_file(path)
     try:
         replace(Path(os.path.realpath(path)), _image(contents))
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
         what = "the old file is as it was" if os.path.exists(path) else "no file was left"
         raise CheckpointError(
-            f"{path} could not be saved: {_reason(error)}; {what}. Free some space, or choose another place"
+            f"{path} could not be saved: {reason(error)}; {what}. Free some space, or choose another place"
         ) from error
-
-
-def check_place(path: Path) -> None:
-    """Raise CheckpointError unless a file can be written there, before hours of training find out."""
-    _refuse_what_is_no_file(path)
-    try:
-        with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
-            pass
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} could not be saved: {_reason(error)}; choose another place"
-        ) from error
-
-
-def _refuse_what_is_no_file(path: Path) -> None:
-    if os.path.exists(path) and not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else "no ordinary file"
-        raise CheckpointError(
-            f"{path} is {kind}: expected the name of a file, such as {path / 'run.h5'}"
-        )
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or one_line(error))
 
 
 def _image(contents: Contents) -> bytes:
@@ -163,57 +127,6 @@ def sealed(body: bytes | memoryview) -> bytes:
 
 def _seal(body: bytes | memoryview) -> bytes:
     return SEAL + hashlib.sha256(body).hexdigest().encode().ljust(SEAL_BYTES - len(SEAL), b"\n")
-
-
-def replace(path: Path, image: bytes) -> None:
-    """Put a file of these bytes at path, whole or not at all. Raises OSError."""
-    # What killed processes left goes; each process has a name of its own, so that none renames another's half file.
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.partial"):
-        if not _is_running(int(left.suffixes[-2][1:], 16)):
-            left.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid():08x}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(image)
-            file.flush()
-            os.fsync(file.fileno())
-        if partial.read_bytes() != image:
-            raise OSError("what was read back is not what was written")
-        os.replace(partial, path)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _is_running(process: int) -> bool:
-    """Whether another process of that number is there."""
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return process != os.getpid()
-
-
-def keep_old(path: Path) -> None:
-    """Copy a file to its name with .old, whole or not at all. Raises CheckpointError."""
-    partial = path.with_name(path.name + ".old.partial")
-    try:
-        shutil.copy2(path, partial)
-        os.replace(partial, path.with_name(path.name + ".old"))
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise CheckpointError(
-            f"{path} could not be kept as {path}.old: {_reason(error)}; choose another --out"
-        ) from error
 
 
 # Reading
@@ -267,7 +180,7 @@ def _bytes(path: Path) -> bytes:
         ) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path} cannot be read: {_reason(error)}; expected a checkpoint"
+            f"{path} cannot be read: {reason(error)}; expected a checkpoint"
         ) from error
     if head != _seal(memoryview(image)[SEAL_BYTES:]):
         _check_version(path, _version(image))

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import backend as backends
-from ..engine.plan import Recorder
 from ..errors import BackendError, CheckpointError, SettingError
 from ..files import one_line
 from ..layers import from_dict, to_dict
 from ..layers.build import build_layers, parameter_count
+from ..layers.recorder import Recorder
 from ..training import monitors
 from ..training.history import History
 from ..training.loop import Best, Settings, State

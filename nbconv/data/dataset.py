@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import Shape, show
 from ..errors import DataError
-from ..layers.geometry import Shape, show
 
 Array = NDArray[Any]
 PIECE = 2**24  # bytes read at a time where not all are wanted at once

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import Shape
 from ..data.dataset import Dataset
 from ..layers import AvgPool2D, Conv2D, Dense, L2Pool2D, LayerSpec, MaxPool2D, Randomness, Softmax
-from ..layers.geometry import Shape
 from ..network import Network
 
 BOUND = 1e-6

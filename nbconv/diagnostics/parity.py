@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import notation
+from ..engine.probe import Probe, units
 from ..errors import SettingError
 from ..layers import Layer
 from ..network import Network
-from ..training.monitors import Probe, units
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-13}  # of the largest difference over the largest number
 Array = NDArray[Any]
@@ -94,7 +94,7 @@ def _last(
     network: Network, way: Callable[[Any, Layer], Any], values: Array, layers: list[Layer]
 ) -> Array:
     """What is left of values that go a way through layers."""
-    return Probe(network.engine, lambda given: [reduce(way, layers, given)], values.shape).go(
+    return Probe(network.engine, lambda given: [reduce(way, layers, given)], values.shape).run(
         values
     )[0]
 

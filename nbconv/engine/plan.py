@@ -1,45 +1,201 @@
-"""Plans: the kernel calls of a mini-batch of one size, listed once and run for each of its like.
+"""The plan of a mini-batch: the kernel calls of one task, recorded for mini-batches of one size.
 
-What a layer decides (which kernels, on which buffers) depends on the mini-batch's size alone, so it is decided once. What
-changes from one mini-batch to the next, such as eta, stands in arrays that the kernels read.
+The layers of feature maps (convolution, pooling) take a mini-batch in micro-batches (microbatch.py), the dense
+layers behind them take it whole.
 """
 
-from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import Shape
+from ..kernels.interface import Program
+from ..layers import Distortion, Layer, Update, Workspace
+from ..layers.costs import Cost
+from ..layers.dense import DenseLayer
+from ..layers.recorder import Recorder
+from .microbatch import MicroBatch, Replicas
 
-class Recorder:
-    """A backend whose kernels, when called, only note the call."""
+Array = NDArray[Any]
+DIVERGED = 1e12  # no weight, and no epoch's summed cost, of a training that learns comes near
 
-    def __init__(self, backend: ModuleType):
-        self.backend = backend
-        self._calls: list[Any] = []
 
-    def __getattr__(self, name: str) -> Any:
-        kernel = getattr(self.backend, name)
-        return (
-            (lambda *arguments: self._calls.append((kernel, arguments)))
-            if callable(kernel)
-            else kernel
-        )
+class Task(NamedTuple):
+    """What is done with a mini-batch, besides the forward pass."""
 
-    def _recorded(self, way: Callable[[], None]) -> list[Any]:
-        """The calls that `way` makes."""
-        before, self._calls = self._calls, []
-        try:
-            way()
-            return self._calls
-        finally:
-            self._calls = before
+    has_dropout: bool = False
+    has_cost: bool = False
+    has_gradient: bool = False
+    has_update: bool = False
+    is_plain: bool = False  # the update, see `Update`
+    has_activation: bool = False  # of the last layer
+    shifts: int = 1  # versions of each image, see `gather`
+    distortion: Distortion | None = None
 
-    def concurrently(self, ways: Sequence[Callable[[], None]]) -> None:
-        """Note the calls of ways that do not need each other: threads may go them at the same time."""
-        lists = [self._recorded(way) for way in ways]
-        self._calls += lists[0] if len(lists) == 1 else [lists]
 
-    def program(self, way: Callable[[], None], varying: Sequence[NDArray[Any]] = ()) -> Any:
-        """The calls that `way` makes, as the backend's `Program`: each run is given arrays in the place of `varying`."""
-        return self.backend.Program(self._recorded(way), varying)
+class Counters(NamedTuple):
+    """What changes from one mini-batch of a run to the next: see the kernel `advance`."""
+
+    seed: int
+    step: int
+    mini_batch: int = 0
+    finite: int = 0
+
+
+@dataclass(frozen=True)
+class Registers:
+    """Small arrays that the kernels of a plan read and write, so that the plan itself never changes."""
+
+    counters: Array  # `Counters`
+    rates: Array  # `Rates`
+    sums: Array  # cost and number of right answers of an epoch's training
+    scores: Array  # of an evaluation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The program for mini-batches of one size, and where it leaves the last layer's z or a."""
+
+    program: Program
+    out: Array
+    labels: Array  # a placeholder for images without labels
+    order: Array  # that of a single mini-batch as it comes
+
+
+class Planner:
+    """Records plans. maps: flat w, b, v_w, v_b, dw, db of all layers of feature maps together."""
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        replicas: Replicas,
+        cost: Cost,
+        pixels: Shape,
+        registers: Registers,
+        maps: Sequence[Array],
+        recorder: Recorder,
+        dtype: np.dtype[Any],
+    ):
+        self.dense = [layer for layer in layers if isinstance(layer, DenseLayer)]
+        self.replicas = replicas
+        self.cost = cost
+        self.pixels = pixels
+        self.registers = registers
+        self.maps = maps
+        self.recorder = recorder
+        self.kernels = recorder.kernels
+        self.buffers = Workspace(recorder, dtype)
+        self._needs_dx = [
+            any(before.weights_shape for before in layers[:index]) for index in range(len(layers))
+        ]
+
+    def plan(self, task: Task, count: int, dtype: np.dtype[Any]) -> Plan:
+        """The plan of a task for mini-batches of `count` images, stored as `dtype`."""
+        labels = self.buffers.array("labels", (count,), np.int64)
+        neurons = self.buffers.array("neurons", (count, self.dense[0].fans[0]))
+        # Placeholders: each run has other images, labels, order and etas.
+        images, all_labels = np.zeros((1, *self.pixels), dtype), np.zeros(1, np.int64)
+        order, etas = np.zeros((1, count), np.int64), np.zeros(2)
+        registers = self.registers
+        out: list[Array] = []
+
+        def gather(a: Array, buffers: Workspace, first: int, stop: int) -> None:
+            scale = 1 / 255 if dtype == np.uint8 else 1.0
+            source = images, all_labels, order, registers.counters, first
+            if task.distortion is None:
+                self.kernels.gather(a, labels[first:stop], *source, task.shifts, scale)
+            else:
+                lines, framed = self._distortions(task.distortion, buffers, first, stop)
+                self.kernels.gather_distorted(a, labels[first:stop], *source, lines, framed, scale)
+
+        def forward_maps(micro_batches: list[MicroBatch]) -> None:
+            for replica, part in micro_batches:
+                size = part.stop - part.start
+                a = replica.buffers.array("a", (*self.pixels, size))
+                gather(a, replica.buffers, part.start, part.stop)
+                for layer in replica.layers:
+                    a = layer.forward(a, None)
+                self.kernels.images_first(neurons[part], a.reshape(-1, size))
+
+        def mini_batch() -> None:
+            if self.replicas.layers:
+                schedule = self.replicas.schedule(count, task.has_gradient)
+                self.recorder.concurrently([partial(forward_maps, row) for row in schedule])
+            else:
+                gather(neurons, self.buffers, 0, count)
+            out.append(self._from_neurons(task, neurons, labels))
+            sums = self._sums(task)
+            self.kernels.advance(registers.counters, registers.rates, sums, etas, DIVERGED)
+
+        program = self.recorder.program(mini_batch, (images, all_labels, order, etas))
+        no_labels = self.recorder.backend.resident(np.zeros(count, np.int64))
+        assert no_labels is not None
+        return Plan(program, out[0], no_labels, np.arange(count)[None])
+
+    def _distortions(
+        self, amounts: Distortion, buffers: Workspace, first: int, stop: int
+    ) -> tuple[Array, Array]:
+        """Draw them for images `first` to `stop`: the lines and the frame that `gather_distorted` takes."""
+        (channels, rows, columns), count = self.pixels, stop - first
+        backend, counters = self.recorder.backend, self.registers.counters
+        lines = buffers.array("lines", (count, rows, backend.LINE), np.float32)
+        points = buffers.array("points", (count, 2, backend.POINTS, backend.POINTS), np.float32)
+        most = amounts.rotate, amounts.zoom, amounts.shift, amounts.elastic
+        self.kernels.draw_distortions(lines, points, most, columns, counters, first)
+        framed = buffers.array("framed", (count, channels, rows + 2, columns + 2), np.float32)
+        return lines, framed
+
+    def _sums(self, task: Task) -> Array:
+        """What a task adds its cost and right answers to."""
+        return self.registers.sums if task.has_update else self.registers.scores
+
+    def _from_neurons(self, task: Task, a: Array, labels: Array) -> Array:
+        """From the first dense layer to z, to the cost, and the whole backward pass."""
+        randomness = self.registers.counters if task.has_dropout else None
+        for dense in self.dense:
+            a = dense.forward(a, randomness)
+        if task.has_cost:
+            delta = self.buffers.array("delta", tuple(a.shape))
+            scale = 1 / len(labels) if task.has_gradient else 1.0
+            self.cost.delta(self.kernels, delta, self._sums(task), a, labels, scale)
+            if task.has_gradient:
+                rates = self.registers.rates
+                update = Update(rates, task.is_plain) if task.has_update else None
+                self._backward(delta, randomness, update)
+        if task.has_activation:
+            self.cost.activate(self.kernels, a)
+        return a
+
+    def _backward(self, delta: Array, randomness: Array | None, update: Update | None) -> None:
+        """From delta of the last layer to the mean gradient of the cost, layer by layer.
+
+        With `update`, each layer's parameters are updated as soon as nothing needs the old ones.
+        """
+        maps, count = self.replicas.layers, len(delta)
+        needs_dx = self._needs_dx[: len(maps)], self._needs_dx[len(maps) :]
+        for dense, dense_needs_dx in zip(reversed(self.dense), reversed(needs_dx[1]), strict=True):
+            delta = dense.backward(delta, randomness, dense_needs_dx, update)
+        if not needs_dx[1][0]:
+            return
+
+        def backward_maps(micro_batches: list[MicroBatch]) -> None:
+            for replica, part in micro_batches:
+                size = part.stop - part.start
+                da = replica.buffers.array("da", (*maps[-1].output_shape, size))
+                self.kernels.images_last(da.reshape(-1, size), delta[part])
+                both = zip(reversed(replica.layers), reversed(needs_dx[0]), strict=True)
+                for layer, layer_needs_dx in both:
+                    da = layer.backward(da, randomness, layer_needs_dx)
+
+        schedule = self.replicas.schedule(count, keep=True)
+        self.recorder.concurrently([partial(backward_maps, row) for row in schedule])
+        for replica, _ in [micro_batch for row in schedule for micro_batch in row][1:]:
+            for layer, first in zip(replica.layers, maps, strict=True):
+                first.add_gradients(layer)
+        if update is not None:
+            w, b, v_w, v_b, dw, db = self.maps
+            self.kernels.sgd(w, b, v_w, v_b, dw, db, update.rates)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import checks
+from ..checks import Shape
 from ..errors import SettingError
 from .base import ACTIVATIONS, Distortion, Layer, LayerSpec, Randomness, Rates, Update, Workspace
 from .conv import Conv2D
 from .dense import Dense, Softmax
-from .geometry import Shape
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
 
 __all__ = [

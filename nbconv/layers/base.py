@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.plan import Recorder
-from .geometry import Shape
+from ..checks import Shape
+from .recorder import Recorder
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
@@ -60,8 +60,8 @@ class Workspace:
 
     LIMIT = 32
 
-    def __init__(self, kernels: Recorder, dtype: np.dtype[Any]):
-        self.zeros = kernels.backend.zeros
+    def __init__(self, recorder: Recorder, dtype: np.dtype[Any]):
+        self.zeros = recorder.backend.zeros
         self.dtype = dtype
         self._buffers: dict[tuple[str, Shape], Array] = {}
 
@@ -78,7 +78,7 @@ class Workspace:
 class Layer(ABC):
     """A layer within a network: built for one input shape, one dtype and one backend.
 
-    `kernels` is a `Recorder`: forward and backward run nothing, they list the calls that a plan is made of (plan.py).
+    forward and backward run nothing: `kernels` are a recorder's, and a plan is made of the calls (engine/plan.py).
     Activations of feature maps are (channels, rows, columns, images), those of neurons (images, neurons). A layer owns
     the arrays that it returns, and the next layer may overwrite a delta that it is given.
     """
@@ -88,11 +88,12 @@ class Layer(ABC):
     fans = (1, 1)  # inputs of a neuron, outputs of an input: for the initialiser
     pooled = 1  # outputs that a max pooling behind the layer makes one
 
-    def __init__(self, name: str, output_shape: Shape, kernels: Recorder, dtype: np.dtype[Any]):
+    def __init__(self, name: str, output_shape: Shape, recorder: Recorder, dtype: np.dtype[Any]):
         self.name = name
         self.output_shape = output_shape
-        self.kernels = kernels
-        self.buffers = Workspace(kernels, dtype)  # what backward needs of forward
+        self.recorder = recorder
+        self.kernels = recorder.kernels
+        self.buffers = Workspace(recorder, dtype)  # what backward needs of forward
         self.scratch = self.buffers  # what nothing needs once the next layer has had it
 
     def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
@@ -118,7 +119,7 @@ class Layer(ABC):
     def descend(self, update: Update) -> None:
         """Update the parameters, if there are any, by their gradients: one step of stochastic gradient descent."""
         if self.weights_shape:
-            pairs = (
+            arrays = (
                 self.weights,
                 self.biases,
                 self.v_weights,
@@ -126,7 +127,8 @@ class Layer(ABC):
                 self.d_weights,
                 self.d_biases,
             )
-            self.kernels.sgd(*(array.reshape(-1) for array in pairs), update.rates)
+            w, b, v_w, v_b, dw, db = (array.reshape(-1) for array in arrays)
+            self.kernels.sgd(w, b, v_w, v_b, dw, db, update.rates)
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,6 @@ class LayerSpec(ABC):
 
     @abstractmethod
     def build(
-        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+        self, input_shape: Shape, index: int, recorder: Recorder, dtype: np.dtype[Any]
     ) -> Layer:
         """The layer for that input. Raises SettingError if they do not fit."""

@@ -7,10 +7,11 @@ import numpy as np
 
 from .. import checks
 from ..backend import activation_kinds
-from ..engine.plan import Recorder
+from ..checks import Shape, show
 from .base import ACTIVATIONS, Array, Layer, LayerSpec, Pair
-from .geometry import ConvGeometry, Shape, conv_pool_tables, feature_maps, show
+from .geometry import ConvGeometry, conv_pool_tables, feature_maps
 from .pool import MaxPoolLayer
+from .recorder import Recorder
 
 LINE = 64  # bytes: a kernel row's taps that fill so many are worth a walk over the winners
 
@@ -44,7 +45,7 @@ class Conv2D(LayerSpec):
         return text + ("" if self.padding == (0, 0) else f"p{_sides(self.padding)}")
 
     def build(
-        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+        self, input_shape: Shape, index: int, recorder: Recorder, dtype: np.dtype[Any]
     ) -> "ConvLayer":
         """The layer for feature maps of that shape."""
         channels, rows, columns = feature_maps(input_shape)
@@ -52,7 +53,7 @@ class Conv2D(LayerSpec):
             checks.pair("", value, 0) for value in (self.kernel, self.stride, self.padding)
         )
         geometry = ConvGeometry(channels, (rows, columns), self.filters, kernel, stride, padding)
-        return ConvLayer(geometry, activation_kinds()[self.activation], kernels, dtype)
+        return ConvLayer(geometry, activation_kinds()[self.activation], recorder, dtype)
 
 
 def _sides(value: Any) -> str:
@@ -63,9 +64,9 @@ class ConvLayer(Layer):
     """z = convolution of x, a = sigma(z) in z's place."""
 
     def __init__(
-        self, geometry: ConvGeometry, activation: int, kernels: Recorder, dtype: np.dtype[Any]
+        self, geometry: ConvGeometry, activation: int, recorder: Recorder, dtype: np.dtype[Any]
     ):
-        super().__init__("conv2d", geometry.output, kernels, dtype)
+        super().__init__("conv2d", geometry.output, recorder, dtype)
         self.geometry = geometry
         self.activation = activation
         area = geometry.kernel[0] * geometry.kernel[1]
@@ -86,7 +87,7 @@ class ConvLayer(Layer):
 
     def _placed(self, table: Array) -> Array:
         """A table where the kernels read it."""
-        backend = self.kernels.backend
+        backend = self.recorder.backend
         array: Array = backend.zeros(table.shape, table.dtype)
         backend.write(array, table)
         return array
@@ -107,13 +108,13 @@ class ConvLayer(Layer):
             return a
         self.a = self.buffers.array("a", (*self.output_shape, images))
         self.kernels.conv2d_forward(self.a, *inputs)
-        if self.activation != self.kernels.LINEAR:
+        if self.activation != self.recorder.backend.LINEAR:
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx. With a max pooling behind it, da is pooled."""
-        if self.activation != self.kernels.LINEAR:
+        if self.activation != self.recorder.backend.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         self.kernels.conv2d_backward_biases(self.d_biases, da)
         if self.pool is None:

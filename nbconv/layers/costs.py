@@ -1,9 +1,8 @@
 """The cost functions: what the last layer's neurons become, and where delta begins."""
 
-from typing import Any
-
 from ..backend import activation_kinds
 from ..errors import SettingError
+from ..kernels.interface import Array, Kernels
 
 
 class LogLikelihood:
@@ -11,11 +10,13 @@ class LogLikelihood:
 
     name = "log-likelihood"
 
-    def activate(self, kernels: Any, z: Any) -> None:
+    def activate(self, kernels: Kernels, z: Array) -> None:
         """a = softmax(z), in z's place."""
         kernels.softmax(z, z)
 
-    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+    def delta(
+        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, scale: float
+    ) -> None:
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
         kernels.log_likelihood(delta, sums, z, labels, scale)
 
@@ -28,7 +29,7 @@ class _WithActivation:
     def __init__(self, activation: str):
         self.kind = activation_kinds()[activation]
 
-    def activate(self, kernels: Any, z: Any) -> None:
+    def activate(self, kernels: Kernels, z: Array) -> None:
         """a = sigma(z), in z's place."""
         kernels.activation_forward(z.reshape(-1), self.kind)
 
@@ -38,7 +39,9 @@ class CrossEntropy(_WithActivation):
 
     name = "cross-entropy"
 
-    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+    def delta(
+        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, scale: float
+    ) -> None:
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
         kernels.cross_entropy(delta, sums, z, labels, scale)
 
@@ -48,7 +51,9 @@ class Quadratic(_WithActivation):
 
     name = "quadratic"
 
-    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+    def delta(
+        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, scale: float
+    ) -> None:
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
         kernels.quadratic(delta, sums, z, labels, scale, self.kind)
 

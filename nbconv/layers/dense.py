@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import checks
 from ..backend import activation_kinds
-from ..engine.plan import Recorder
+from ..checks import Shape
 from .base import ACTIVATIONS, Array, Layer, LayerSpec, Update
-from .geometry import Shape
+from .recorder import Recorder
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Dense(LayerSpec):
         return f"{self.neurons}N"
 
     def build(
-        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+        self, input_shape: Shape, index: int, recorder: Recorder, dtype: np.dtype[Any]
     ) -> "DenseLayer":
         """The layer for that many inputs."""
-        return DenseLayer(self, math.prod(input_shape), index, kernels, dtype)
+        return DenseLayer(self, math.prod(input_shape), index, recorder, dtype)
 
     @property
     def scales(self) -> tuple[float, float]:
@@ -69,8 +69,10 @@ class Softmax(Dense):
 class DenseLayer(Layer):
     """z = w x + b over the kept inputs x, a = sigma(z) in z's place."""
 
-    def __init__(self, spec: Dense, n_in: int, index: int, kernels: Recorder, dtype: np.dtype[Any]):
-        super().__init__(type(spec).__name__.lower(), (spec.neurons,), kernels, dtype)
+    def __init__(
+        self, spec: Dense, n_in: int, index: int, recorder: Recorder, dtype: np.dtype[Any]
+    ):
+        super().__init__(type(spec).__name__.lower(), (spec.neurons,), recorder, dtype)
         self.index = index
         self.activation = activation_kinds()[spec.activation]
         self.dropout, self.scales = spec.dropout, spec.scales
@@ -107,7 +109,7 @@ class DenseLayer(Layer):
 
         With `update`, the parameters are updated, too, and the gradients need not be kept.
         """
-        if self.activation != self.kernels.LINEAR:
+        if self.activation != self.recorder.backend.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         dz, dx = da, self.buffers.array("dx", self.x.shape)
         if needs_dx:

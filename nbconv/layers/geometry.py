@@ -7,14 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import Shape, show
 from ..errors import SettingError
-
-Shape = tuple[int, ...]
-
-
-def show(shape: Shape) -> str:
-    """A shape as people write it: 1x28x28."""
-    return "x".join(str(size) for size in shape)
 
 
 def feature_maps(shape: Shape) -> tuple[int, int, int]:

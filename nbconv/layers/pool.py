@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import checks
-from ..engine.plan import Recorder
+from ..checks import Shape, show
 from .base import Array, Layer, LayerSpec
-from .geometry import PoolGeometry, Shape, feature_maps, show
+from .geometry import PoolGeometry, feature_maps
+from .recorder import Recorder
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ class MaxPool2D(Pool2D):
     letters = "MP"
 
     def build(
-        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+        self, input_shape: Shape, index: int, recorder: Recorder, dtype: np.dtype[Any]
     ) -> "MaxPoolLayer":
         """The layer for feature maps of that shape."""
-        return MaxPoolLayer(self.geometry(input_shape), kernels, dtype)
+        return MaxPoolLayer(self.geometry(input_shape), recorder, dtype)
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ class L2Pool2D(Pool2D):
     letters = "L2P"
 
     def build(
-        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+        self, input_shape: Shape, index: int, recorder: Recorder, dtype: np.dtype[Any]
     ) -> "L2PoolLayer":
         """The layer for feature maps of that shape."""
-        return L2PoolLayer("l2_pool2d", self.geometry(input_shape), kernels, dtype)
+        return L2PoolLayer("l2_pool2d", self.geometry(input_shape), recorder, dtype)
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,15 @@ class AvgPool2D(Pool2D):
     letters = "AP"
 
     def build(
-        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+        self, input_shape: Shape, index: int, recorder: Recorder, dtype: np.dtype[Any]
     ) -> "AvgPoolLayer":
         """The layer for feature maps of that shape."""
-        return AvgPoolLayer("avg_pool2d", self.geometry(input_shape), kernels, dtype)
+        return AvgPoolLayer("avg_pool2d", self.geometry(input_shape), recorder, dtype)
 
 
 class _PoolLayer(Layer):
-    def __init__(self, name: str, geometry: PoolGeometry, kernels: Recorder, dtype: np.dtype[Any]):
-        super().__init__(name, geometry.output, kernels, dtype)
+    def __init__(self, name: str, geometry: PoolGeometry, recorder: Recorder, dtype: np.dtype[Any]):
+        super().__init__(name, geometry.output, recorder, dtype)
         self.geometry = geometry
 
     def output(self, images: int) -> Array:
@@ -108,9 +109,9 @@ class MaxPoolLayer(_PoolLayer):
     All activations here are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2 windows.
     """
 
-    def __init__(self, geometry: PoolGeometry, kernels: Recorder, dtype: np.dtype[Any]):
-        super().__init__("max_pool2d", geometry, kernels, dtype)
-        self.activation: int = kernels.LINEAR
+    def __init__(self, geometry: PoolGeometry, recorder: Recorder, dtype: np.dtype[Any]):
+        super().__init__("max_pool2d", geometry, recorder, dtype)
+        self.activation: int = recorder.backend.LINEAR
         self.is_part = (
             False  # of the convolution before it, whose backward then takes da and `argmax`
         )
@@ -133,7 +134,7 @@ class MaxPoolLayer(_PoolLayer):
         """The delta goes to each window's winner, or is left where it is if the layer before takes it from there."""
         if not needs_dx:
             return da
-        if self.activation != self.kernels.LINEAR:
+        if self.activation != self.recorder.backend.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         return da if self.is_part else self.unpool(da)
 

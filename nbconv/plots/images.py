@@ -11,10 +11,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import show
 from ..data.dataset import Images, image_store
 from ..errors import DataError, SettingError
 from ..layers import Conv2D, Dense
-from ..layers.geometry import show
 from .charts import answer
 from .style import FRAME, GREY, INK, bare, note, only, several, titled
 

@@ -7,12 +7,12 @@ last; somewhere they meet, and each finds in the cache what the other has compil
 import json
 import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..data import Dataset
+from ..kernels.interface import Backend
 from ..layers import Distortion, Randomness, Rates, from_dict
 from ..network import Network
 
@@ -22,7 +22,7 @@ IMAGES = 2
 class _Compiler:
     """A backend whose programs are compiled, and do nothing."""
 
-    def __init__(self, kernels: ModuleType):
+    def __init__(self, kernels: Backend):
         self._kernels = kernels
 
     def __getattr__(self, name: str) -> Any:
@@ -42,7 +42,7 @@ def precompile(description: str) -> None:
         [from_dict(layer) for layer in given["layers"]], given["input_shape"], **given["settings"]
     )
     engine, rates = network.engine, Rates(*given["rates"])
-    vars(engine.recorder)["backend"] = _Compiler(engine.backend)
+    engine.recorder.backend = cast(Backend, _Compiler(engine.backend))
     data = Dataset(np.zeros((IMAGES, *network.input_shape), np.uint8), np.zeros(IMAGES, np.int64))
     distortion = Distortion(*given["distortion"]) if given["distortion"] else None
     order, etas = np.arange(IMAGES)[None], np.array([rates.eta])

@@ -21,8 +21,8 @@ from typing import Any
 
 from .. import backend as backends
 from .. import checks, child
-from ..checkpoint import file as checkpoint
 from ..errors import Interrupted, NbconvError
+from ..files import one_line
 from ..training import history
 from ..training.loop import signals
 from . import run as runs
@@ -151,7 +151,7 @@ def _train(description: str) -> None:
         _say(f"stopped {place if stop.saved else 'at once, without saving'}")
         raise SystemExit(128 + stop.signal_number) from stop
     except (NbconvError, OSError, MemoryError) as error:
-        _say(f"Error: {checkpoint.one_line(error)}")
+        _say(f"Error: {one_line(error)}")
         raise SystemExit(1) from error
 
 

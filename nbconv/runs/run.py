@@ -8,10 +8,10 @@ from typing import Any
 
 from .. import checks, notation
 from ..book.experiments import EXPERIMENTS
-from ..checkpoint import file as checkpoint
 from ..data import load_data
 from ..data.dataset import Dataset
 from ..errors import CheckpointError, SettingError
+from ..files import check_place, keep_old
 from ..network import Network
 from ..training.history import History
 from ..training.loop import Metrics, Settings, fingerprint
@@ -72,7 +72,7 @@ class Run:
     def save(self) -> None:
         """Save to `out`; another run's file there is kept first."""
         if self.keep_old and self.out.is_file():
-            checkpoint.keep_old(self.out)
+            keep_old(self.out)
         self.keep_old = False
         self.network.save(self.out)
 
@@ -95,7 +95,7 @@ def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
         initialiser=settings["initialiser"],
     )
     network.state.run = settings
-    checkpoint.check_place(out)
+    check_place(out)
     arguments = {name: settings[name] for name in _OF_TRAINING}
     return Run(network, *sets, arguments, out, keep_old=True)
 
@@ -133,7 +133,7 @@ def resume(
             f"{path} was trained on other data than {stored['data']} is now: expected the same images and labels"
         )
     out = out or path
-    checkpoint.check_place(out)
+    check_place(out)
     state.run = stored | {"epochs": epochs}
     arguments = {name: stored[name] for name in _OF_TRAINING} | {"epochs": epochs - state.epoch}
     return Run(network, *sets, arguments, out, keep_old=not (out.exists() and out.samefile(path)))

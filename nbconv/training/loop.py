@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from .. import checks
 from ..data.dataset import Dataset
-from ..engine.engine import BOUND, Engine
+from ..engine.engine import Engine
+from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError
 from ..layers import Distortion, Randomness, Rates
 from . import monitors, schedules
@@ -293,7 +294,7 @@ class Training:
 
     def _check_weights(self, eta: float) -> None:
         largest = float(np.abs(self.engine.read(self.engine.parameters)).max())
-        if not largest < BOUND:
+        if not largest < DIVERGED:
             raise self._diverged(f"a weight, {largest:.3g},", eta)
 
     def _diverged(self, what: str, eta: float) -> DivergedError:
@@ -313,7 +314,7 @@ class Training:
         if self.settings.monitor_training:
             report |= _scores(engine, self.train, "training")
         if self.settings.monitor_layers:
-            report |= monitors.report(engine, self.train[: monitors.IMAGES])
+            report |= monitors.measure(engine, self.train[: monitors.IMAGES])
         if self.validation is not None:
             report |= _scores(engine, self.validation, "validation")
         accuracy = report.get("validation_accuracy")

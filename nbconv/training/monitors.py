@@ -11,70 +11,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import Shape
 from ..data.dataset import Dataset, Images, Store
-from ..engine.engine import SAMPLE, Engine
-from ..layers import Layer
+from ..engine.engine import Engine
+from ..engine.probe import Probe, units
 from ..layers.dense import DenseLayer
-from ..layers.geometry import Shape
 
 IMAGES = 1000  # of the training data, the book's number (chapter 5)
+BATCH = 64  # images at a time
 FLAT = 0.05  # of the largest slope: below it a neuron is saturated
 EVERY = ("speed", "gradient_norm", "weight_norm")
 Array = NDArray[Any]
 
 
-def units(layers: list[Layer]) -> list[list[Layer]]:
-    """The layers, a convolution together with the max pooling that is a part of it."""
-    found: list[list[Layer]] = []
-    for layer in layers:
-        if getattr(layer, "is_part", False):
-            found[-1].append(layer)
-        else:
-            found.append([layer])
-    return found
-
-
-class Probe:
-    """A way through layers, planned for values of one shape: `way` takes an array, and gives those that are wanted."""
-
-    def __init__(self, engine: Engine, way: Callable[[Array], list[Array]], shape: Shape):
-        self._engine = engine
-        self._given = engine.backend.zeros(shape, engine.dtype)
-        self._wanted = list[Array]()
-        self._program = engine.recorder.program(lambda: self._wanted.extend(way(self._given)))
-
-    def go(self, values: Array) -> list[Array]:
-        """What becomes of these values, as copies."""
-        self._engine.write(self._given, values)
-        self._program(1)
-        return [self._engine.read(array).copy() for array in self._wanted]
-
-
 def _forward(engine: Engine, a: Array) -> list[Array]:
     """Each unit's activations, the last layer's among them."""
-    found, recorder = list[Array](), engine.recorder
+    found = list[Array]()
     for unit in units(engine.layers):
         if isinstance(unit[0], DenseLayer) and a.ndim == 4:
-            neurons = recorder.backend.zeros((a.shape[3], unit[0].fans[0]), engine.dtype)
-            recorder.images_first(neurons, a.reshape(-1, a.shape[3]))
+            neurons = engine.backend.zeros((a.shape[3], unit[0].fans[0]), engine.dtype)
+            engine.recorder.kernels.images_first(neurons, a.reshape(-1, a.shape[3]))
             a = neurons
         for layer in unit:
             a = layer.forward(a, None)
         found.append(a)
-    engine.cost.activate(recorder, a)
+    engine.cost.activate(engine.recorder.kernels, a)
     return found
 
 
 def _parts(engine: Engine, store: Store) -> Iterator[list[Array]]:
-    """The activations of SAMPLE images at a time, images first."""
-    is_flat, ways = isinstance(engine.layers[0], DenseLayer), dict[Shape, Probe]()
-    for first in range(0, store.shape[0], SAMPLE):
-        x = Images(store)[first : first + SAMPLE].astype(engine.dtype, copy=False)
+    """The activations of BATCH images at a time, images first."""
+    is_flat, probes = isinstance(engine.layers[0], DenseLayer), dict[Shape, Probe]()
+    for first in range(0, store.shape[0], BATCH):
+        x = Images(store)[first : first + BATCH].astype(engine.dtype, copy=False)
         x = x.reshape(len(x), -1) if is_flat else np.ascontiguousarray(np.moveaxis(x, 0, -1))
         with engine.lock:
-            if x.shape not in ways:
-                ways[x.shape] = Probe(engine, partial(_forward, engine), x.shape)
-            found = ways[x.shape].go(x)
+            if x.shape not in probes:
+                probes[x.shape] = Probe(engine, partial(_forward, engine), x.shape)
+            found = probes[x.shape].run(x)
         yield [np.moveaxis(a, -1, 0) if a.ndim == 4 else a for a in found]
 
 
@@ -108,12 +82,12 @@ def _hidden(engine: Engine) -> list[tuple[str, int, Callable[[Array], Array]]]:
 
 
 def names(engine: Engine) -> list[str]:
-    """The metrics of `report`."""
+    """The metrics of `measure`."""
     every = [f"{name}_{k}" for k in range(1, len(engine.with_parameters) + 1) for name in EVERY]
     return every + [metric for metric, _, _ in _hidden(engine)]
 
 
-def report(engine: Engine, data: Dataset) -> dict[str, float]:
+def measure(engine: Engine, data: Dataset) -> dict[str, float]:
     """How each layer with parameters stands, k = 1 being the first: see `Network.monitor`."""
     found: dict[str, float] = {}
     with engine.lock:
