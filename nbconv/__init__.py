@@ -18,7 +18,15 @@ if TYPE_CHECKING:
         NbconvError,
         SettingError,
     )
-    from .layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
+    from .layers import (
+        AvgPool2D,
+        Conv2D,
+        Dense,
+        L2Pool2D,
+        MaxPool2D,
+        Softmax,
+        register_layer,
+    )
     from .network import Network
     from .training.history import History
 
@@ -37,7 +45,15 @@ _HOMES = {
         "SettingError",
     ),
     "training.history": ("History",),
-    "layers": ("AvgPool2D", "Conv2D", "Dense", "L2Pool2D", "MaxPool2D", "Softmax"),
+    "layers": (
+        "AvgPool2D",
+        "Conv2D",
+        "Dense",
+        "L2Pool2D",
+        "MaxPool2D",
+        "Softmax",
+        "register_layer",
+    ),
     "network": ("Network",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -62,6 +78,7 @@ __all__ = [
     "Softmax",
     "__version__",
     "load_data",
+    "register_layer",
 ]
 
 

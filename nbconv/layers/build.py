@@ -31,6 +31,11 @@ def build_layers(
                 f"layer {index + 1} of {len(specs)} is Softmax: expected it as the last layer alone"
             )
         before = layers[-1] if layers else None
+        if isinstance(before, DenseLayer) and not isinstance(layer, DenseLayer):
+            raise SettingError(
+                f"layer {index + 1}, {spec.notation}, comes after a dense layer: "
+                "expected layers of feature maps before all dense layers"
+            )
         if isinstance(layer, MaxPoolLayer) and isinstance(before, ConvLayer):
             layer.activation, before.activation = before.activation, recorder.backend.LINEAR
             before.pooled = math.prod(layer.geometry.size)
