@@ -11,7 +11,7 @@ from .data import sources
 from .errors import DataError
 from .kernels import compilation
 
-_PACKAGES = ("numba", "llvmlite", "numpy", "h5py", "click", "pooch", "matplotlib", "pillow", "numba-cuda")
+_PACKAGES = ("numba", "llvmlite", "numpy", "h5py", "click", "pooch", "requests", "matplotlib", "pillow", "numba-cuda")
 _FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "neon", "sve")
 
 
