@@ -16,13 +16,18 @@ def gradcheck(as_json: bool) -> None:
 
     Compares backpropagation with central differences in float64, for every kind of layer. Exits with 1 if one is wrong.
     """
-    from nbconv import gradcheck as checks
+    from nbconv.diagnostics import gradcheck as checks
 
     announce_compilation()
     results = checks.check_all()
     wrong = [result for result in results if not result.error <= checks.BOUND]
     if as_json:
-        print_json([{"case": result.name, "error": result.error, "parameter": result.parameter} for result in results])
+        print_json(
+            [
+                {"case": result.name, "error": result.error, "parameter": result.parameter}
+                for result in results
+            ]
+        )
     else:
         width = max(len(result.name) for result in results)
         click.echo(f"{'case':{width}}  relative error  at its worst in")
@@ -45,9 +50,19 @@ def gradcheck(as_json: bool) -> None:
     help="Layers, as for nbconv train.",
 )
 @click.option(
-    "--activation", type=click.Choice(ACTIVATIONS), default="sigmoid", show_default=True, help="Activation, with --net."
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    default="sigmoid",
+    show_default=True,
+    help="Activation, with --net.",
 )
-@click.option("--input", "shape", default="1x28x28", show_default=True, help="Channels x rows x columns, with --net.")
+@click.option(
+    "--input",
+    "shape",
+    default="1x28x28",
+    show_default=True,
+    help="Channels x rows x columns, with --net.",
+)
 @click.option(
     "--dtype",
     type=click.Choice(("float32", "float64")),
@@ -55,7 +70,13 @@ def gradcheck(as_json: bool) -> None:
     show_default=True,
     help="Precision, with --net.",
 )
-@click.option("--images", type=click.IntRange(1), default=10, show_default=True, help="Number of random images.")
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Number of random images.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and images.")
 @JSON
 def parity(
@@ -72,7 +93,7 @@ def parity(
 
     Takes the network of CHECKPOINT, or of --net with its initial weights. Exits with 1 if they differ.
     """
-    from nbconv import parity as check
+    from nbconv.diagnostics import parity as check
 
     if checkpoint is not None and net is not None:
         raise click.UsageError("expected a checkpoint or --net, not both")
@@ -86,7 +107,9 @@ def parity(
         width = max(len(result.layer) for result in results)
         click.echo(f"{'layer':{width}}  array  relative difference  in units of the last place")
         for result in results:
-            click.echo(f"{result.layer:{width}}  {result.array:5}  {result.relative:19.2e}  {result.ulp:26.1f}")
+            click.echo(
+                f"{result.layer:{width}}  {result.array:5}  {result.relative:19.2e}  {result.ulp:26.1f}"
+            )
     wrong = [result for result in results if not result.relative <= bound]
     if wrong:
         worst = max(wrong, key=lambda result: result.relative)

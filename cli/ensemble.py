@@ -21,11 +21,21 @@ def ensemble() -> None:
 @ensemble.command("train", epilog=NETWORKS)
 @settings
 @click.option("--members", type=int, help="Number of networks.  [default: 5]")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Trainings at a time; they share the threads.")
+@click.option(
+    "--jobs",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Trainings at a time; they share the threads.",
+)
 @backend_options
 @click.option("--threads", type=int, help="CPU threads in total.  [default: all]")
-@click.option("--out", type=click.Path(path_type=Path), help="The folder to write.  [default: ensemble]")
-@click.option("--resume", type=click.Path(path_type=Path), help="Continue the training in this folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The folder to write.  [default: ensemble]"
+)
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Continue the training in this folder."
+)
 @JSON
 def train(
     config: Path | None,
@@ -58,11 +68,18 @@ def train(
     count = {} if members is None else {"count": members}
     try:
         trained = begin(
-            folder, given, **count, parallel=jobs, backend=backend, tell=lambda line: click.echo(line, err=True)
+            folder,
+            given,
+            **count,
+            parallel=jobs,
+            backend=backend,
+            tell=lambda line: click.echo(line, err=True),
         )
     except Interrupted as stop:
         click.echo("Stopped and saved." if stop.saved else "Stopped at once.", err=True)
-        click.echo(f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}", err=True)
+        click.echo(
+            f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}", err=True
+        )
         raise
     _, validation, test = load_data(trained.networks[0].state.run["data"])
     results = {"validation": trained.evaluate(validation), "test": trained.evaluate(test)}
@@ -80,13 +97,15 @@ def train(
 @WEIGHTS
 @backend_options
 @JSON
-def evaluate(folder: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool) -> None:
+def evaluate(
+    folder: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool
+) -> None:
     """Evaluate an ensemble.
 
     Prints the accuracy of each member, of their vote and of their mean probability.
     """
     from nbconv import Ensemble
-    from nbconv.runs import images_for
+    from nbconv.runs.run import images_for
 
     announce_compilation()
     loaded = Ensemble.load(folder, backend=backend, weights=weights)
@@ -103,7 +122,9 @@ def _print_table(results: dict[str, dict[str, Any]]) -> None:
     rows = [[f"member-{number}", *scores] for number, scores in
             enumerate(zip(*(result["members"] for result in results.values()), strict=True), 1)]  # fmt: skip
     rows.append(["vote", *(result["accuracy"] for result in results.values())])
-    rows.append(["mean probability", *(result["mean_probability_accuracy"] for result in results.values())])
+    rows.append(
+        ["mean probability", *(result["mean_probability_accuracy"] for result in results.values())]
+    )
     click.echo(" " * 16 + "".join(f"{split:>24}" for split in results))
     for name, *scores in rows:
         cells = (f"{percent(score)}, {round(score * result['total'])} of {result['total']}" for score, result in

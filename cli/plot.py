@@ -21,11 +21,22 @@ KINDS = ("curves", "filters", "feature-maps", "errors", "confusion", "speeds", "
 )
 @DATA
 @SPLIT
-@click.option("--layer", type=int, default=1, show_default=True, help="Which convolution, for filters.")
-@click.option("--digit", type=int, default=0, show_default=True, help="Which image, for feature-maps.")
+@click.option(
+    "--layer", type=int, default=1, show_default=True, help="Which convolution, for filters."
+)
+@click.option(
+    "--digit", type=int, default=0, show_default=True, help="Which image, for feature-maps."
+)
 @WEIGHTS
 def plot(
-    kind: str, checkpoint: Path, out: Path | None, data: str | None, split: str, layer: int, digit: int, weights: str
+    kind: str,
+    checkpoint: Path,
+    out: Path | None,
+    data: str | None,
+    split: str,
+    layer: int,
+    digit: int,
+    weights: str,
 ) -> None:
     """Draw a picture of a checkpoint.
 
@@ -46,23 +57,32 @@ def plot(
     out = out or checkpoint.with_name(f"{checkpoint.stem}-{kind}.png")
     announce_compilation()
     network = Network.load(checkpoint, weights=weights)
-    plots.save(plots.Subject(network, data, split, layer, digit).draw(kind), out)
+    plots.save(plots.Figures(network, data, split, layer, digit).draw(kind), out)
     click.echo(out)
 
 
 @click.command()
 @CHECKPOINT
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="An .html file.  [default: beside CHECKPOINT]")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="An .html file.  [default: beside CHECKPOINT]",
+)
 @DATA
 @SPLIT
-@click.option("--digit", type=int, default=0, show_default=True, help="Which image's feature maps are shown.")
+@click.option(
+    "--digit", type=int, default=0, show_default=True, help="Which image's feature maps are shown."
+)
 @WEIGHTS
-def report(checkpoint: Path, out: Path | None, data: str | None, split: str, digit: int, weights: str) -> None:
+def report(
+    checkpoint: Path, out: Path | None, data: str | None, split: str, digit: int, weights: str
+) -> None:
     """Write a checkpoint's report in HTML.
 
     One self-contained page. Prints its file name.
     """
-    from nbconv.report import write_report
+    from nbconv.report.report import write_report
 
     out = out or checkpoint.with_name(f"{checkpoint.stem}-report.html")
     announce_compilation()

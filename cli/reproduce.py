@@ -21,7 +21,13 @@ ch6, chapter 6, or its parts:
 
 @click.command(epilog=PARTS)
 @click.argument("names", nargs=-1, required=True)
-@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each experiment.")
+@click.option(
+    "--runs",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Trainings of each experiment.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -30,7 +36,9 @@ ch6, chapter 6, or its parts:
     help="Seed of the first training; the others add 1 each.",
 )
 @click.option(
-    "--quick", is_flag=True, help="One training of few epochs each: minutes instead of hours, for a first look."
+    "--quick",
+    is_flag=True,
+    help="One training of few epochs each: minutes instead of hours, for a first look.",
 )
 @backend_options
 @click.option(
@@ -47,7 +55,9 @@ ch6, chapter 6, or its parts:
     show_default=True,
     help="Folder for everything written.",
 )
-def reproduce(names: tuple[str, ...], runs: int, seed: int, quick: bool, backend: str, jobs: int, out: Path) -> None:
+def reproduce(
+    names: tuple[str, ...], runs: int, seed: int, quick: bool, backend: str, jobs: int, out: Path
+) -> None:
     """Reproduce the book's chapters 5 and 6.
 
     Trains on MNIST, prints tables, and writes them to OUT with the figures. Ctrl-C stops and saves; the same command
@@ -75,4 +85,7 @@ def reproduce(names: tuple[str, ...], runs: int, seed: int, quick: bool, backend
         click.echo(f"{table.text()}\n")
     for picture in (picture for result in done for picture in result.pictures):
         click.echo(f"{picture.caption}: {picture.name}.png, {picture.name}.svg")
-    click.echo(f"All tables: {out / 'quick' if quick else out}/results.md, results.json; pictures: figures/", err=True)
+    click.echo(
+        f"All tables: {out / 'quick' if quick else out}/results.md, results.json; pictures: figures/",
+        err=True,
+    )

@@ -27,74 +27,119 @@ SETTINGS = (
         help="Layers, as 20C5-MP2-100N-10N or 784-30-10, or a network's name (below).  [default: 20C5-MP2-100N-10N]",
     ),
     click.option(
-        "--activation", type=click.Choice(ACTIVATIONS), help="Activation of the hidden layers.  [default: sigmoid]"
+        "--activation",
+        type=click.Choice(ACTIVATIONS),
+        help="Activation of the hidden layers.  [default: sigmoid]",
     ),
     click.option(
-        "--data", help="digits, mnist, or a path: a folder of IDX files, .npz, .h5 or .pkl.gz.  [default: digits]"
+        "--data",
+        help="digits, mnist, or a path: a folder of IDX files, .npz, .h5 or .pkl.gz.  [default: digits]",
     ),
     click.option("--epochs", type=int, help="Number of epochs.  [default: 60]"),
     click.option("--mini-batch-size", type=int, help="Images in a mini-batch.  [default: 10]"),
     click.option("--eta", type=float, help="Learning rate.  [default: 0.1]"),
     click.option(
-        "--lmbda", type=float, help="L2 regularisation: lmbda/(2n) sum of w^2 is added to the cost.  [default: 0]"
+        "--lmbda",
+        type=float,
+        help="L2 regularisation: lmbda/(2n) sum of w^2 is added to the cost.  [default: 0]",
     ),
     click.option(
-        "--lmbda-l1", type=float, help="L1 regularisation: lmbda/n sum of |w| is added to the cost.  [default: 0]"
+        "--lmbda-l1",
+        type=float,
+        help="L1 regularisation: lmbda/n sum of |w| is added to the cost.  [default: 0]",
     ),
     click.option("--momentum", type=float, help="Momentum, in [0, 1).  [default: 0]"),
     click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum."),
-    click.option("--dropout", type=float, help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]"),
+    click.option(
+        "--dropout",
+        type=float,
+        help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]",
+    ),
     click.option(
         "--schedule",
         help="Learning rate schedule: constant, cosine[:N], one-cycle[:N], halve:N or step:N:FACTOR.  "
         "[default: constant]",
     ),
-    click.option("--patience", type=int, help="Stop after this many epochs without a better validation accuracy."),
     click.option(
-        "--expand/--no-expand", default=None, help="Also train on each image moved by a pixel in four directions."
+        "--patience",
+        type=int,
+        help="Stop after this many epochs without a better validation accuracy.",
     ),
     click.option(
-        "--rotate", type=float, help="Rotate training images at random, by at most this many degrees.  [default: 0]"
+        "--expand/--no-expand",
+        default=None,
+        help="Also train on each image moved by a pixel in four directions.",
     ),
     click.option(
-        "--zoom", type=float, help="Scale their rows and columns at random, by at most this share.  [default: 0]"
+        "--rotate",
+        type=float,
+        help="Rotate training images at random, by at most this many degrees.  [default: 0]",
     ),
     click.option(
-        "--shift", type=float, help="Shift them at random, by at most this many pixels each way.  [default: 0]"
+        "--zoom",
+        type=float,
+        help="Scale their rows and columns at random, by at most this share.  [default: 0]",
     ),
-    click.option("--elastic", type=float, help="Bend them at random, by at most this many pixels.  [default: 0]"),
     click.option(
-        "--monitor-training/--no-monitor-training", default=None, help="Record the accuracy on the training images."
+        "--shift",
+        type=float,
+        help="Shift them at random, by at most this many pixels each way.  [default: 0]",
+    ),
+    click.option(
+        "--elastic",
+        type=float,
+        help="Bend them at random, by at most this many pixels.  [default: 0]",
+    ),
+    click.option(
+        "--monitor-training/--no-monitor-training",
+        default=None,
+        help="Record the accuracy on the training images.",
     ),
     click.option(
         "--monitor-layers/--no-monitor-layers",
         default=None,
         help="Record each layer's speed of learning, norms and stuck neurons.",
     ),
-    click.option("--initialiser", help="Initial weights: default, large, glorot, he or book3.  [default: default]"),
-    click.option("--dtype", type=click.Choice(("float32", "float64")), help="Precision.  [default: float32]"),
+    click.option(
+        "--initialiser",
+        help="Initial weights: default, large, glorot, he or book3.  [default: default]",
+    ),
+    click.option(
+        "--dtype", type=click.Choice(("float32", "float64")), help="Precision.  [default: float32]"
+    ),
     click.option("--seed", type=int, help="Seed of weights, order and dropout.  [default: 0]"),
 )
 
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """CONFIG.toml and an option for each setting of a run; `given_settings` puts them together."""
-    for option in reversed((click.argument("config", required=False, type=click.Path(path_type=Path)), *SETTINGS)):
+    for option in reversed(
+        (click.argument("config", required=False, type=click.Path(path_type=Path)), *SETTINGS)
+    ):
         command = option(command)
     return command
 
 
 def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     """What was given of the settings, options over CONFIG.toml."""
-    return {**_read_config(config), **{name: value for name, value in options.items() if value is not None}}
+    return {
+        **_read_config(config),
+        **{name: value for name, value in options.items() if value is not None},
+    }
 
 
 @click.command(epilog=NETWORKS)
 @settings
 @backend_options
-@click.option("--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]")
-@click.option("--out", type=click.Path(path_type=Path), help="The checkpoint to write.  [default: run.h5]")
-@click.option("--resume", type=click.Path(path_type=Path), help="Continue the run of this checkpoint.")
+@click.option(
+    "--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]"
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The checkpoint to write.  [default: run.h5]"
+)
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Continue the run of this checkpoint."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
 def train(
     config: Path | None,
@@ -114,25 +159,38 @@ def train(
     """
     given = given_settings(config, options)
     from nbconv import backend as backends
-    from nbconv import runs
     from nbconv.errors import Interrupted
+    from nbconv.runs import run as runs
 
     if threads is not None:
         backends.set_threads(threads)
-    run = runs.resume(resume, given, out, backend) if resume else runs.begin(given, out or Path("run.h5"), backend)
+    run = (
+        runs.resume(resume, given, out, backend)
+        if resume
+        else runs.begin(given, out or Path("run.h5"), backend)
+    )
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
     click.echo(f"{run.network.summary()}\n", err=True)
-    click.echo(f"{len(run.train):,} training images from {state.run['data']}, checkpoint {run.out}", err=True)
+    click.echo(
+        f"{len(run.train):,} training images from {state.run['data']}, checkpoint {run.out}",
+        err=True,
+    )
     if backends.threading_layer() == "workqueue":
-        click.echo("Numba's omp threading layer is missing, training is slower: see nbconv doctor", err=True)
+        click.echo(
+            "Numba's omp threading layer is missing, training is slower: see nbconv doctor",
+            err=True,
+        )
     announce_compilation()
     try:
         run.go(progress.epoch_done, progress.mini_batch)
     except Interrupted as stop:
         progress.clear()
         if stop.saved:
-            click.echo(f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.", err=True)
+            click.echo(
+                f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.",
+                err=True,
+            )
             click.echo(f"Go on with: nbconv train --resume {shlex.quote(str(run.out))}", err=True)
         else:
             click.echo("Stopped at once, without saving.", err=True)

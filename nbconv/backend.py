@@ -19,7 +19,9 @@ from .errors import BackendError, SettingError
 from .kernels import compilation, cpu, driver
 
 BACKENDS = ("auto", "cpu", "cuda")
-_answers: dict[int, str | None] = {}  # what each process was told of CUDA: a child knows what its parent knew
+_answers: dict[
+    int, str | None
+] = {}  # what each process was told of CUDA: a child knows what its parent knew
 
 
 def select(name: str) -> tuple[str, ModuleType]:
@@ -30,7 +32,10 @@ def select(name: str) -> tuple[str, ModuleType]:
     if name == "cuda" and reason is not None:
         raise BackendError(f"backend 'cuda' is not there: {reason}")
     if reason is not None:
-        _say_once(f"Backend: cpu, because {reason}", logging.WARNING if driver.is_fault() else logging.INFO)
+        _say_once(
+            f"Backend: cpu, because {reason}",
+            logging.WARNING if driver.is_fault() else logging.INFO,
+        )
     if name == "cpu" or reason is not None:
         return "cpu", cpu
     cuda = import_module(f"{compilation.__package__}.cuda")
@@ -73,7 +78,9 @@ def set_threads(threads: int) -> None:
     """How many CPU threads the kernels of this Python thread use; results do not depend on it."""
     most = thread_limit()
     if not isinstance(threads, int) or not 1 <= threads <= most:
-        raise SettingError(f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)")
+        raise SettingError(
+            f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)"
+        )
     numba.set_num_threads(threads)
 
 
@@ -96,14 +103,16 @@ def on_compilation(tell: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def compiling_meanwhile(kernels: ModuleType, module: str, argument: Callable[[], str]) -> Iterator[None]:
+def compiling_meanwhile(
+    kernels: ModuleType, module: str, argument: Callable[[], str]
+) -> Iterator[None]:
     """Run a module with `argument()` as a process beside the block if no kernel is compiled yet and there is a second core.
 
     What it compiles goes to the same cache. That is all it is for: whether it starts, fails or is stopped changes nothing.
     """
     process = None
     if (
-        kernels.REHEARSED
+        kernels.PRECOMPILES
         and sys.executable
         and thread_limit() > 1
         and compilation.cache_is_cold()

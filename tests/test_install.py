@@ -17,9 +17,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ("nbconv", "kernels", "cli", "pyproject.toml", "setup.py", "README.md", "LICENSE")
-NAMES = (
-    "import nbconv, nbconv.kernels, nbconv.cli; print(nbconv.__path__, nbconv.kernels.__file__, nbconv.cli.__file__)"
-)
+NAMES = "import nbconv, nbconv.kernels, nbconv.cli; print(nbconv.__path__, nbconv.kernels.__file__, nbconv.cli.__file__)"
 
 
 def is_installed(requirement):
@@ -34,7 +32,9 @@ def distributions(requirements):
     found, left = {}, [Requirement(line) for line in requirements]
     while left:
         requirement = left.pop()
-        if requirement.name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+        if requirement.name in found or (
+            requirement.marker and not requirement.marker.evaluate({"extra": ""})
+        ):
             continue
         found[requirement.name] = distribution = metadata.distribution(requirement.name)
         left += map(Requirement, distribution.requires or ())
@@ -56,14 +56,31 @@ class Environment:
 
     def pip(self, *arguments, cwd):
         """Run pip for this environment, without a network."""
-        pip = ("-m", "pip", "--python", str(self.scripts / "python"), "install", "--no-index", "--no-build-isolation")
-        subprocess.run([sys.executable, *pip, *arguments], cwd=cwd, capture_output=True, text=True, check=True)
+        pip = (
+            "-m",
+            "pip",
+            "--python",
+            str(self.scripts / "python"),
+            "install",
+            "--no-index",
+            "--no-build-isolation",
+        )
+        subprocess.run(
+            [sys.executable, *pip, *arguments], cwd=cwd, capture_output=True, text=True, check=True
+        )
 
     def python(self, *arguments, cwd, code=0, **variables):
         """What its Python prints: (standard output, standard error)."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | variables
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+        } | variables
         done = subprocess.run(
-            [self.scripts / "python", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+            [self.scripts / "python", *arguments],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == code, done.stderr
         return done.stdout, done.stderr
@@ -74,7 +91,9 @@ def copied(folder):
     folder.mkdir()
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy2(ROOT / name, folder / name)
     (folder / "build/lib/nbconv").mkdir(parents=True)
@@ -89,7 +108,9 @@ def make(tmp_path_factory):
     needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     missing = [line for line in [*needed, "pip>=22.3"] if not is_installed(Requirement(line))]
     if missing:
-        pytest.skip(f"needs {', '.join(missing)} in the Python that runs the tests: pip install '.[dev]'")
+        pytest.skip(
+            f"needs {', '.join(missing)} in the Python that runs the tests: pip install '.[dev]'"
+        )
 
     def install(*options):
         folder = tmp_path_factory.mktemp("install")
@@ -114,7 +135,10 @@ def test_in_the_clone(installed, tmp_path):
     script = f"{NAMES}; nbconv.Network([64, 10]); print(nbconv.backend.compilation.CACHE)"
     out, _ = environment.python("-c", script, cwd=clone, NUMBA_CACHE_DIR=str(tmp_path))
     first, cache = out.splitlines()
-    assert first == f"{[str(clone / 'nbconv'), str(clone)]} {clone / 'kernels/__init__.py'} {clone / 'cli/__init__.py'}"
+    assert (
+        first
+        == f"{[str(clone / 'nbconv'), str(clone)]} {clone / 'kernels/__init__.py'} {clone / 'cli/__init__.py'}"
+    )
     assert Path(cache) == tmp_path / compilation.CACHE.name
     assert environment.python("-m", "nbconv", "--help", cwd=clone)[0].startswith("Usage: nbconv ")
 
@@ -124,7 +148,9 @@ def test_elsewhere(installed, tmp_path):
     inside = environment.site / "nbconv"
     out, _ = environment.python("-c", NAMES, cwd=tmp_path)
     assert out == f"{[str(inside)]} {inside / 'kernels/__init__.py'} {inside / 'cli/__init__.py'}\n"
-    version = subprocess.run([environment.scripts / "nbconv", "--version"], capture_output=True, text=True, check=True)
+    version = subprocess.run(
+        [environment.scripts / "nbconv", "--version"], capture_output=True, text=True, check=True
+    )
     assert version.stdout == f"nbconv, version {metadata.version('nbconv')}\n"
 
 
@@ -144,7 +170,10 @@ def test_what_only_has_the_name_is_not_taken(installed, tmp_path):
         other.mkdir()
         (other / "__init__.py").write_text("raise RuntimeError('not ours')")
     try:
-        assert str(environment.site / "kernels") not in environment.python("-c", NAMES, cwd=tmp_path)[0]
+        assert (
+            str(environment.site / "kernels")
+            not in environment.python("-c", NAMES, cwd=tmp_path)[0]
+        )
         (environment.site / "nbconv/kernels").rename(tmp_path / "kernels-apart")
         _, error = environment.python("-c", NAMES, cwd=tmp_path, code=1)
         assert "No module named 'nbconv.kernels'" in error
@@ -165,7 +194,10 @@ def test_a_stale_build_is_not_installed(installed):
 def test_without_matplotlib(installed, tmp_path, arguments):
     environment, _ = installed
     out, error = environment.python("-m", "nbconv", *arguments.split(), cwd=tmp_path, code=1)
-    assert (out, error) == ("", "Error: matplotlib is not installed: expected pip install 'nbconv[plot]'\n")
+    assert (out, error) == (
+        "",
+        "Error: matplotlib is not installed: expected pip install 'nbconv[plot]'\n",
+    )
 
 
 def test_an_editable_installation(make, tmp_path):
