@@ -1,7 +1,7 @@
 # The first use of any target makes .venv; PYTHON chooses the interpreter, 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := nbconv kernels cli tests benchmarks
+SOURCES := nbconv kernels cli tests benchmarks setup.py
 
 .PHONY: train test test-sim test-ptx gpu lint types bench clean
 

@@ -4,6 +4,7 @@ Names are imported at their first use, so that `nbconv --help` needs neither Num
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from .training.history import History
 
 __version__ = "0.1.0"
+
+_FOLDER = Path(__file__).parent
+# Installed, kernels/ and cli/ stand in this folder. In a checkout they stand beside it.
+if not (_FOLDER / "kernels").is_dir() and (_FOLDER.parent / "pyproject.toml").is_file():
+    __path__.append(str(_FOLDER.parent))
 
 _HOMES = {
     "data": ("Dataset", "load_data"),

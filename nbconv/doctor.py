@@ -19,6 +19,7 @@ _PACKAGES = (
     "h5py",
     "click",
     "pooch",
+    "requests",
     "matplotlib",
     "pillow",
     "numba-cuda",

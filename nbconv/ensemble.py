@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import backend as backends
 from . import checks
 from .checks import show
 from .data.dataset import Dataset, Images
@@ -169,9 +170,10 @@ def train(
     given: settings as `runs.begin` takes them, seed the first member's. Where this has been begun in the folder it goes on, where
     it is finished nothing is trained; only the epochs may be raised. parallel, tell, signals and members that fail: as
     `members.train_all`.
-    Raises SettingError, DataError, CheckpointError, NbconvError, Interrupted.
+    Raises SettingError, BackendError, DataError, CheckpointError, NbconvError, Interrupted.
     """
     settings, folder = runs.checked(given), Path(folder)
+    backend, _ = backends.select(backend)  # here, and not by each member's process
     names, seed = _names(checks.count("members", count)), checks.seed(settings["seed"])
     record = _begun(folder) if (folder / FILE).exists() else None
     if record and any((folder / name).exists() for name in record.members):

@@ -369,14 +369,12 @@ def test_places_that_are_wrong(tmp_path, monkeypatch, load):
             "~nobody-of-that-name/data",
             "'~nobody-of-that-name/data' (Could not determine home directory",
         ),
-        (
-            5,
-            "the data's source is 5 (expected str, bytes or os.PathLike object, not int): expected digits",
-        ),
+        (5, "the data's source is 5 ("),
         (None, "the data's source is None"),
         (b"digits", "the data's source is b'digits'"),
     ]:
         assert said in refusal(load, source)
+    assert refusal(load, 5).endswith("): expected digits, mnist or a path")
     if load is not load_data:
         assert "or images alone: .npy, .npz, IDX or a picture" in refusal(load, "notes.txt")
         assert "folder.npy cannot be read (Is a directory)" in refusal(load, "folder.npy")

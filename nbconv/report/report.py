@@ -5,10 +5,10 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 
 from .. import plots
@@ -192,7 +192,7 @@ def _environment(path: Path, network: Network) -> str:
     stored = checkpoint.load(path).attributes[""]
     facts = {"file": path.name, "written by": f"nbconv {stored['nbconv_version']}", "SHA-256": str(stored["digest"]),
              "seed": str(network.seed)}  # fmt: skip
-    here = environment(network.backend) | {"matplotlib": matplotlib.__version__}
+    here = environment(network.backend) | {"matplotlib": metadata.version("matplotlib")}
     tables = page.table(["the checkpoint", ""], list(facts.items())) + page.table(
         ["this page", ""], list(here.items())
     )
