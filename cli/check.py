@@ -14,6 +14,7 @@ NET = "20C5-MP2-40C5-MP2-100N-10N"
 def gradcheck(as_json: bool) -> None:
     """Every layer kind's gradients against central differences in float64; exit 1 if one is wrong."""
     from nbconv.diagnostics import gradcheck as checks
+    from nbconv.tables import aligned
 
     announce_compilation()
     results = checks.check_all()
@@ -26,10 +27,8 @@ def gradcheck(as_json: bool) -> None:
             ]
         )
     else:
-        width = max(len(result.name) for result in results)
-        click.echo(f"{'case':{width}}  relative error  at its worst in")
-        for result in results:
-            click.echo(f"{result.name:{width}}  {result.error:14.2e}  {result.parameter}")
+        rows = [(result.name, f"{result.error:.2e}", result.parameter) for result in results]
+        click.echo(aligned([("case", "relative error", "at its worst in"), *rows], "<><"))
     if wrong:
         worst = max(wrong, key=lambda result: result.error)
         raise click.ClickException(
@@ -88,6 +87,7 @@ def parity(
 ) -> None:
     """Compare each layer of CHECKPOINT, or of a new network, on the CPU and on the GPU; exit 1 if they differ."""
     from nbconv.diagnostics import parity as check
+    from nbconv.tables import aligned
 
     if checkpoint is not None and net is not None:
         raise click.UsageError("expected a checkpoint or --net, not both")
@@ -98,12 +98,11 @@ def parity(
     if as_json:
         print_json({"bound": bound, "results": [vars(result) for result in results]})
     else:
-        width = max(len(result.layer) for result in results)
-        click.echo(f"{'layer':{width}}  array  relative difference  in units of the last place")
-        for result in results:
-            click.echo(
-                f"{result.layer:{width}}  {result.array:5}  {result.relative:19.2e}  {result.ulp:26.1f}"
-            )
+        head = ("layer", "array", "relative difference", "in units of the last place")
+        rows = [
+            (each.layer, each.array, f"{each.relative:.2e}", f"{each.ulp:.1f}") for each in results
+        ]
+        click.echo(aligned([head, *rows], "<<>>"))
     wrong = [result for result in results if not result.relative <= bound]
     if wrong:
         worst = max(wrong, key=lambda result: result.relative)
@@ -120,11 +119,10 @@ def parity(
 def doctor(as_json: bool) -> None:
     """Versions, CPU, threads, caches, data and GPU: what is there, and how to mend what is not."""
     from nbconv.doctor import report
+    from nbconv.tables import aligned
 
     findings = report()
     if as_json:
         print_json(dict(findings))
         return
-    width = max(len(topic) for topic, _ in findings)
-    for topic, finding in findings:
-        click.echo(f"{topic:{width}}  {finding}")
+    click.echo(aligned(findings, "<<"))
