@@ -28,6 +28,15 @@ with suppress(ModuleNotFoundError):  # make gpu does without it
     settings.load_profile("nbconv")
 
 
+# These compile what no other file does. They go first, in this order: so `make test`'s two processes
+# do not both compile the kernels that all the others share.
+FIRST = ("test_ptx", "test_training", "test_processors", "test_gradients")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
+
 # NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1 (make test-sim).
 BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu").split(",")
 if "cuda" not in BACKENDS:

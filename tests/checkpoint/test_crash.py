@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import LINUX, POSIX
 
 from nbconv import CheckpointError, Network, Softmax, checkpoint
 
@@ -55,6 +56,7 @@ print(json.dumps({"torn": torn, "saves": step}))
 """
 
 
+@POSIX
 def test_a_killed_process_leaves_the_old_file_or_the_new_one(tmp_path):
     """Children that save one state after the other are killed at 120 moments; each says which state is saved."""
     told = python(KILLED, tmp_path / "a.h5", 120)
@@ -94,6 +96,7 @@ print(loads)
 """
 
 
+@POSIX
 def test_several_that_save_to_one_file_leave_one_that_is_whole(tmp_path):
     assert python(TOGETHER, tmp_path / "a.h5") > 10
 
@@ -111,6 +114,7 @@ print(json.dumps([said, sorted(os.listdir(os.path.dirname(path)))]))
 SMALL_FILES = "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
 
 
+@POSIX
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.h5"
     said, files = python(FULL, path, limits=SMALL_FILES)
@@ -158,6 +162,7 @@ print(os.listdir("."))
     ], done.stderr
 
 
+@POSIX
 def test_training_onto_a_full_disk_ends_with_one_line(command, tmp_path):
     command("train", "--net", "200N-10N", "--epochs", "1", "--mini-batch-size", "50", "--threads", "1")
     old = (tmp_path / "run.h5").read_bytes()
@@ -173,6 +178,7 @@ def test_training_onto_a_full_disk_ends_with_one_line(command, tmp_path):
     assert os.listdir(tmp_path) == ["run.h5"]
 
 
+@LINUX
 def test_no_memory_for_the_file_is_one_line(tmp_path):
     script = """
 net = Network([3000, 3000, 10])

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from conftest import POSIX
 
 import nbconv
 from nbconv import CheckpointError, Conv2D, Dense, DivergedError, Network, Softmax, checkpoint
@@ -128,6 +129,7 @@ def test_looking_at_it_does_not_harm_it(trained, tmp_path):
 # Places
 
 
+@POSIX
 def test_places_where_no_file_can_be(tmp_path):
     net = Network([2, 2])
     (tmp_path / "text").write_text("a file")
@@ -181,6 +183,7 @@ print(json.dumps(said))
         assert Path(folder, "a.h5").read_bytes() == trained.read_bytes()
 
 
+@POSIX
 def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "there").mkdir()
     link, target = tmp_path / "link.h5", tmp_path / "there" / "a.h5"
@@ -195,6 +198,7 @@ def test_a_link_stays_a_link(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["link.h5", "there"]
 
 
+@POSIX
 def test_relative_paths_and_odd_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.h5", f"../{tmp_path.name}/b.h5", "[c]*.h5", "-d", "é f"):

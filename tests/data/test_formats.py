@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from conftest import POSIX
 
 import nbconv
 from nbconv import load_data
@@ -33,7 +34,8 @@ def assert_is_all(parts, images=IMAGES, labels=LABELS):
 def test_idx_folders(tmp_path, monkeypatch, end, replace):
     idx_folder(tmp_path / "idx", end, replace)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     for path in (tmp_path / "idx", str(tmp_path / "idx"), "idx", Path("idx"), "./idx/", "~/idx"):
         parts = load_data(path)
         assert [len(part) for part in parts] == [10, 2, 4]
@@ -191,6 +193,7 @@ def test_pictures(tmp_path):
 # Places that are wrong
 
 
+@POSIX
 @pytest.mark.parametrize("load", [load_data, lambda path: load_images(path, 1)])
 def test_places_that_are_wrong(tmp_path, monkeypatch, load):
     monkeypatch.chdir(tmp_path)
@@ -220,9 +223,8 @@ def test_places_that_are_wrong(tmp_path, monkeypatch, load):
     if load is not load_data:
         assert "or images alone: .npy, .npz, IDX or a picture" in refusal(load, "notes.txt")
         assert "folder.npy cannot be read (Is a directory)" in refusal(load, "folder.npy")
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe.npz")
-        assert "pipe.npz is neither file nor folder" in refusal(load, "pipe.npz")
+    os.mkfifo(tmp_path / "pipe.npz")
+    assert "pipe.npz is neither file nor folder" in refusal(load, "pipe.npz")
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.h5", "a.pkl.gz", "a.npy", "a.png"])
