@@ -44,18 +44,18 @@ def driver(tmp_path_factory):
     return folder
 
 
-def test_where_there_is_no_gpu(command):
+def test_where_there_is_no_gpu(invoke):
     """Here, for conftest.py hides those that there are."""
     pytest.importorskip("numba_cuda", reason="needs numba-cuda, which is for Linux and Windows")
     for arguments in (("train", "--backend", "cuda"), ("parity",)):
-        error = command(*arguments, code=1).stderr
+        error = invoke(*arguments, code=1).stderr
         assert error.startswith("Error: backend 'cuda' is not there: ")
         assert "no NVIDIA driver is installed" in error or "CUDA_VISIBLE_DEVICES is ''" in error
         assert error.count("\n") == 1
-    told = command("train", "--epochs", "1", "--net", "64-10", "--out", "run.h5").stderr
+    told = invoke("train", "--epochs", "1", "--net", "64-10", "--out", "run.h5").stderr
     assert told.count("Backend: the CPU, for ") == 1
-    assert "Backend" not in command("eval", "run.h5", "--backend", "cpu").stderr
-    assert re.search(r"cuda +off: \S", command("doctor").stdout)
+    assert "Backend" not in invoke("eval", "run.h5", "--backend", "cpu").stderr
+    assert re.search(r"cuda +off: \S", invoke("doctor").stdout)
 
 
 @pytest.mark.parametrize(
