@@ -18,7 +18,9 @@ from .errors import BackendError, SettingError
 from .kernels import compilation, cpu, driver
 
 BACKENDS = ("auto", "cpu", "cuda")
-_answers: dict[int, str | None] = {}  # what each process was told of CUDA: a child knows what its parent knew
+_answers: dict[
+    int, str | None
+] = {}  # what each process was told of CUDA: a child knows what its parent knew
 
 
 def select(name: str) -> tuple[str, ModuleType]:
@@ -65,7 +67,9 @@ def set_threads(threads: int) -> None:
     """How many CPU threads the kernels of this Python thread use; results do not depend on it."""
     most = thread_limit()
     if not isinstance(threads, int) or not 1 <= threads <= most:
-        raise SettingError(f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)")
+        raise SettingError(
+            f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)"
+        )
     numba.set_num_threads(threads)
 
 
@@ -88,14 +92,16 @@ def on_compilation(tell: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def compiling_meanwhile(kernels: ModuleType, module: str, argument: Callable[[], str]) -> Iterator[None]:
+def compiling_meanwhile(
+    kernels: ModuleType, module: str, argument: Callable[[], str]
+) -> Iterator[None]:
     """Run a module with `argument()` as a process beside the block if no kernel is compiled yet and there is a second core.
 
     What it compiles goes to the same cache. That is all it is for: whether it starts, fails or is stopped changes nothing.
     """
     process = None
     if (
-        kernels.REHEARSED
+        kernels.PRECOMPILES
         and sys.executable
         and thread_limit() > 1
         and compilation.cache_is_cold()

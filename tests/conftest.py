@@ -23,7 +23,11 @@ with suppress(ModuleNotFoundError):  # make gpu does without it
     from hypothesis import HealthCheck, settings
 
     settings.register_profile(
-        "nbconv", deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), derandomize=True
+        "nbconv",
+        deadline=None,
+        max_examples=40,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
     )
     settings.load_profile("nbconv")
 
@@ -34,7 +38,9 @@ FIRST = ("test_ptx", "test_training", "test_processors", "test_gradients")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+    items.sort(
+        key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST)
+    )
 
 
 # NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1 (make test-sim).
@@ -42,10 +48,14 @@ BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu").split(",")
 if "cuda" not in BACKENDS:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests of the CPU are so on a machine with a GPU, too
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX: its signals, forks or limits")
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: its /proc, /dev/full or limits")
+LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="needs Linux: its /proc, /dev/full or limits"
+)
 IS_SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 if IS_SIMULATED:
-    sys.setswitchinterval(1e-4)  # the simulator polls its threads, which then wait for the interpreter
+    sys.setswitchinterval(
+        1e-4
+    )  # the simulator polls its threads, which then wait for the interpreter
 
 
 def unless_simulated(cases, few):
@@ -121,7 +131,9 @@ def invoke(tmp_path, monkeypatch):
         done = runner.invoke(main, list(map(str, arguments)), prog_name="nbconv")
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
-        assert done.exit_code == code, f"exit {done.exit_code}, expected {code}\n{done.output}\n{done.stderr}"
+        assert done.exit_code == code, (
+            f"exit {done.exit_code}, expected {code}\n{done.output}\n{done.stderr}"
+        )
         return done
 
     yield run
@@ -137,7 +149,9 @@ def command(tmp_path):
             [sys.executable, "-m", "nbconv", *map(str, arguments)],
             cwd=tmp_path, capture_output=True, text=True, check=False, **options,
         )  # fmt: skip
-        assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, (
+            f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
+        )
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
@@ -150,4 +164,6 @@ def close(ours, oracle, dtype, terms=1):
     bound = 8 * np.finfo(dtype).eps * np.sqrt(terms) * max(np.abs(oracle).max(initial=0), 1e-30)
     difference = np.abs(np.asarray(ours, np.float64) - oracle)
     assert difference.shape == oracle.shape
-    assert difference.max(initial=0) <= bound, f"off by {difference.max():.3g}, expected {bound:.3g} at most"
+    assert difference.max(initial=0) <= bound, (
+        f"off by {difference.max():.3g}, expected {bound:.3g} at most"
+    )

@@ -33,7 +33,7 @@ FIGURES = {
     "loads": r"(\d+) bytes spill loads",
 }
 LAYERS = {
-    "winners": [Conv2D(5, 3, padding=1), MaxPool2D(2), Conv2D(5, (3, 16)), MaxPool2D(2), Dense(600, dropout=0.5), Softmax(3)],
+    "maxima": [Conv2D(5, 3, padding=1), MaxPool2D(2), Conv2D(5, (3, 16)), MaxPool2D(2), Dense(600, dropout=0.5), Softmax(3)],
     "pools": [Conv2D(5, 3, stride=2), L2Pool2D(2), Conv2D(6, 3, padding=1), AvgPool2D(2), MaxPool2D(2, 1), Dense(5), Softmax(3)],
     "cross-entropy": [Dense(700), Dense(700)],
     "quadratic": [Dense(700), Dense(3)],
@@ -65,8 +65,13 @@ def launches():
             data = nbconv.Dataset(np.zeros((64, 2, 44, 44), np.uint8), np.zeros(64, int))
             for momentum in (0.0, 0.9):
                 rates = Rates(0.1, 0, 0, momentum, False)
-                order, distortion = np.arange(64)[None], Distortion(0, 0, 1, 0) if momentum else None
-                network.engine.descend(data, order, Randomness(0, 0), rates, np.ones(1), distortion=distortion)
+                order, distortion = (
+                    np.arange(64)[None],
+                    Distortion(0, 0, 1, 0) if momentum else None,
+                )
+                network.engine.descend(
+                    data, order, Randomness(0, 0), rates, np.ones(1), distortion=distortion
+                )
             network.evaluate(data)
             network.predict_proba(data.images[:3])
         kernels.add(*np.zeros((2, 9), dtype))
@@ -82,7 +87,9 @@ def report():
     found = {architecture: [] for architecture in ARCHITECTURES}
     for kernel, signature in launches():
         function = kernel.py_func
-        library, _ = compiler._compile_pyfunc_with_fixup(function, signature, device=False, abi="numba", cc=cc)
+        library, _ = compiler._compile_pyfunc_with_fixup(
+            function, signature, device=False, abi="numba", cc=cc
+        )
         is_double = any(getattr(one, "dtype", None) == cuda.types.float64 for one in signature[:1])
         name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         described = {"kernel": name, "dtype": "float64" if is_double else "float32"}
@@ -99,14 +106,22 @@ def assembled(code, architecture):
     linker.link("cubin")
     log = linker.get_info_log()
     shared = sum(map(int, re.findall(r"\.shared .*\[(\d+)\]", code)))
-    return {"shared": shared} | {name: int(re.search(pattern, log)[1]) for name, pattern in FIGURES.items()}
+    return {"shared": shared} | {
+        name: int(re.search(pattern, log)[1]) for name, pattern in FIGURES.items()
+    }
 
 
 def reports():
     """`report` by a process of its own, whose nbconv plans for GPUs that are not there."""
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"
+    }
     done = subprocess.run(
-        [sys.executable, __file__, "--json"], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, __file__, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     if done.returncode:
         raise RuntimeError(done.stderr)

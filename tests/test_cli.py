@@ -15,7 +15,7 @@ import pytest
 from conftest import LINUX, POSIX
 
 import nbconv
-from nbconv import runs
+from nbconv.runs import run as runs
 
 FAST = ("--net", "4C3-MP2-10N", "--eta", "0.05", "--epochs", "3")
 FULL = (
@@ -28,13 +28,19 @@ def weights(path):
     """Everything that training made: the arrays of a checkpoint, times left out."""
     arrays = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+        file.visititems(
+            lambda name, item: arrays.update(
+                {name: item[()]} if isinstance(item, h5py.Dataset) else {}
+            )
+        )
     return {name: array for name, array in arrays.items() if name != "history/seconds"}
 
 
 def same(one, other):
     one, other = weights(one), weights(other)
-    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[name], other[name], equal_nan=True) for name in one
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +59,9 @@ def run(fast, tmp_path):
 
 def test_train_eval_inspect_predict(command, invoke, tmp_path):
     done = command("train", *FAST)
-    accuracy, right = re.search(r"Test accuracy ([\d.]+) % \((\d+) of 300\) at epoch \d", done.stdout).groups()
+    accuracy, right = re.search(
+        r"Test accuracy ([\d.]+) % \((\d+) of 300\) at epoch \d", done.stdout
+    ).groups()
     assert "Checkpoint: run.h5" in done.stdout
     assert "nbconv inspect run.h5" in done.stdout
     assert len(re.findall(r"^epoch \d/3  cost ", done.stderr, re.MULTILINE)) == 3
@@ -67,7 +75,9 @@ def test_train_eval_inspect_predict(command, invoke, tmp_path):
     np.save(tmp_path / "five.npy", np.asarray(nbconv.load_data("digits")[2].images)[:5])
     rows = invoke("predict", "run.h5", "five.npy").stdout.splitlines()
     assert len(rows) == 6
-    labels = nbconv.Network.load(tmp_path / "run.h5", weights="best").predict(np.load(tmp_path / "five.npy"))
+    labels = nbconv.Network.load(tmp_path / "run.h5", weights="best").predict(
+        np.load(tmp_path / "five.npy")
+    )
     assert [int(row.split()[1]) for row in rows[1:]] == labels.tolist()
 
 
@@ -79,7 +89,9 @@ def test_json_is_one_document(command, invoke):
     evaluated = json.loads(invoke("eval", "a.h5", "--json").stdout)
     assert evaluated["accuracy"] == trained["test_accuracy"]
     assert evaluated["total"] == 300
-    last = json.loads(invoke("eval", "a.h5", "--weights", "last", "--split", "validation", "--json").stdout)
+    last = json.loads(
+        invoke("eval", "a.h5", "--weights", "last", "--split", "validation", "--json").stdout
+    )
     assert last["accuracy"] == trained["history"]["validation_accuracy"][-1]
     inspected = json.loads(invoke("inspect", "a.h5", "--json").stdout)
     assert inspected["history"] == trained["history"]
@@ -92,9 +104,15 @@ def test_json_is_one_document(command, invoke):
 
 
 def test_a_configuration_file(invoke, tmp_path):
-    (tmp_path / "run.toml").write_text('net = "4C3-MP2-10N"\nmini-batch-size = 20\nepochs = 5\neta = 0.05\n')
+    (tmp_path / "run.toml").write_text(
+        'net = "4C3-MP2-10N"\nmini-batch-size = 20\nepochs = 5\neta = 0.05\n'
+    )
     settings = json.loads(invoke("train", "run.toml", "--epochs", "2", "--json").stdout)["settings"]
-    assert (settings["net"], settings["mini_batch_size"], settings["epochs"]) == ("4C3-MP2-10N", 20, 2)
+    assert (settings["net"], settings["mini_batch_size"], settings["epochs"]) == (
+        "4C3-MP2-10N",
+        20,
+        2,
+    )
     (tmp_path / "bad.toml").write_text("speed = 3\n")
     assert "speed is no setting" in invoke("train", "bad.toml", code=1).stderr
     (tmp_path / "bad.toml").write_text("speed = = 3\n")
@@ -132,7 +150,10 @@ def test_resume_needs_the_same_data(invoke, tmp_path):
     np.savez(tmp_path / "own.npz", images=images, labels=labels)
     invoke("train", *FAST, "--data", "own.npz")
     np.savez(tmp_path / "own.npz", images=images + 1, labels=labels)
-    assert "was trained on other data" in invoke("train", "--resume", "run.h5", "--epochs", "4", code=1).stderr
+    assert (
+        "was trained on other data"
+        in invoke("train", "--resume", "run.h5", "--epochs", "4", code=1).stderr
+    )
 
 
 @POSIX
@@ -195,7 +216,9 @@ def test_an_old_checkpoint_in_the_way_is_kept(invoke, run, tmp_path):
 
 def test_divergence_is_one_line_and_keeps_the_checkpoint(invoke, tmp_path):
     error = invoke("train", *FAST, "--eta", "1e30", code=1).stderr.splitlines()[-1]
-    assert re.match(r"Error: .* beyond all bounds in epoch 1, mini-batch \d+ .*try a smaller eta", error)
+    assert re.match(
+        r"Error: .* beyond all bounds in epoch 1, mini-batch \d+ .*try a smaller eta", error
+    )
     assert not (tmp_path / "run.h5").exists()
 
 
@@ -234,7 +257,8 @@ def test_bad_input_is_one_line(invoke, tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("trian",), ("train", "--activation", "elu"), ("train", "--epochs", "two"), ("eval",)]
+    "arguments",
+    [("trian",), ("train", "--activation", "elu"), ("train", "--epochs", "two"), ("eval",)],
 )
 def test_wrong_usage_exits_with_2(invoke, arguments):
     assert "Usage: nbconv" in invoke(*arguments, code=2).stderr
@@ -251,7 +275,11 @@ def test_full_output_is_no_traceback(command):
     """Standard output on a full disk: an error, not a traceback."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "nbconv", "doctor"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, "-m", "nbconv", "doctor"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
@@ -320,12 +348,29 @@ def test_a_home_in_a_path(invoke, tmp_path, monkeypatch):
 
 def test_a_schedule_without_length_is_not_stretched(invoke):
     invoke("train", *FAST, "--schedule", "cosine")
-    assert "--schedule cosine:6" in invoke("train", "--resume", "run.h5", "--epochs", "6", code=1).stderr
+    assert (
+        "--schedule cosine:6"
+        in invoke("train", "--resume", "run.h5", "--epochs", "6", code=1).stderr
+    )
 
 
 def test_two_runs_into_one_file_do_not_kill_each_other(tmp_path):
-    arguments = [sys.executable, "-m", "nbconv", "train", "--net", "64-10", "--epochs", "15", "--out", "same.h5"]
-    runs = [subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "nbconv",
+        "train",
+        "--net",
+        "64-10",
+        "--epochs",
+        "15",
+        "--out",
+        "same.h5",
+    ]
+    runs = [
+        subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
     assert [(run.communicate()[1], run.returncode)[1] for run in runs] == [0, 0]
     assert nbconv.Network.load(tmp_path / "same.h5").state.epoch == 15
 

@@ -183,7 +183,9 @@ def complaint(span):
         if re.match(r"(\w+=\S* )*(\.venv/bin/)?(nbconv|make|python|pytest|pip)( |$)", span):
             check_command(span)
         elif re.match(r"--?\w", span):
-            unknown = [word for word in re.findall(r"(?:^| )(--?\w\S*)", span) if not is_option(word)]
+            unknown = [
+                word for word in re.findall(r"(?:^| )(--?\w\S*)", span) if not is_option(word)
+            ]
             return f"no command has {unknown[0]}" if unknown else ""
         elif is_path(span):
             return "" if files(span) or is_name(span.rstrip("/")) else "there is no such file"
@@ -254,8 +256,11 @@ def test_what_a_page_names_exists(page):
         ("`Engine._plan_all`", "nothing is named Engine._plan_all"),
         ("`nbconv.load_dates(path)`", "nothing is named nbconv.load_dates"),
         ("`fit(monitor_layer=True)`", "nothing is named monitor_layer"),
-        ("[nbconv/engine.py](../nbconv/engine.py) `sgd`", "it is not in nbconv/engine.py"),
-        ("`sgd` in `nbconv/engine.py`", "it is not in nbconv/engine.py"),
+        (
+            "[nbconv/engine/engine.py](../nbconv/engine/engine.py) `sgd`",
+            "it is not in nbconv/engine/engine.py",
+        ),
+        ("`sgd` in `nbconv/engine/engine.py`", "it is not in nbconv/engine/engine.py"),
         ("`engine.py`, `Engine.descend` and `softmax`", "it is not in engine.py"),
         ("[here](../nbconv/motor.py)", "there is no such file"),
         ("`nbconv/motor.py`", "there is no such file"),

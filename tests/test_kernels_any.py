@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import test_kernels_conv
+import test_kernels_conv_pool
 import test_kernels_pool
-import test_kernels_winners
 from conftest import close
 from nbconv.kernels import cpu
 
-from nbconv.geometry import ConvGeometry
+from nbconv.layers.geometry import ConvGeometry
 
 hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis, which the extra dev has")
 given, st = hypothesis.given, hypothesis.strategies
@@ -19,7 +19,9 @@ given, st = hypothesis.given, hypothesis.strategies
     columns=st.integers(1, 9), kernel_rows=st.integers(1, 5), kernel_columns=st.integers(1, 5),
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
 )  # fmt: skip
-def test_convolution(channels, filters, images, rows, columns, kernel_rows, kernel_columns, stride, padding):
+def test_convolution(
+    channels, filters, images, rows, columns, kernel_rows, kernel_columns, stride, padding
+):
     kernel = min(kernel_rows, rows + 2 * padding[0]), min(kernel_columns, columns + 2 * padding[1])
     geometry = channels, (rows, columns), filters, kernel, stride, padding, images
     ours, theirs, *_ = test_kernels_conv.run(cpu, geometry, np.dtype("float64"))
@@ -44,8 +46,10 @@ def test_pooling(kind, channels, images, rows, columns, size, stride):
     stride=st.tuples(st.integers(1, 2), st.integers(1, 2)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
     window=st.tuples(st.integers(1, 3), st.integers(1, 3)), pool_stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
 )  # fmt: skip
-def test_winners(channels, images, filters, seed, size, kernel, stride, padding, window, pool_stride):
+def test_winners(
+    channels, images, filters, seed, size, kernel, stride, padding, window, pool_stride
+):
     conv = ConvGeometry(channels, size, filters, kernel, stride, padding)
     window = tuple(min(*pair) for pair in zip(window, conv.output[1:], strict=True))
     geometry = channels, size, filters, kernel, stride, padding, window, pool_stride, images
-    test_kernels_winners.compare(cpu, geometry, np.dtype("float64"), seed=seed)
+    test_kernels_conv_pool.compare(cpu, geometry, np.dtype("float64"), seed=seed)

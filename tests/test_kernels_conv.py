@@ -5,7 +5,7 @@ import oracle
 import pytest
 from conftest import close, unless_simulated
 
-from nbconv.geometry import ConvGeometry
+from nbconv.layers.geometry import ConvGeometry
 
 # channels, (rows, columns), filters, kernel, stride, padding, images
 GEOMETRIES = [
@@ -98,7 +98,9 @@ def test_neighbouring_memory_is_left_alone(kernels, dtype):
     z = room[32:-32].reshape(shape)
     kernels.conv2d_forward(z, oracle.last(a), w, b, sizes.taps, sizes.row_step)
     dw_room = np.full(w.size + 64, 7, dtype)
-    kernels.conv2d_backward_weights(dw_room[32:-32].reshape(w.shape), z, oracle.last(a), sizes.taps, sizes.row_step)
+    kernels.conv2d_backward_weights(
+        dw_room[32:-32].reshape(w.shape), z, oracle.last(a), sizes.taps, sizes.row_step
+    )
     dx_room = np.full(a.size + 64, 7, dtype)
     kernels.conv2d_backward_input(dx_room[32:-32].reshape(*sizes.padded, 3), z, w, sizes.taps, 1)
     for memory in (room, dw_room, dx_room):

@@ -30,9 +30,9 @@ def test_arguments_of_every_kind_reach_the_kernel(dtype):
     b, taps = random.random(5).astype(dtype), np.arange(12, dtype=np.uint64)
     results = []
     for is_program in (False, True):
-        a, winner = np.zeros((5, 2, 3, 3), dtype), np.zeros((5, 2, 3, 3), np.int32)
+        a, argmax = np.zeros((5, 2, 3, 3), dtype), np.zeros((5, 2, 3, 3), np.int32)
         calls = [
-            (cpu.conv2d_max_pool_forward, (a, winner, x, w, b, taps, 7, 6, (2, 2, 2, 2), cpu.TANH)),
+            (cpu.conv2d_max_pool_forward, (a, argmax, x, w, b, taps, 7, 6, (2, 2, 2, 2), cpu.TANH)),
             (cpu.dropout, (a.reshape(-1), a.reshape(-1), 0.25, 2.0, np.array([3, 4]), 5)),
         ]
         if is_program:
@@ -40,7 +40,7 @@ def test_arguments_of_every_kind_reach_the_kernel(dtype):
         else:
             for kernel, arguments in calls:
                 kernel(*arguments)
-        results.append((a, winner))
+        results.append((a, argmax))
     for one, other in zip(*results, strict=True):
         assert np.array_equal(one, other)
         assert one.any()
@@ -89,9 +89,16 @@ def test_every_threading_layer_gives_the_same_bits(threads):
     """workqueue's threads cannot call parallel kernels: there slices go one after the other."""
     results = {}
     for layer in ("default", "workqueue"):
-        environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": str(threads)}
+        environment = os.environ | {
+            "NUMBA_THREADING_LAYER": layer,
+            "NUMBA_NUM_THREADS": str(threads),
+        }
         done = subprocess.run(
-            [sys.executable, "-c", SIDE_BY_SIDE], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", SIDE_BY_SIDE],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         results[layer] = json.loads(done.stdout)
     assert results["workqueue"][0] == "workqueue"

@@ -5,21 +5,21 @@ from numba import njit, prange, uint64
 
 from ..compilation import INNER, PARALLEL
 from ..distortion import AFFINE, KEY, NUMBERS, POINTS, along, between, line_of, place, sampled
-from ..scalar import SEED, STEP, TURN, random_key
+from ..scalar import MINI_BATCH, SEED, STEP, random_key
 
 ONE = uint64(1)
 
 
 @njit(**PARALLEL)
-def draw_distortions(lines, points, amounts, columns, clock, first):
+def draw_distortions(lines, points, amounts, columns, counters, first):
     """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each of their rows.
 
     lines: (images, rows, LINE), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic displacement down and
     across at each column of the grid. points: (images, 2, POINTS, POINTS), overwritten: the displacements of the grid. amounts: see
-    `line_of`. columns: of the pictures. clock: see `advance`.
+    `line_of`. columns: of the pictures. counters: see `advance`.
     """
     images, rows, _ = lines.shape
-    key = random_key(clock[SEED], clock[STEP], KEY)
+    key = random_key(counters[SEED], counters[STEP], KEY)
     for n in prange(images):
         begin = (first + n) * NUMBERS
         grid = points[n].reshape(-1)
@@ -41,18 +41,18 @@ def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns):
 
 
 @njit(**PARALLEL)
-def gather_distorted(a, y, images, labels, order, clock, first, lines, framed, scale):
+def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
     """Image n of a is image order[turn, first + n] of `images` times scale, distorted as its lines say; y its label.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten. images, labels, order,
-    clock: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
+    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
     frame 0, overwritten within.
     """
     _, channels, rows, columns = images.shape
     count, height = y.size, channels * rows
     factor = np.float32(scale)
     for n in prange(count):
-        image = order[clock[TURN], first + np.int64(n)]
+        image = order[counters[MINI_BATCH], first + np.int64(n)]
         y[n] = labels[image]
         for c in range(channels):
             for r in range(rows):

@@ -37,8 +37,13 @@ class Program:
 
     def _make(self, times: int, arrays: Sequence[Any]) -> None:
         """Make all calls with these arrays, so many times over."""
-        given = {id(described): array for described, array in zip(self._varying, arrays, strict=True)}
-        calls = [(kernel, [given.get(id(one), one) for one in arguments]) for kernel, arguments in self.calls]
+        given = {
+            id(described): array for described, array in zip(self._varying, arrays, strict=True)
+        }
+        calls = [
+            (kernel, [given.get(id(one), one) for one in arguments])
+            for kernel, arguments in self.calls
+        ]
         for _ in range(times):
             for kernel, arguments in calls:
                 kernel(*arguments)

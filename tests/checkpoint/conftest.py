@@ -12,7 +12,14 @@ import pytest
 import nbconv
 from nbconv import AvgPool2D, CheckpointError, Conv2D, Dense, MaxPool2D, Network, Softmax, backend
 
-FIT = {"mini_batch_size": 7, "eta": 0.05, "lmbda": 0.1, "momentum": 0.5, "nesterov": True, "schedule": "cosine"}
+FIT = {
+    "mini_batch_size": 7,
+    "eta": 0.05,
+    "lmbda": 0.1,
+    "momentum": 0.5,
+    "nesterov": True,
+    "schedule": "cosine",
+}
 IS_ROOT = hasattr(os, "getuid") and os.getuid() == 0
 ONLY_ROOT = pytest.mark.skipif(not IS_ROOT, reason="needs root to become another user, or to mount")
 
@@ -54,14 +61,17 @@ def trained(few, tmp_path_factory):
 def same(one, other):
     """Assert that two networks have the same bits in everything but the seconds."""
     for buffer in ("parameters", "velocity"):
-        assert getattr(one.engine, buffer).tobytes() == getattr(other.engine, buffer).tobytes(), buffer
+        assert getattr(one.engine, buffer).tobytes() == getattr(other.engine, buffer).tobytes(), (
+            buffer
+        )
     for metric in {*one.history, *other.history} - {"seconds"}:
         assert np.array_equal(one.history[metric], other.history[metric], equal_nan=True), metric
     assert (one.state.best is None) == (other.state.best is None)
     if one.state.best:
         assert one.state.best.parameters.tobytes() == other.state.best.parameters.tobytes()
         scores = [
-            (best.epoch, best.validation_accuracy, best.test_accuracy) for best in (one.state.best, other.state.best)
+            (best.epoch, best.validation_accuracy, best.test_accuracy)
+            for best in (one.state.best, other.state.best)
         ]
         assert np.array_equal(*scores, equal_nan=True)
     for name in ("epoch", "step", "epoch_step", "settings", "data", "run"):

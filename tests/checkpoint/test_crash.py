@@ -8,7 +8,8 @@ import sys
 import pytest
 from conftest import LINUX, POSIX
 
-from nbconv import CheckpointError, Network, Softmax, checkpoint
+from nbconv import CheckpointError, Network, Softmax
+from nbconv.checkpoint import file as checkpoint
 
 from .conftest import FIT, ONLY_ROOT, network, python, same
 
@@ -119,7 +120,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.h5"
     said, files = python(FULL, path, limits=SMALL_FILES)
     assert (
-        said == f"{path} could not be saved: File too large; no file was left. Free some space, or choose another place"
+        said
+        == f"{path} could not be saved: File too large; no file was left. Free some space, or choose another place"
     )
     assert files == []
     net = Network([2, 2])
@@ -164,15 +166,32 @@ print(os.listdir("."))
 
 @POSIX
 def test_training_onto_a_full_disk_ends_with_one_line(command, tmp_path):
-    command("train", "--net", "200N-10N", "--epochs", "1", "--mini-batch-size", "50", "--threads", "1")
+    command(
+        "train", "--net", "200N-10N", "--epochs", "1", "--mini-batch-size", "50", "--threads", "1"
+    )
     old = (tmp_path / "run.h5").read_bytes()
     assert len(old) > 20_000
-    script = f"import resource; {SMALL_FILES}; from nbconv.cli import main; main(prog_name='nbconv')"
-    run = [sys.executable, "-c", script, "train", "--resume", "run.h5", "--epochs", "2", "--threads", "1"]
+    script = (
+        f"import resource; {SMALL_FILES}; from nbconv.cli import main; main(prog_name='nbconv')"
+    )
+    run = [
+        sys.executable,
+        "-c",
+        script,
+        "train",
+        "--resume",
+        "run.h5",
+        "--epochs",
+        "2",
+        "--threads",
+        "1",
+    ]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith("Error: run.h5 could not be saved: File too large; the old file is ")
+    assert done.stderr.splitlines()[-1].startswith(
+        "Error: run.h5 could not be saved: File too large; the old file is "
+    )
     assert "Traceback" not in done.stderr
     assert (tmp_path / "run.h5").read_bytes() == old
     assert os.listdir(tmp_path) == ["run.h5"]
@@ -202,7 +221,9 @@ def test_what_could_not_be_loaded_is_not_saved(few, tmp_path, monkeypatch):
     for flat in (net.engine.parameters, net.engine.velocity, net.state.best.parameters):
         for bad in (math.nan, math.inf):
             kept, flat[-1] = flat[-1], bad
-            with pytest.raises(CheckpointError, match="3-softmax/biases has numbers that are infinite or NaN"):
+            with pytest.raises(
+                CheckpointError, match="3-softmax/biases has numbers that are infinite or NaN"
+            ):
                 net.save(path)
             flat[-1] = kept
     net.state.epoch += 1

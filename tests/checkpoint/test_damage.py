@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import LINUX
 
-from nbconv import CheckpointError, Network, checkpoint
+from nbconv import CheckpointError, Network
+from nbconv.checkpoint import file as checkpoint
 
 from .conftest import copy, python, refusal
 
@@ -55,7 +56,9 @@ def test_what_cannot_be_loaded_is_not_saved(trained, tmp_path, monkeypatch):
         file = h5py_file(memory, *arguments, **settings)
         if arguments == ("w",):
             close = file.close
-            monkeypatch.setattr(file, "close", lambda: (close(), memory.seek(556), memory.write(b"none")))
+            monkeypatch.setattr(
+                file, "close", lambda: (close(), memory.seek(556), memory.write(b"none"))
+            )
         return file
 
     h5py_file = h5py.File

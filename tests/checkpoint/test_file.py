@@ -13,7 +13,8 @@ import pytest
 from conftest import POSIX
 
 import nbconv
-from nbconv import CheckpointError, Conv2D, Dense, DivergedError, Network, Softmax, checkpoint
+from nbconv import CheckpointError, Conv2D, Dense, DivergedError, Network, Softmax
+from nbconv.checkpoint import file as checkpoint
 
 from .conftest import FIT, ONLY_ROOT, copy, network, one_line, python, same
 
@@ -44,7 +45,9 @@ def test_everything_comes_back(few, tmp_path, dtype):
 
 @pytest.mark.parametrize("cost", ["quadratic", "cross-entropy"])
 def test_a_new_network_comes_back(tmp_path, cost):
-    net = Network([Dense(4, activation="tanh"), Dense(3)], 6, cost=cost, seed=2**63 - 1, dtype="float64")
+    net = Network(
+        [Dense(4, activation="tanh"), Dense(3)], 6, cost=cost, seed=2**63 - 1, dtype="float64"
+    )
     net.save(tmp_path / "a.h5")
     back = Network.load(tmp_path / "a.h5")
     same(net, back)
@@ -52,7 +55,11 @@ def test_a_new_network_comes_back(tmp_path, cost):
 
 
 def test_numbers_of_numpy_are_saved_as_numbers(few, tmp_path):
-    net = Network([Conv2D(np.int64(2), np.int32(3)), Softmax(few[0].labels.max() + 1)], (1, 8, 8), seed=np.uint8(3))
+    net = Network(
+        [Conv2D(np.int64(2), np.int32(3)), Softmax(few[0].labels.max() + 1)],
+        (1, 8, 8),
+        seed=np.uint8(3),
+    )
     net.fit(
         few[0], np.int64(1), np.int64(10), np.float64(0.1), lmbda=np.float32(0.5), momentum=0, expand=np.True_,
         schedule=np.str_("cosine"),
@@ -101,7 +108,12 @@ def test_the_file_is_plain_hdf5(trained):
                 assert np.array_equal(file[f"layers/{name}/{part}"], parameters[part])
         velocities = net.engine.views(net.engine.velocity)
         assert np.array_equal(file["optimizer/1-conv2d/weights"], velocities[1][0])
-        assert dict(file["optimizer"].attrs) == {"eta": 0.05, "momentum": 0.5, "lmbda": 0.1, "schedule": "cosine"}
+        assert dict(file["optimizer"].attrs) == {
+            "eta": 0.05,
+            "momentum": 0.5,
+            "lmbda": 0.1,
+            "schedule": "cosine",
+        }
         training = dict(file["training"].attrs)
         assert (training["epoch"], training["step"], training["seed"]) == (3, 2 * 43 + 9, 5)
         assert (training["mini_batch_size"], training["best_epoch"]) == (7, net.state.best.epoch)
@@ -147,7 +159,10 @@ def test_places_where_no_file_can_be(tmp_path):
         assert said in str(caught.value)
         assert str(tmp_path / name) in str(caught.value)
     for place in (Path("/proc/a.h5"), Path("/sys/a.h5")):
-        for attempt in (lambda place=place: net.save(place), lambda place=place: checkpoint.check_place(place)):
+        for attempt in (
+            lambda place=place: net.save(place),
+            lambda place=place: checkpoint.check_place(place),
+        ):
             with pytest.raises(CheckpointError) as caught:
                 attempt()
             one_line(caught.value, place)
@@ -164,9 +179,9 @@ os.setgid(65534)
 os.setuid(65534)
 said = []
 for place in (f"{folder}/a.h5", f"{folder}/closed/a.h5"):
-    for attempt in (net.save, Network.load, nbconv.runs.checkpoint.check_place):
+    for attempt in (net.save, Network.load, nbconv.runs.run.checkpoint.check_place):
         try:
-            attempt(nbconv.runs.Path(place))
+            attempt(nbconv.runs.run.Path(place))
         except CheckpointError as error:
             said.append(str(error))
 print(json.dumps(said))
@@ -176,7 +191,7 @@ print(json.dumps(said))
         copy(trained, Path(folder)).rename(f"{folder}/a.h5")
         os.chmod(f"{folder}/a.h5", 0o600)
         os.mkdir(f"{folder}/closed", 0o700)
-        said = python("import nbconv.runs\n" + script, folder)
+        said = python("import nbconv.runs.run\n" + script, folder)
         assert len(said) == 6
         assert all("Permission denied" in line for line in said)
         assert "the old file is as it was" in said[0]

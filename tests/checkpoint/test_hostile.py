@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbconv import CheckpointError, Conv2D, Dense, MaxPool2D, Network, Softmax, checkpoint
+from nbconv import CheckpointError, Conv2D, Dense, MaxPool2D, Network, Softmax
+from nbconv.checkpoint import file as checkpoint
 
 from .conftest import copy, one_line, refusal, same
 
@@ -30,14 +31,20 @@ def craft(path, edit, digest=True):
 
 
 def gather(group, contents, prefix="", depth=0):
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+    plain = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in group.attrs.items()
+    }
     contents.attributes[prefix.removesuffix("/")] = plain
     for name in group if depth < 4 and len(contents.arrays) < 100 else ():
         item = group.get(name)
         if isinstance(item, h5py.Group):
             gather(item, contents, f"{prefix}{name}/", depth + 1)
         elif (
-            isinstance(item, h5py.Dataset) and item.shape is not None and item.size < 10**6 and item.dtype.kind in "iuf"
+            isinstance(item, h5py.Dataset)
+            and item.shape is not None
+            and item.size < 10**6
+            and item.dtype.kind in "iuf"
         ):
             contents.arrays[prefix + name] = item[()]
 
@@ -103,7 +110,9 @@ def many_names(file):
 
 def texts(file):
     """One long text that 1,000 attributes claim, 1 GB of it."""
-    file["training"].attrs.create("run", np.array(["x" * 10**6] * 10, object), dtype=h5py.string_dtype())
+    file["training"].attrs.create(
+        "run", np.array(["x" * 10**6] * 10, object), dtype=h5py.string_dtype()
+    )
 
 
 def linked(name, link):
@@ -122,58 +131,134 @@ CRAFTED = {
         "it lacks 'optimizer/2-dense/biases'",
     ),
     "missing best": (lambda file: file.__delitem__("best"), "it lacks 'best/0-conv2d/weights'"),
-    "missing metric": (lambda file: file.__delitem__("history/cost"), "its history has the metrics"),
-    "missing half of a metric": (lambda file: file.__delitem__("history/test_cost"), "its history has the metrics"),
+    "missing metric": (
+        lambda file: file.__delitem__("history/cost"),
+        "its history has the metrics",
+    ),
+    "missing half of a metric": (
+        lambda file: file.__delitem__("history/test_cost"),
+        "its history has the metrics",
+    ),
     "missing history": (lambda file: file.__delitem__("history"), "it lacks 'history'"),
     "missing training": (lambda file: file.__delitem__("training"), "it lacks 'training'"),
-    "missing attribute": (lambda file: file["training"].attrs.__delitem__("epoch"), "it lacks 'epoch'"),
-    "missing seed": (lambda file: file["training"].attrs.__delitem__("seed"), "it lacks 'training@seed'"),
+    "missing attribute": (
+        lambda file: file["training"].attrs.__delitem__("epoch"),
+        "it lacks 'epoch'",
+    ),
+    "missing seed": (
+        lambda file: file["training"].attrs.__delitem__("seed"),
+        "it lacks 'training@seed'",
+    ),
     "missing network": (lambda file: file.attrs.__delitem__("network"), "it lacks 'network'"),
     "extra weights": (put("layers/4-dense/weights", np.ones(3, "f4")), "parameters, expected"),
     "extra array": (put("training/more", np.ones(3)), "'training/more' is no part of it"),
     "extra metric": (put("history/beauty", np.ones(3)), "its history has the metrics"),
     "extra nested metric": (put("history/test/cost", np.ones(3)), "its history has the metrics"),
     "extra group": (lambda file: file.create_group("more"), "'more' is no part of it"),
-    "extra deep group": (lambda file: file.create_group("layers/0-conv2d/more"), "'layers/0-conv2d/more' is no part"),
+    "extra deep group": (
+        lambda file: file.create_group("layers/0-conv2d/more"),
+        "'layers/0-conv2d/more' is no part",
+    ),
     "extra attribute": (attribute("layers", more=1), "'layers@more' is no part of it"),
     "extra root attribute": (attribute("/", more="x"), "'@more' is no part of it"),
-    "attribute of an array": (attribute(WEIGHTS, more="x"), "'layers/0-conv2d/weights' is not stored as plain"),
+    "attribute of an array": (
+        attribute(WEIGHTS, more="x"),
+        "'layers/0-conv2d/weights' is not stored as plain",
+    ),
     "renamed layer": (
         lambda file: file.move("layers/0-conv2d", "layers/0-dense"),
         "it lacks 'layers/0-conv2d/weights'",
     ),
-    "renamed velocity": (lambda file: file.move("optimizer/2-dense", "optimizer/x\n\x1b[2J"), "it lacks 'optimizer/2-"),
-    "wrong shape": (changed(WEIGHTS, lambda array: array.transpose(0, 1, 3, 2)), r"expected float32 \(3, 1, 3, 2\)"),
-    "no shape": (put("optimizer/3-softmax/biases", np.float32(1)), r"float32 \(\), expected float32 \(10,\)"),
-    "wrong dtype": (changed(WEIGHTS, lambda array: array.astype("f8")), "float64 .* expected float32"),
-    "other byte order": (changed(WEIGHTS, lambda array: array.astype(">f4")), "weights is >f4 .* expected float32"),
-    "whole numbers": (changed(WEIGHTS, lambda array: array.astype("i4")), "weights is int32 .* expected float32"),
-    "NaN weight": (changed(WEIGHTS, lambda array: array * np.nan), "weights has numbers that are infinite or NaN"),
-    "infinite velocity": (put("optimizer/3-softmax/biases", np.full(10, np.inf, "f4")), "infinite or NaN"),
+    "renamed velocity": (
+        lambda file: file.move("optimizer/2-dense", "optimizer/x\n\x1b[2J"),
+        "it lacks 'optimizer/2-",
+    ),
+    "wrong shape": (
+        changed(WEIGHTS, lambda array: array.transpose(0, 1, 3, 2)),
+        r"expected float32 \(3, 1, 3, 2\)",
+    ),
+    "no shape": (
+        put("optimizer/3-softmax/biases", np.float32(1)),
+        r"float32 \(\), expected float32 \(10,\)",
+    ),
+    "wrong dtype": (
+        changed(WEIGHTS, lambda array: array.astype("f8")),
+        "float64 .* expected float32",
+    ),
+    "other byte order": (
+        changed(WEIGHTS, lambda array: array.astype(">f4")),
+        "weights is >f4 .* expected float32",
+    ),
+    "whole numbers": (
+        changed(WEIGHTS, lambda array: array.astype("i4")),
+        "weights is int32 .* expected float32",
+    ),
+    "NaN weight": (
+        changed(WEIGHTS, lambda array: array * np.nan),
+        "weights has numbers that are infinite or NaN",
+    ),
+    "infinite velocity": (
+        put("optimizer/3-softmax/biases", np.full(10, np.inf, "f4")),
+        "infinite or NaN",
+    ),
     "NaN in the best": (put("best/3-softmax/biases", np.full(10, np.nan, "f4")), "infinite or NaN"),
     "short history": (put("history/cost", np.ones(2)), r"float64 \(2,\), expected float64 \(3,\)"),
-    "coarse history": (put("history/cost", np.ones(3, "f4")), r"float32 \(3,\), expected float64 \(3,\)"),
+    "coarse history": (
+        put("history/cost", np.ones(3, "f4")),
+        r"float32 \(3,\), expected float64 \(3,\)",
+    ),
     "soft link": (linked("best", h5py.SoftLink("/layers")), "'best' is a link"),
     "dangling link": (linked("best", h5py.SoftLink("/none")), "'best' is a link"),
-    "external link": (linked("history/cost", h5py.ExternalLink("other.h5", "/x")), "'history/cost' is a link"),
+    "external link": (
+        linked("history/cost", h5py.ExternalLink("other.h5", "/x")),
+        "'history/cost' is a link",
+    ),
     "second name": (lambda file: file.__setitem__("more", file["best"]), "'more' is no part of it"),
     "cycle": (lambda file: file.__setitem__("layers/up", file["/"]), "one group or array too many"),
-    "cycle of itself": (lambda file: file.__setitem__("best/0-conv2d/up", file["best"]), "one group or array too many"),
+    "cycle of itself": (
+        lambda file: file.__setitem__("best/0-conv2d/up", file["best"]),
+        "one group or array too many",
+    ),
     "many names": (many_names, "one group or array too many"),
-    "deep groups": (lambda file: file.create_group("/".join("a" * 500)), "one group or array too many"),
+    "deep groups": (
+        lambda file: file.create_group("/".join("a" * 500)),
+        "one group or array too many",
+    ),
     "virtual": (virtual, "'best/3-softmax/biases' is not stored as plain numbers"),
-    "external storage": (external_storage, "'best/3-softmax/biases' is not stored as plain numbers"),
+    "external storage": (
+        external_storage,
+        "'best/3-softmax/biases' is not stored as plain numbers",
+    ),
     "chunked": (put("history/cost", np.ones(3), chunks=(3,)), "is not stored as plain numbers"),
-    "compressed": (put("history/cost", np.ones(3), compression="gzip"), "is not stored as plain numbers"),
-    "filtered": (put("history/cost", np.ones(3), fletcher32=True), "is not stored as plain numbers"),
+    "compressed": (
+        put("history/cost", np.ones(3), compression="gzip"),
+        "is not stored as plain numbers",
+    ),
+    "filtered": (
+        put("history/cost", np.ones(3), fletcher32=True),
+        "is not stored as plain numbers",
+    ),
     "huge": (huge(), "'history/cost' would make it larger than it is"),
     "huge in chunks": (huge(chunks=(2**16,)), "is not stored as plain numbers"),
     "texts for numbers": (put("history/cost", ["a", "b", "c"]), "is not stored as plain numbers"),
-    "structures for numbers": (put("history/cost", np.ones(3, "f4,f8")), "is not stored as plain numbers"),
-    "nothing for numbers": (put("history/cost", h5py.Empty("f8")), "is not stored as plain numbers"),
-    "truths for numbers": (put("history/cost", np.ones(3, bool)), "is not stored as plain numbers|expected float64"),
+    "structures for numbers": (
+        put("history/cost", np.ones(3, "f4,f8")),
+        "is not stored as plain numbers",
+    ),
+    "nothing for numbers": (
+        put("history/cost", h5py.Empty("f8")),
+        "is not stored as plain numbers",
+    ),
+    "truths for numbers": (
+        put("history/cost", np.ones(3, bool)),
+        "is not stored as plain numbers|expected float64",
+    ),
     "lists for numbers": (
-        put("history/cost", np.array([np.ones(2)] * 3 + [None], object)[:3], dtype=h5py.vlen_dtype("f8")),
+        put(
+            "history/cost",
+            np.array([np.ones(2)] * 3 + [None], object)[:3],
+            dtype=h5py.vlen_dtype("f8"),
+        ),
         "not stored as plain",
     ),
     "type for a group": (
@@ -181,39 +266,68 @@ CRAFTED = {
         "'type' is not stored as plain numbers",
     ),
     "list of texts": (texts, "the attribute 'run' is neither a text nor a number"),
-    "list of numbers": (attribute("training", epoch=[1, 2]), "the attribute 'epoch' is neither a text nor a number"),
-    "no value": (attribute("training", epoch=h5py.Empty("i8")), "the attribute 'epoch' is neither a text nor a number"),
-    "truth": (attribute("training", epoch=True), "the attribute 'epoch' is neither a text nor a number"),
-    "bytes": (attribute("training", data=np.bytes_(b"x")), "the attribute 'data' is neither a text nor a number"),
+    "list of numbers": (
+        attribute("training", epoch=[1, 2]),
+        "the attribute 'epoch' is neither a text nor a number",
+    ),
+    "no value": (
+        attribute("training", epoch=h5py.Empty("i8")),
+        "the attribute 'epoch' is neither a text nor a number",
+    ),
+    "truth": (
+        attribute("training", epoch=True),
+        "the attribute 'epoch' is neither a text nor a number",
+    ),
+    "bytes": (
+        attribute("training", data=np.bytes_(b"x")),
+        "the attribute 'data' is neither a text nor a number",
+    ),
     "reference": (
         lambda file: file.attrs.__setitem__("more", file["best"].ref),
         "the attribute 'more' is neither a text nor a number",
     ),
-    "many attributes": (attribute("training", **{f"a{number}": 1 for number in range(200)}), "attributes at one place"),
+    "many attributes": (
+        attribute("training", **{f"a{number}": 1 for number in range(200)}),
+        "attributes at one place",
+    ),
     "newer version": (
         attribute("/", version=2),
         "has the format version 2: this is nbconv .* reads version 1; .* newer",
     ),
-    "older version": (attribute("/", version=0), "has the format version 0: this is nbconv .* reads version 1"),
+    "older version": (
+        attribute("/", version=0),
+        "has the format version 0: this is nbconv .* reads version 1",
+    ),
     "version in words": (attribute("/", version="1"), "has the format version '1'"),
     "no version": (lambda file: file.attrs.__delitem__("version"), "has the format version None"),
     "other format": (attribute("/", format="keras"), "its attribute 'format' is not 'nbconv'"),
-    "no format": (lambda file: file.attrs.__delitem__("format"), "its attribute 'format' is not 'nbconv'"),
+    "no format": (
+        lambda file: file.attrs.__delitem__("format"),
+        "its attribute 'format' is not 'nbconv'",
+    ),
     "network in no JSON": (attribute("/", network="{garbage"), "Expecting property name"),
     "network without end": (attribute("/", network="[" * 30_000), "is no checkpoint of a network"),
     "network is a number": (attribute("/", network=5), "is no checkpoint of a network"),
     "network is null": (attribute("/", network="null"), "is no checkpoint of a network"),
     "network is empty": (attribute("/", network="{}"), "it lacks 'input_shape'"),
     "no layers": (json_attribute("/", "network", layers=[]), "it has no layers"),
-    "no last layer": (json_attribute("/", "network", layers=[{"layer": "MaxPool2D", "size": 2}]), "last layer is MP2"),
-    "unknown layer": (json_attribute("/", "network", layers=[{"layer": "os.system"}]), "layer is 'os.system'"),
+    "no last layer": (
+        json_attribute("/", "network", layers=[{"layer": "MaxPool2D", "size": 2}]),
+        "last layer is MP2",
+    ),
+    "unknown layer": (
+        json_attribute("/", "network", layers=[{"layer": "os.system"}]),
+        "layer is 'os.system'",
+    ),
     "unknown setting": (
         json_attribute("/", "network", layers=[{"layer": "Dense", "neurons": 2, "x\n\x1b[2J": 1}]),
         "unexpected keyword",
     ),
     "a billion neurons": (
         json_attribute(
-            "/", "network", layers=[{"layer": "Dense", "neurons": 10**9}, {"layer": "Softmax", "neurons": 10**9}]
+            "/",
+            "network",
+            layers=[{"layer": "Dense", "neurons": 10**9}, {"layer": "Softmax", "neurons": 10**9}],
         ),
         "parameters, expected 1000000066000000000",
     ),
@@ -222,25 +336,41 @@ CRAFTED = {
             "/",
             "network",
             input_shape=[1, 2**31, 2**31],
-            layers=[{"layer": "Conv2D", "filters": 9, "kernel": 2**30}, {"layer": "Softmax", "neurons": 2}],
+            layers=[
+                {"layer": "Conv2D", "filters": 9, "kernel": 2**30},
+                {"layer": "Softmax", "neurons": 2},
+            ],
         ),
         "parameters, expected",
     ),
-    "a large input": (json_attribute("/", "network", input_shape=[1, 10**9, 10**9]), "parameters, expected"),
+    "a large input": (
+        json_attribute("/", "network", input_shape=[1, 10**9, 10**9]),
+        "parameters, expected",
+    ),
     "more than can be": (
         json_attribute("/", "network", layers=[{"layer": "Dense", "neurons": 10**400}]),
         "expected at most",
     ),
     "more dropout than can be": (
-        json_attribute("/", "network", layers=[{"layer": "Dense", "neurons": 1, "dropout": 10**400}]),
+        json_attribute(
+            "/", "network", layers=[{"layer": "Dense", "neurons": 1, "dropout": 10**400}]
+        ),
         "too large",
     ),
-    "other dtype": (json_attribute("/", "network", dtype="float64"), "is float32 .* expected float64"),
-    "unknown dtype": (json_attribute("/", "network", dtype="(1,O"), "dtype is .* expected one of float32, float64"),
+    "other dtype": (
+        json_attribute("/", "network", dtype="float64"),
+        "is float32 .* expected float64",
+    ),
+    "unknown dtype": (
+        json_attribute("/", "network", dtype="(1,O"),
+        "dtype is .* expected one of float32, float64",
+    ),
     "other seed": (json_attribute("/", "network", seed=6), "training@seed is 5, expected 6"),
     "wrong seed": (json_attribute("/", "network", seed=-1), "seed is -1"),
     "other network": (
-        json_attribute("/", "network", input_shape=[1, 1, 1], layers=[{"layer": "Softmax", "neurons": 5}]),
+        json_attribute(
+            "/", "network", input_shape=[1, 1, 1], layers=[{"layer": "Softmax", "neurons": 5}]
+        ),
         "expected 10",
     ),
     "other cost": (json_attribute("/", "network", cost="quadratic"), "cost is 'quadratic' behind"),
@@ -248,9 +378,15 @@ CRAFTED = {
     "epoch of the end": (attribute("training", epoch=math.inf), "cannot convert float infinity"),
     "half an epoch": (attribute("training", epoch=3.5), "training@epoch is 3.5, expected 3"),
     "epoch in words": (attribute("training", epoch="3"), "training@epoch is '3', expected 3"),
-    "steps back": (attribute("training", step=-1), "it is at mini-batch 0 of an epoch and -1 in all"),
+    "steps back": (
+        attribute("training", step=-1),
+        "it is at mini-batch 0 of an epoch and -1 in all",
+    ),
     "too far": (attribute("training", step=2**62), "it is at mini-batch 0 of an epoch and"),
-    "more in an epoch than in all": (attribute("training", epoch_step=99, step=9), "it is at mini-batch 99"),
+    "more in an epoch than in all": (
+        attribute("training", epoch_step=99, step=9),
+        "it is at mini-batch 99",
+    ),
     "best of the future": (attribute("training", best_epoch=4), "its best epoch is 4 of 3"),
     "best without an epoch": (attribute("training", best_epoch=0), "is no part of it"),
     "best of another history": (
@@ -263,8 +399,14 @@ CRAFTED = {
     ),
     "no settings": (attribute("training", settings="5"), "is no checkpoint of a network"),
     "odd settings": (json_attribute("training", "settings", eta=-1), "eta is -1"),
-    "unknown settings": (json_attribute("training", "settings", beauty=1), "unexpected keyword argument 'beauty'"),
-    "other settings": (json_attribute("training", "settings", eta=0.5), "optimizer@eta is 0.05, expected 0.5"),
+    "unknown settings": (
+        json_attribute("training", "settings", beauty=1),
+        "unexpected keyword argument 'beauty'",
+    ),
+    "other settings": (
+        json_attribute("training", "settings", eta=0.5),
+        "optimizer@eta is 0.05, expected 0.5",
+    ),
     "no run": (attribute("training", run="[1]"), "its run is no table of settings"),
     "negative history": (attribute("history", epochs=-1), "expected float64"),
 }
@@ -310,19 +452,27 @@ def test_one_text_in_many_places_is_not_read_so_often(trained, tmp_path, shape):
     path = tmp_path / "a.h5"
     with h5py.File(trained) as good, h5py.File(path, "w", userblock_size=512) as file:
         file.attrs.update(good.attrs)
-        file.create_group("training").attrs.update(dict(good["training"].attrs) | {"run": "x" * 10**6})
+        file.create_group("training").attrs.update(
+            dict(good["training"].attrs) | {"run": "x" * 10**6}
+        )
         for number in range(1 if shape else 40):
             text = np.array(["y" * 7777] * 40, object) if shape else "y" * 7777
             file["training"].attrs.create(f"a{number}", text, dtype=h5py.string_dtype())
     body = path.read_bytes()[512:]
     # A text's length, and where it lies; the text itself has eight bytes for its length.
-    short, long = (re.compile(struct.pack("<I", length) + b"(?!\0{4}).{12}", re.DOTALL) for length in (7777, 10**6))
+    short, long = (
+        re.compile(struct.pack("<I", length) + b"(?!\0{4}).{12}", re.DOTALL)
+        for length in (7777, 10**6)
+    )
     assert len(short.findall(body)) == 40
     (place,) = long.findall(body)
     path.write_bytes(checkpoint.sealed(short.sub(lambda _: place, body)))
     with h5py.File(path) as file:
         assert len(np.ravel(file["training"].attrs["a0"])[0]) == 10**6
-    assert re.search("is neither a text nor a number" if shape else "would make it larger than it is", refusal(path))
+    assert re.search(
+        "is neither a text nor a number" if shape else "would make it larger than it is",
+        refusal(path),
+    )
 
 
 VALUES = [math.nan, -math.inf, 0.5, -1, 2**63 - 1, "", "x", "{}", "null", '{"epochs": []}']
@@ -336,7 +486,11 @@ def test_any_value_of_any_attribute_is_refused_or_taken(few, tmp_path):
     path = tmp_path / "copy.h5"
     refused, taken = [], []
     with h5py.File(tmp_path / "a.h5") as file:
-        places = [(group, name) for group in ("/", "optimizer", "training", "history") for name in file[group].attrs]
+        places = [
+            (group, name)
+            for group in ("/", "optimizer", "training", "history")
+            for name in file[group].attrs
+        ]
     for group, name in places:
         for value in VALUES if name != "digest" else ():
             copy(tmp_path / "a.h5", tmp_path)
@@ -354,7 +508,9 @@ def test_any_value_of_any_attribute_is_refused_or_taken(few, tmp_path):
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    Network([Conv2D(1, 2), MaxPool2D(1), Dense(1)], (1, 3, 3)).save(tmp_path_factory.mktemp("odd") / "a.h5")
+    Network([Conv2D(1, 2), MaxPool2D(1), Dense(1)], (1, 3, 3)).save(
+        tmp_path_factory.mktemp("odd") / "a.h5"
+    )
     return tmp_path_factory.getbasetemp() / "odd0" / "a.h5"
 
 
@@ -363,7 +519,10 @@ LEAVES = st.one_of(
     st.sampled_from([10**9, 2**63, 10**400, "Dense", "Conv2D", "float64", "O,O", "relu"]),
 )  # fmt: skip
 ODD = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
 )
 
 

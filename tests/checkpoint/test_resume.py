@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from nbconv import Interrupted, Network, training
+from nbconv import Interrupted, Network
+from nbconv.training import loop as training
 
 from .conftest import FIT, network, same
 
@@ -39,7 +40,13 @@ def test_going_on_from_any_mini_batch_gives_the_same_bits(few, tmp_path, one_by_
 @pytest.mark.parametrize("schedule", ["halve:1", "one-cycle"])
 def test_going_on_after_a_signal_gives_the_same_bits(few, tmp_path, number, schedule, one_by_one):
     train, validation, test = few
-    options = {**FIT, "validation": validation, "test": test, "schedule": schedule, "checkpoint": tmp_path / "a.h5"}
+    options = {
+        **FIT,
+        "validation": validation,
+        "test": test,
+        "schedule": schedule,
+        "checkpoint": tmp_path / "a.h5",
+    }
     whole = network()
     whole.fit(train, 4, **options)
     done = []

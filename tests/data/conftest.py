@@ -36,14 +36,18 @@ def refusal(action, *arguments):
 
 
 def idx_bytes(array, code=8):
-    return bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+    return (
+        bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+    )
 
 
 def idx_folder(folder, end="", replace=("", "")):
     folder.mkdir(exist_ok=True)
     for name, array in ARRAYS.items():
         content = idx_bytes(array)
-        (folder / (name.replace(*replace) + end)).write_bytes(gzip.compress(content) if end == ".gz" else content)
+        (folder / (name.replace(*replace) + end)).write_bytes(
+            gzip.compress(content) if end == ".gz" else content
+        )
     return folder
 
 
@@ -62,7 +66,10 @@ def write_h5(path, **arrays):
 
 def pickled_sets(protocol=2):
     flat = (IMAGES / 255).astype(np.float32).reshape(20, 16)
-    return pickle.dumps(tuple((flat[a:b], LABELS[a:b].astype(int)) for a, b in ((0, 10), (10, 15), (15, 20))), protocol)
+    return pickle.dumps(
+        tuple((flat[a:b], LABELS[a:b].astype(int)) for a, b in ((0, 10), (10, 15), (15, 20))),
+        protocol,
+    )
 
 
 def assert_refused_or(expected, source):
@@ -79,7 +86,9 @@ def npy_bytes(array=IMAGES, header=None, version=b"\1\0", length=None):
         file = io.BytesIO()
         np.save(file, array)
         return file.getvalue()
-    size = struct.pack("<H" if version == b"\1\0" else "<I", len(header) if length is None else length)
+    size = struct.pack(
+        "<H" if version == b"\1\0" else "<I", len(header) if length is None else length
+    )
     return b"\x93NUMPY" + version + size + header.encode() + bytes(320)
 
 

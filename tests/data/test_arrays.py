@@ -36,9 +36,13 @@ def layouts(array):
 
 
 @pytest.mark.parametrize("layout", layouts(LEVELS))
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "uint16", "int8", "bool", "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int64", "uint16", "int8", "bool", "float16", "float32", "float64"]
+)
 def test_every_dtype_and_layout_gives_the_same_values(dtype, layout):
-    exact = {"bool": LEVELS > 100, "int8": LEVELS // 2}.get(dtype, LEVELS if "int" in dtype else VALUES)
+    exact = {"bool": LEVELS > 100, "int8": LEVELS // 2}.get(
+        dtype, LEVELS if "int" in dtype else VALUES
+    )
     plain = exact.astype(dtype)
     given = layouts(plain)[layout]
     before = np.array(given)
@@ -73,7 +77,8 @@ def test_floats_keep_their_precision():
 
 
 @pytest.mark.parametrize(
-    ("shape", "seen"), [((6, 2, 3, 4), (2, 3, 4)), ((6, 3, 4), (1, 3, 4)), ((6, 12), (1, 1, 12)), ((1, 1), (1, 1, 1))]
+    ("shape", "seen"),
+    [((6, 2, 3, 4), (2, 3, 4)), ((6, 3, 4), (1, 3, 4)), ((6, 12), (1, 1, 12)), ((1, 1), (1, 1, 1))],
 )
 def test_shapes(shape, seen):
     data = Dataset(np.zeros(shape), [0] * shape[0])
@@ -155,7 +160,10 @@ class Unwilling:
     ("images", "said"),
     [
         (np.zeros((0, 2, 2)), "images have the shape 0x2x2: expected at least one image"),
-        (np.zeros((6, 0)), "images have the shape 6x0: expected at least one image with at least one pixel"),
+        (
+            np.zeros((6, 0)),
+            "images have the shape 6x0: expected at least one image with at least one pixel",
+        ),
         (0.5, "images have the shape of a single number: expected (n, channels, rows, columns)"),
         (np.zeros(6), "images have the shape 6: expected (n, channels, rows, columns)"),
         (np.zeros((6, 1, 1, 1, 1)), "images have the shape 6x1x1x1x1: expected"),
@@ -170,7 +178,10 @@ class Unwilling:
         (BAD_VALUE, "image 4 has pixels that are NaN or infinite: expected values in [0, 1]"),
         (BAD_INFINITY, "image 3 has pixels that are NaN or infinite"),
         (np.full((6, 4), np.longdouble("1e4000")), "image 0 has pixels that are NaN or infinite"),
-        (LEVELS.astype(float), "image values go from 0 to 255: expected [0, 1], or uint8 levels 0 to 255"),
+        (
+            LEVELS.astype(float),
+            "image values go from 0 to 255: expected [0, 1], or uint8 levels 0 to 255",
+        ),
         (VALUES - 0.5, "image values go from -0.5 to 0.5: expected [0, 1]"),
         (np.float32(VALUES) * np.float32(1.0000001), "to 1.00000012: expected [0, 1]"),
         (LEVELS.astype(int) + 1, "to 256: expected levels 0 to 255"),
@@ -192,12 +203,18 @@ def test_images_that_are_refused(images, said):
         ([0, 1, 2, 0, 2**31, 1], "label 4 is 2147483648: expected at most 2147483647"),
         (np.full(6, 2**64 - 1, np.uint64), f"label 0 is {2**64 - 1}: expected at most"),
         ([2**70] * 6, "labels have the dtype object"),
-        (np.eye(6, dtype=int), "labels have the shape 6x6: expected one whole number for each image"),
+        (
+            np.eye(6, dtype=int),
+            "labels have the shape 6x6: expected one whole number for each image",
+        ),
         (LABELS[:, None], "labels have the shape 6x1: expected one"),
         (1, "labels have the shape of a single number: expected one"),
         ([0, 1], "2 labels were given for 6 images: expected one for each"),
         ([], "0 labels were given for 6 images"),
-        (list("abcabc"), "labels have the dtype <U1: expected whole numbers, 0 for the first class"),
+        (
+            list("abcabc"),
+            "labels have the dtype <U1: expected whole numbers, 0 for the first class",
+        ),
         ([[0], [1, 2]], "labels are no array of numbers"),
         (None, "labels have the shape of a single number"),
     ],
@@ -238,5 +255,7 @@ def test_digits():
     for part in parts:
         digest.update(part.store.tobytes() + part.labels.astype(np.uint8).tobytes())
     assert digest.hexdigest() == "4952e124b701eeea88f2d991b839739dca4170701438980a72f7907846a78080"
-    assert [part.fingerprint for part in nbconv.load_data("digits")] == [part.fingerprint for part in parts]
+    assert [part.fingerprint for part in nbconv.load_data("digits")] == [
+        part.fingerprint for part in parts
+    ]
     assert (resources.files("nbconv.data") / "digits.npz").stat().st_size < 100_000

@@ -62,11 +62,15 @@ def test_bad_idx_files(tmp_path, content, said):
 def test_bad_idx_folders(tmp_path):
     folder = idx_folder(tmp_path / "idx")
     (folder / NAMES[3]).write_bytes(idx_bytes(ARRAYS[NAMES[3]][:3]))
-    assert f"{folder}: test images and labels: 3 labels were given for 4 images" in refusal(load_data, folder)
+    assert f"{folder}: test images and labels: 3 labels were given for 4 images" in refusal(
+        load_data, folder
+    )
     (folder / NAMES[3]).write_bytes(idx_bytes(ARRAYS[NAMES[3]].astype(">f4"), 0x0D))
     assert "labels have the dtype >f4: expected whole numbers" in refusal(load_data, folder)
     (folder / NAMES[3]).unlink()
-    assert f"{folder} lacks t10k-labels-idx1-ubyte (or .gz): expected the four" in refusal(load_data, folder)
+    assert f"{folder} lacks t10k-labels-idx1-ubyte (or .gz): expected the four" in refusal(
+        load_data, folder
+    )
     (folder / NAMES[3]).mkdir()
     assert f"{folder} lacks t10k-labels" in refusal(load_data, folder)
     folder = idx_folder(tmp_path / "idx2")
@@ -99,21 +103,36 @@ BAD_NPY = [
     (npy_bytes()[:-1], "declares 320 bytes of data and holds 319"),
     (npy_bytes() + b"x", "declares 320 bytes of data and holds more"),
     (npy_bytes()[:40], "is damaged or is not"),
-    (npy_bytes(version=b"\3\0", header=header("(20, 4, 4)")), "is of .npy version 3.0: expected 1.0 or 2.0"),
-    (npy_bytes(header=header(f"({HUGE}, 4, 4)")), f"declares {HUGE * 16} bytes in the shape ({HUGE}, 4, 4): expected"),
-    (npy_bytes(header=header("(3, 2000000000)")), "declares 6000000000 bytes in the shape (3, 2000000000)"),
+    (
+        npy_bytes(version=b"\3\0", header=header("(20, 4, 4)")),
+        "is of .npy version 3.0: expected 1.0 or 2.0",
+    ),
+    (
+        npy_bytes(header=header(f"({HUGE}, 4, 4)")),
+        f"declares {HUGE * 16} bytes in the shape ({HUGE}, 4, 4): expected",
+    ),
+    (
+        npy_bytes(header=header("(3, 2000000000)")),
+        "declares 6000000000 bytes in the shape (3, 2000000000)",
+    ),
     (npy_bytes(header=header("(-1, 4, 4)")), "in the shape (-1, 4, 4): expected at most"),
     (npy_bytes(header=header("(-4, -4)")), "in the shape (-4, -4): expected at most"),
     (npy_bytes(header=header("(1,)*999")), "is damaged or is not"),
     (npy_bytes(header=header("__import__('os').system('touch marker')")), "is damaged or is not"),
     (npy_bytes(header="(" * 5000), "is damaged or is not"),
     (npy_bytes(header="{" + "'a':1," * 3000 + "}"), "is damaged or is not"),
-    (npy_bytes(header=header("(20, 4, 4)"), version=b"\2\0", length=2**32 - 1), "is damaged or is not"),
+    (
+        npy_bytes(header=header("(20, 4, 4)"), version=b"\2\0", length=2**32 - 1),
+        "is damaged or is not",
+    ),
     (npy_bytes(header=header("(20,)", "'|V0'")), "holds |V0: expected numbers"),
     (npy_bytes(header=header("(20,)", "'nonsense'")), "is damaged or is not"),
     (npy_bytes(header=header("(20,)", "'<U4'")), "holds <U4: expected numbers"),
     (npy_bytes(header=header("(20,)", "'<c8'")), "holds complex64: expected numbers"),
-    (npy_bytes(header=header("(20,)", str([(f"a{i}", "<f4") for i in range(500)]))), "holds [('a0', '<f4'), ('a1', "),
+    (
+        npy_bytes(header=header("(20,)", str([(f"a{i}", "<f4") for i in range(500)]))),
+        "holds [('a0', '<f4'), ('a1', ",
+    ),
     (npy_bytes(header=header("(20,)", "[('a', '<f4')]")), "holds [('a', '<f4')]: expected numbers"),
 ]
 
@@ -147,22 +166,46 @@ def test_npz_with_python_objects(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"a\n\x1b[31m": IMAGES}, r"it holds 'a\n\x1b[31m': expected images and labels, or train_images"),
+        (
+            {"a\n\x1b[31m": IMAGES},
+            r"it holds 'a\n\x1b[31m': expected images and labels, or train_images",
+        ),
         ({"a" * 90: IMAGES, **{str(i): LABELS for i in range(50)}}, ": expected images and labels"),
         ({}, "it holds nothing: expected images and labels"),
         ({"images": IMAGES}, "it holds 'images': expected images and labels"),
         ({"train_images": IMAGES, "train_labels": LABELS}, "it holds 'train_"),
         ({"train_images": IMAGES, "train_labels": LABELS, "test_images": IMAGES}, "test_images'"),
-        ({"images": IMAGES, "labels": LABELS[:9]}, "images and labels: 9 labels were given for 20 images"),
-        ({"images": IMAGES, "labels": LABELS / 2}, "images and labels: labels have the dtype float64"),
-        ({"images": IMAGES, "labels": np.eye(20)}, "labels have the shape 20x20: expected one whole number"),
+        (
+            {"images": IMAGES, "labels": LABELS[:9]},
+            "images and labels: 9 labels were given for 20 images",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS / 2},
+            "images and labels: labels have the dtype float64",
+        ),
+        (
+            {"images": IMAGES, "labels": np.eye(20)},
+            "labels have the shape 20x20: expected one whole number",
+        ),
         ({"images": IMAGES, "labels": np.int64(3)}, "labels have the shape of a single number"),
-        ({"images": IMAGES, "labels": -LABELS.astype(int)}, "images and labels: label 2 is -2: expected 0 or more"),
-        ({"images": IMAGES[0, 0], "labels": LABELS}, "images have the shape 4: expected (n, channels"),
+        (
+            {"images": IMAGES, "labels": -LABELS.astype(int)},
+            "images and labels: label 2 is -2: expected 0 or more",
+        ),
+        (
+            {"images": IMAGES[0, 0], "labels": LABELS},
+            "images have the shape 4: expected (n, channels",
+        ),
         ({"images": np.uint8(1), "labels": LABELS}, "images have the shape of a single number"),
         ({"images": IMAGES.astype(int) * 2, "labels": LABELS}, ": expected levels 0 to 255"),
-        ({"images": IMAGES * 1.0, "labels": LABELS}, "images and labels: image values go from 0 to 255: expected"),
-        ({"images": np.full((20, 4), np.nan), "labels": LABELS}, "images and labels: image 0 has pixels that are NaN"),
+        (
+            {"images": IMAGES * 1.0, "labels": LABELS},
+            "images and labels: image values go from 0 to 255: expected",
+        ),
+        (
+            {"images": np.full((20, 4), np.nan), "labels": LABELS},
+            "images and labels: image 0 has pixels that are NaN",
+        ),
         (
             {"images": IMAGES[:6], "labels": LABELS[:6]},
             "6 images are too few to split 70 : 15 : 15: expected 7 or more",
@@ -204,7 +247,9 @@ def test_zips_that_numpy_does_not_write(tmp_path):
         with zipfile.ZipFile(path, "w", method) as archive:
             archive.writestr("images.npy", npy_bytes())
             archive.writestr("labels.npy", npy_bytes(LABELS))
-        assert "images.npy is packed by another method than numpy.savez's" in refusal(load_data, path)
+        assert "images.npy is packed by another method than numpy.savez's" in refusal(
+            load_data, path
+        )
     content = bytearray(npz_bytes(images=IMAGES, labels=LABELS))
     content[content.index(b"PK\1\2") + 8] |= 1  # encrypted
     path.write_bytes(content)
@@ -251,7 +296,9 @@ def test_h5_of_other_files(tmp_path):
                 make(file)
             with pytest.raises(nbconv.DataError) as caught:
                 load_data(path)
-            assert str(caught.value).startswith(f"{path}: {said}")  # and it is closed, or HDF5 would not write it anew
+            assert str(caught.value).startswith(
+                f"{path}: {said}"
+            )  # and it is closed, or HDF5 would not write it anew
 
 
 def test_damaged_h5(tmp_path):
@@ -259,13 +306,17 @@ def test_damaged_h5(tmp_path):
     good = path.read_bytes()
     for size in (*range(0, 100, 9), *range(100, len(good) - 1, 301)):
         path.write_bytes(good[:size])
-        assert refusal(load_data, path).startswith(f"{path} is damaged or is not an HDF5 file with images and labels")
+        assert refusal(load_data, path).startswith(
+            f"{path} is damaged or is not an HDF5 file with images and labels"
+        )
 
 
 def half_damaged_h5(path, images=IMAGES):
     """Only the first images of it can be unpacked."""
     with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("train_images", data=images, chunks=(2, *images.shape[1:]), compression="gzip")
+        dataset = file.create_dataset(
+            "train_images", data=images, chunks=(2, *images.shape[1:]), compression="gzip"
+        )
         for first in range(4, 20, 2):
             dataset.id.write_direct_chunk((first, *[0] * (images.ndim - 1)), b"not what zlib wrote")
         file["train_labels"] = LABELS
@@ -283,7 +334,9 @@ def test_h5_is_read_when_it_is_wanted(tmp_path):
     for wanted in (lambda: train.images[4], lambda: train.images[[0, 9]], lambda: net.evaluate(valid),
                    lambda: net.fit(train, epochs=1, mini_batch_size=2, eta=0.1)):  # fmt: skip
         assert refusal(wanted).startswith(f"{path} is damaged or is not an HDF5 file")
-    assert "data.h5 is damaged" in refusal(load_data, half_damaged_h5(tmp_path / "more.data.h5", IMAGES / 255))
+    assert "data.h5 is damaged" in refusal(
+        load_data, half_damaged_h5(tmp_path / "more.data.h5", IMAGES / 255)
+    )
 
 
 def test_unknown_compression_is_said_at_once(tmp_path):

@@ -35,7 +35,9 @@ def with_little_memory(folder, code, megabytes=100, seconds=10):
     if not sys.platform.startswith("linux"):
         pytest.skip("limits the memory as Linux does")
     script = LIMITED.format(megabytes=megabytes, seconds=seconds, code=code)
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -117,10 +119,14 @@ def test_h5_of_many_gigabytes(tmp_path):
     count = 2_000_000
     with h5py.File(tmp_path / "big.h5", "w") as file:
         for part in ("train", "test"):
-            images = file.create_dataset(f"{part}_images", (count, 1, 64, 64), np.uint8, chunks=(100, 1, 64, 64))
+            images = file.create_dataset(
+                f"{part}_images", (count, 1, 64, 64), np.uint8, chunks=(100, 1, 64, 64)
+            )
             images[:40] = np.arange(40, dtype=np.uint8)[:, None, None, None]
             images[-1:] = 255
-            file.create_dataset(f"{part}_labels", (count,), np.uint8, chunks=(10_000,))[:40] = np.arange(40) % 3
+            file.create_dataset(f"{part}_labels", (count,), np.uint8, chunks=(10_000,))[:40] = (
+                np.arange(40) % 3
+            )
     assert (tmp_path / "big.h5").stat().st_size < 10 * 2**20
     code = (
         "train, valid, test = nbconv.load_data('big.h5'); print(len(train), len(valid), len(test))\n"
@@ -128,14 +134,26 @@ def test_h5_of_many_gigabytes(tmp_path):
         "    net = nbconv.Network([nbconv.Dense(3)], input_shape=4096)\n"
         "    print(net.fit(train[:40], 1, 10, 0.1, test=test[-50:], validation=valid[:50])['validation_accuracy'][0] >= 0)"
     )
-    assert with_little_memory(tmp_path, code, megabytes=600, seconds=60) == ["1666667 333333 2000000", "25 1.0", "True"]
+    assert with_little_memory(tmp_path, code, megabytes=600, seconds=60) == [
+        "1666667 333333 2000000",
+        "25 1.0",
+        "True",
+    ]
 
 
 def test_h5_that_declares_too_much(tmp_path):
     path = tmp_path / "bomb.h5"
     for shape, chunks, said in (
-        ((10**12, 1, 1), (1000, 1, 1), "labels has the shape (1000000000000,): expected at most 268435456 labels"),
-        ((20, 10**6, 10**6), (1, 1000, 1000), "declares more data than this machine's memory holds"),
+        (
+            (10**12, 1, 1),
+            (1000, 1, 1),
+            "labels has the shape (1000000000000,): expected at most 268435456 labels",
+        ),
+        (
+            (20, 10**6, 10**6),
+            (1, 1000, 1000),
+            "declares more data than this machine's memory holds",
+        ),
         (
             (20, 50_000, 50_000),
             (1, 50_000, 50_000),

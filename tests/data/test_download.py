@@ -38,7 +38,9 @@ def test_other_files_are_not_mnist(mnist, tmp_path, monkeypatch, bad):
     for path in folder.iterdir():
         shutil.copy(path, tmp_path)
     path = next(tmp_path.glob(bad + "*"))
-    content = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    content = bytearray(
+        gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    )
     content[-1] ^= 1
     path.unlink()
     (tmp_path / bad).write_bytes(content)
@@ -57,7 +59,9 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/"))
+    monkeypatch.setattr(
+        sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/")
+    )
     folder = sources.mnist_places()[-1]
     if tmp_path not in folder.parents:
         pytest.skip("this system's cache folder cannot be moved")
@@ -80,11 +84,15 @@ def mirror(tmp_path, nowhere, monkeypatch):
         (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
     hashes = {name: hashlib.sha256(idx_bytes(array)).hexdigest() for name, array in ARRAYS.items()}
     monkeypatch.setattr(sources, "MNIST_FILES", hashes)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     monkeypatch.setattr(
-        sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/", f"http://127.0.0.1:{server.server_address[1]}/")
+        sources,
+        "MNIST_MIRRORS",
+        ("http://127.0.0.1:9/", f"http://127.0.0.1:{server.server_address[1]}/"),
     )
     yield server, folder, Quiet.asked
     server.shutdown()
@@ -103,7 +111,9 @@ def test_mnist_nowhere(nowhere, tmp_path):
     message = refusal(nbconv.load_data, "mnist")
     for place in (tmp_path / "data" / "mnist", tmp_path / "data", nowhere):
         assert str(place) in message
-    assert "http://127.0.0.1:9/a/: ConnectionError; http://127.0.0.1:9/b/: ConnectionError" in message
+    assert (
+        "http://127.0.0.1:9/a/: ConnectionError; http://127.0.0.1:9/b/: ConnectionError" in message
+    )
     assert "put its four IDX files into a folder and set NBCONV_DATA to it" in message
     assert list(nowhere.iterdir()) == []
 
@@ -111,7 +121,9 @@ def test_mnist_nowhere(nowhere, tmp_path):
 def test_mnist_is_downloaded_once(mirror, nowhere):
     _, _, asked = mirror
     assert_small_mnist(nbconv.load_data("mnist"))
-    assert sorted(path.name for path in nowhere.iterdir()) == sorted(f"{name}.gz" for name in ARRAYS)
+    assert sorted(path.name for path in nowhere.iterdir()) == sorted(
+        f"{name}.gz" for name in ARRAYS
+    )
     assert sorted(asked) == sorted(f"/{name}.gz" for name in ARRAYS)
     assert_small_mnist(nbconv.load_data("mnist"))
     assert len(asked) == 4
@@ -127,11 +139,15 @@ def test_a_bad_download_is_not_kept(mirror, nowhere, damage):
         path.unlink()
     elif damage == "wrong length":
         send = server.RequestHandlerClass.func.send_header
-        longer = lambda self, key, value: send(self, key, str(int(value) + 9) if key == "Content-Length" else value)  # noqa: E731
+        longer = lambda self, key, value: send(
+            self, key, str(int(value) + 9) if key == "Content-Length" else value
+        )  # noqa: E731
         server.RequestHandlerClass.func.send_header = longer
     else:
         other = gzip.compress(idx_bytes(ARRAYS[name] ^ 1))
-        path.write_bytes({"half": good[: len(good) // 2], "other content": other, "not gzip": b"<html>"}[damage])
+        path.write_bytes(
+            {"half": good[: len(good) // 2], "other content": other, "not gzip": b"<html>"}[damage]
+        )
     message = refusal(nbconv.load_data, "mnist")
     assert "could not be downloaded" in message
     assert not [path for path in nowhere.rglob("*") if "t10k-images" in path.name or path.is_dir()]
@@ -171,4 +187,6 @@ def test_mnist_is_found_where_nbconv_data_says(nowhere, tmp_path, monkeypatch, p
 
 def test_a_name_too_long_for_a_folder(nowhere, monkeypatch):
     monkeypatch.setenv("NBCONV_DATA", "a" * 300)
-    assert f"cannot be read ({os.strerror(errno.ENAMETOOLONG)})" in refusal(nbconv.load_data, "mnist")
+    assert f"cannot be read ({os.strerror(errno.ENAMETOOLONG)})" in refusal(
+        nbconv.load_data, "mnist"
+    )

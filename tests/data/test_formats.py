@@ -16,20 +16,36 @@ import nbconv
 from nbconv import load_data
 from nbconv.data.sources import load_images
 
-from .conftest import ARRAYS, IMAGES, LABELS, NAMES, idx_bytes, idx_folder, npy_bytes, npz_bytes, refusal, write_h5
+from .conftest import (
+    ARRAYS,
+    IMAGES,
+    LABELS,
+    NAMES,
+    idx_bytes,
+    idx_folder,
+    npy_bytes,
+    npz_bytes,
+    refusal,
+    write_h5,
+)
 
 
 def assert_is_all(parts, images=IMAGES, labels=LABELS):
     """The parts together are these images and labels, in any order."""
     seen = sorted(
-        (np.rint(i * 255).tobytes(), int(k)) for part in parts for i, k in zip(part.images, part.labels, strict=True)
+        (np.rint(i * 255).tobytes(), int(k))
+        for part in parts
+        for i, k in zip(part.images, part.labels, strict=True)
     )
     expected = (images / 255).astype(np.float32)
-    assert seen == sorted((np.rint(i * 255).tobytes(), int(k)) for i, k in zip(expected, labels, strict=True))
+    assert seen == sorted(
+        (np.rint(i * 255).tobytes(), int(k)) for i, k in zip(expected, labels, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
-    ("end", "replace"), [("", ("", "")), (".gz", ("", "")), ("", ("-idx", ".idx")), (".gz", ("-idx", ".idx"))]
+    ("end", "replace"),
+    [("", ("", "")), (".gz", ("", "")), ("", ("-idx", ".idx")), (".gz", ("-idx", ".idx"))],
 )
 def test_idx_folders(tmp_path, monkeypatch, end, replace):
     idx_folder(tmp_path / "idx", end, replace)
@@ -54,8 +70,16 @@ def test_idx_of_other_numbers(tmp_path):
     np.testing.assert_array_equal(np.concatenate([train.images, valid.images])[:, 0], values)
 
 
-NAMED = [("train_images", "train_labels"), ("x_train", "y_train"), ("training_images", "training_labels")]
-VALID = [("valid_images", "valid_labels"), ("validation_images", "validation_labels"), ("x_val", "y_val")]
+NAMED = [
+    ("train_images", "train_labels"),
+    ("x_train", "y_train"),
+    ("training_images", "training_labels"),
+]
+VALID = [
+    ("valid_images", "valid_labels"),
+    ("validation_images", "validation_labels"),
+    ("x_val", "y_val"),
+]
 TEST = [("test_images", "test_labels"), ("x_test", "y_test"), ("testing_images", "testing_labels")]
 
 
@@ -65,12 +89,16 @@ def test_named_sets(tmp_path, suffix):
 
     def write(**arrays):
         path.unlink(missing_ok=True)  # an .h5 file stays open as long as its datasets live
-        write_h5(path, **arrays) if suffix.lower() != ".npz" else path.write_bytes(npz_bytes(**arrays))
+        write_h5(path, **arrays) if suffix.lower() != ".npz" else path.write_bytes(
+            npz_bytes(**arrays)
+        )
 
     for train, valid, test in zip(NAMED, VALID, TEST, strict=True):
         parts = ((train, slice(10)), (valid, slice(10, 15)), (test, slice(15, None)))
         named = {
-            name: array[part] for names, part in parts for name, array in zip(names, (IMAGES, LABELS), strict=True)
+            name: array[part]
+            for names, part in parts
+            for name, array in zip(names, (IMAGES, LABELS), strict=True)
         }
         write(**named)
         for part, (_, where) in zip(load_data(path), parts, strict=True):
@@ -79,12 +107,16 @@ def test_named_sets(tmp_path, suffix):
         write(**{name: array for name, array in named.items() if name not in valid})
         parts = load_data(path)
         assert [len(part) for part in parts] == [9, 1, 5]
-        assert_is_all(parts, np.delete(IMAGES, np.s_[10:15], 0)[:, None], np.delete(LABELS, np.s_[10:15]))
+        assert_is_all(
+            parts, np.delete(IMAGES, np.s_[10:15], 0)[:, None], np.delete(LABELS, np.s_[10:15])
+        )
     write(images=IMAGES, labels=LABELS)
     parts = load_data(path)
     assert [len(part) for part in parts] == [14, 3, 3]
     assert_is_all(parts, IMAGES[:, None])
-    assert [part.labels.tolist() for part in load_data(path)] == [part.labels.tolist() for part in parts]
+    assert [part.labels.tolist() for part in load_data(path)] == [
+        part.labels.tolist() for part in parts
+    ]
     for images in (IMAGES[:, None], IMAGES.reshape(20, 16), IMAGES / 255, (IMAGES / 255).astype(">f4"),
                    np.asfortranarray(IMAGES), IMAGES.astype(int), (IMAGES > 99)):  # fmt: skip
         write(images=images, labels=LABELS.astype(">i4"))
@@ -127,8 +159,22 @@ def test_h5_reads_like_an_array(tmp_path, storage):
     results = []
     for data, validation in ((train, valid), kept):
         net = nbconv.Network([nbconv.Conv2D(2, 3), nbconv.Softmax(3)], input_shape=(1, 4, 4))
-        net.fit(data, epochs=2, mini_batch_size=5, eta=0.5, validation=validation, test=test, expand=True)
-        results.append((net.parameters()[0]["weights"], net.history["validation_accuracy"], net.predict(test.images)))
+        net.fit(
+            data,
+            epochs=2,
+            mini_batch_size=5,
+            eta=0.5,
+            validation=validation,
+            test=test,
+            expand=True,
+        )
+        results.append(
+            (
+                net.parameters()[0]["weights"],
+                net.history["validation_accuracy"],
+                net.predict(test.images),
+            )
+        )
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -136,7 +182,9 @@ def test_h5_reads_like_an_array(tmp_path, storage):
 def test_python_2_npy(tmp_path):
     content = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2L, 3L, 3L), }"
     content = content.ljust(117) + b"\n"
-    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(content)) + content + bytes(18))
+    (tmp_path / "a.npy").write_bytes(
+        b"\x93NUMPY\1\0" + struct.pack("<H", len(content)) + content + bytes(18)
+    )
     assert load_images(tmp_path / "a.npy", 1).shape == (2, 3, 3)
 
 
@@ -162,7 +210,9 @@ def test_pictures(tmp_path):
     for suffix in (".png", ".PNG", ".bmp", ".gif"):
         grey.save(tmp_path / f"grey{suffix}")
         np.testing.assert_array_equal(load_images(tmp_path / f"grey{suffix}", 1), IMAGES[None, :1])
-        np.testing.assert_array_equal(load_images(tmp_path / f"grey{suffix}", 3), IMAGES[[[0, 0, 0]]])
+        np.testing.assert_array_equal(
+            load_images(tmp_path / f"grey{suffix}", 3), IMAGES[[[0, 0, 0]]]
+        )
     colours.save(tmp_path / "colours.png")
     np.testing.assert_array_equal(load_images(tmp_path / "colours.png", 3), IMAGES[None, :3])
     assert load_images(tmp_path / "colours.png", 1).shape == (1, 1, 4, 4)
@@ -179,7 +229,9 @@ def test_pictures(tmp_path):
         *(content[:size] for size in range(8, 60, 9)),
     ):
         (tmp_path / "bad.png").write_bytes(bad)
-        assert refusal(load_images, tmp_path / "bad.png", 1).startswith(f"{tmp_path / 'bad.png'} is damaged or is not")
+        assert refusal(load_images, tmp_path / "bad.png", 1).startswith(
+            f"{tmp_path / 'bad.png'} is damaged or is not"
+        )
         assert "Ghostscript" not in refusal(load_images, tmp_path / "bad.png", 1)
     assert "does not exist" in refusal(load_images, tmp_path / "none", 1)
     assert "cannot be read (No such file" in refusal(load_images, tmp_path / "none.png", 1)
@@ -214,8 +266,14 @@ def test_places_that_are_wrong(tmp_path, monkeypatch, load):
         ("", ". lacks train-images"),
         ("a" * 300, "a cannot be read ("),
         ("nul\0", "does not exist"),
-        ("~nobody-of-that-name/data", "'~nobody-of-that-name/data' (Could not determine home directory"),
-        (5, "the data's source is 5 (expected str, bytes or os.PathLike object, not int): expected digits"),
+        (
+            "~nobody-of-that-name/data",
+            "'~nobody-of-that-name/data' (Could not determine home directory",
+        ),
+        (
+            5,
+            "the data's source is 5 (expected str, bytes or os.PathLike object, not int): expected digits",
+        ),
         (None, "the data's source is None"),
         (b"digits", "the data's source is b'digits'"),
     ]:
@@ -233,4 +291,6 @@ def test_files_that_may_not_be_read(tmp_path, name):
         pytest.skip("root may read every file")
     (tmp_path / name).write_bytes(b"content")
     (tmp_path / name).chmod(0)
-    assert f"{name} cannot be read ({os.strerror(errno.EACCES)})" in refusal(load_images, tmp_path / name, 1)
+    assert f"{name} cannot be read ({os.strerror(errno.EACCES)})" in refusal(
+        load_images, tmp_path / name, 1
+    )

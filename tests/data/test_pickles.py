@@ -41,7 +41,9 @@ def test_pickles_of_other_arrays(tmp_path):
             values[::2].astype(">f8"),
             values > 0.5,
         ):
-            path.write_bytes(pickle.dumps([[images, LABELS[: len(images)].astype(">i2")]] * 3, protocol))
+            path.write_bytes(
+                pickle.dumps([[images, LABELS[: len(images)].astype(">i2")]] * 3, protocol)
+            )
             train, _, test = load_data(path)
             np.testing.assert_array_equal(train.store[:, 0, 0], images)
             assert test.labels.dtype == np.int64
@@ -60,7 +62,8 @@ def python2_pickle():
 
     images = (IMAGES / 255).astype("<f4").reshape(20, 16)
     pairs = [
-        array(images[a:b], b"f4") + array(LABELS[a:b].astype("<i8"), b"i8") + b"\x86" for a, b in ((0, 9), (9, 20))
+        array(images[a:b], b"f4") + array(LABELS[a:b].astype("<i8"), b"i8") + b"\x86"
+        for a, b in ((0, 9), (9, 20))
     ]
     return b"\x80\x02" + pairs[0] + pairs[1] + pairs[1] + b"\x87q\x09."
 
@@ -98,13 +101,22 @@ def test_code_in_a_pickle_never_runs(tmp_path, protocol):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"cos\nsystem\n(S'touch marker'\ntR.", "it asks for 'os.system', and only NumPy arrays are loaded"),
-        (b"(S'touch marker'\nios\nsystem\n.", "it takes the step INST, and only NumPy arrays are loaded"),
+        (
+            b"cos\nsystem\n(S'touch marker'\ntR.",
+            "it asks for 'os.system', and only NumPy arrays are loaded",
+        ),
+        (
+            b"(S'touch marker'\nios\nsystem\n.",
+            "it takes the step INST, and only NumPy arrays are loaded",
+        ),
         (b"(cos\nsystem\nS'touch marker'\no.", "it asks for 'os.system'"),
         (b"cbuiltins\neval\n(S'1'\ntR.", "it asks for 'builtins.eval'"),
         (b"cnumpy\nload\n(S'other'\ntR.", "it asks for 'numpy.load'"),
         (b"cnumpy.core.multiarray\nfromfile\n.", "it asks for 'numpy.core.multiarray.fromfile'"),
-        (b"\x80\x04\x8c\x05numpy\x8c\x10ndarray.__base__\x93.", "it asks for 'numpy.ndarray.__base__'"),
+        (
+            b"\x80\x04\x8c\x05numpy\x8c\x10ndarray.__base__\x93.",
+            "it asks for 'numpy.ndarray.__base__'",
+        ),
         (b"cnumpy\nndarray\n(I5\ntR.", "is damaged or is not a pickle of three"),
         (b"\x82\x01.", "it takes the step EXT1"),
         (b"Pname\n.", "it takes the step PERSID"),
@@ -117,15 +129,36 @@ def test_code_in_a_pickle_never_runs(tmp_path, protocol):
         (b"cnumpy\ndtype\n(S'" + b"f" * 999 + b"'\ntR.", "it holds an array of the dtype 'ffff"),
         (b"cnumpy\ndtype\n(S'f" + b"4" * 999 + b"'\ntR.", "is damaged or is not"),
         (pickle.dumps({"images": 1}), "it takes the step EMPTY_DICT"),
-        (pickle.dumps((1, 2, 3)), "holds something else: expected a pickle of three (images, labels) pairs"),
+        (
+            pickle.dumps((1, 2, 3)),
+            "holds something else: expected a pickle of three (images, labels) pairs",
+        ),
         (pickle.dumps(((1, 2),) * 3), "holds something else than arrays"),
         (pickle.dumps((IMAGES, LABELS)), "holds something else: expected"),
-        (pickle.dumps(((IMAGES, LABELS.astype(object)),) * 3), "it holds an array of the dtype 'O8'"),
-        (pickle.dumps(((IMAGES, LABELS[:4]),) * 3), "training data: 4 labels were given for 20 images"),
-        (pickle.dumps(((IMAGES, LABELS), (IMAGES[:0], LABELS[:0])) * 2)[:-1], "is damaged or is not"),
-        (pickle.dumps(((IMAGES, LABELS), (IMAGES[:0], LABELS[:0]), (IMAGES, LABELS))), "validation data: images have"),
-        (pickle.dumps(((np.zeros((0, 16)), LABELS[:0]),) * 3), "training data: images have the shape 0x1x4x4"),
-        (pickle.dumps(((IMAGES / 1.0, LABELS),) * 3), "training data: image values go from 0 to 255"),
+        (
+            pickle.dumps(((IMAGES, LABELS.astype(object)),) * 3),
+            "it holds an array of the dtype 'O8'",
+        ),
+        (
+            pickle.dumps(((IMAGES, LABELS[:4]),) * 3),
+            "training data: 4 labels were given for 20 images",
+        ),
+        (
+            pickle.dumps(((IMAGES, LABELS), (IMAGES[:0], LABELS[:0])) * 2)[:-1],
+            "is damaged or is not",
+        ),
+        (
+            pickle.dumps(((IMAGES, LABELS), (IMAGES[:0], LABELS[:0]), (IMAGES, LABELS))),
+            "validation data: images have",
+        ),
+        (
+            pickle.dumps(((np.zeros((0, 16)), LABELS[:0]),) * 3),
+            "training data: images have the shape 0x1x4x4",
+        ),
+        (
+            pickle.dumps(((IMAGES / 1.0, LABELS),) * 3),
+            "training data: image values go from 0 to 255",
+        ),
         (pickled_sets() + b"x", "goes on after its pickle: the file is damaged"),
         (b"", "is damaged or is not a pickle"),
         (b".", "is damaged or is not a pickle"),
@@ -151,7 +184,10 @@ def test_bad_pickles(tmp_path, monkeypatch, content, said):
 
 def test_a_forged_array_is_not_believed(tmp_path):
     """Bytes that are to be taken for pointers, and shapes that the bytes do not fill."""
-    for old, new in ((b"X\x02\x00\x00\x00f8", b"X\x02\x00\x00\x00O8"), (b"K\x14K\x10", b"K\xffK\xff")):
+    for old, new in (
+        (b"X\x02\x00\x00\x00f8", b"X\x02\x00\x00\x00O8"),
+        (b"K\x14K\x10", b"K\xffK\xff"),
+    ):
         content = pickle.dumps((((IMAGES / 255).reshape(20, 16), LABELS),) * 3, 2)
         assert old in content
         (tmp_path / "bad.pkl").write_bytes(content.replace(old, new))
@@ -166,7 +202,9 @@ def test_truncated_and_corrupt_pickles(tmp_path):
             path.write_bytes(good[:size])
             assert refusal(load_data, path).startswith(str(path))
         for position in range(0, len(good), 4):
-            path.write_bytes(good[:position] + bytes([good[position] ^ 0x55]) + good[position + 1 :])
+            path.write_bytes(
+                good[:position] + bytes([good[position] ^ 0x55]) + good[position + 1 :]
+            )
             try:
                 load_data(path)  # a pixel or a label changed: a pickle has no sum
             except nbconv.DataError as error:
