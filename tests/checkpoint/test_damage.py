@@ -105,7 +105,7 @@ def test_every_flipped_byte_is_found(tmp_path):
     """A bit of each byte in turn, in a process of its own: HDF5 hangs on some of these, should it get them."""
     Network([1, 1]).save(tmp_path / "a.h5")
     count, refused, harmless = python(FLIPPED, tmp_path / "a.h5", tmp_path / "b.h5")
-    assert count > 10_000
+    assert count > 9_000
     assert (refused, harmless) == (count, 0)
 
 
