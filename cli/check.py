@@ -17,6 +17,7 @@ def gradcheck(as_json: bool) -> None:
     Compares backpropagation with central differences in float64, for every kind of layer. Exits with 1 if one is wrong.
     """
     from nbconv.diagnostics import gradcheck as checks
+    from nbconv.tables import aligned
 
     announce_compilation()
     results = checks.check_all()
@@ -29,10 +30,8 @@ def gradcheck(as_json: bool) -> None:
             ]
         )
     else:
-        width = max(len(result.name) for result in results)
-        click.echo(f"{'case':{width}}  relative error  at its worst in")
-        for result in results:
-            click.echo(f"{result.name:{width}}  {result.error:14.2e}  {result.parameter}")
+        rows = [(result.name, f"{result.error:.2e}", result.parameter) for result in results]
+        click.echo(aligned([("case", "relative error", "at its worst in"), *rows], "<><"))
     if wrong:
         worst = max(wrong, key=lambda result: result.error)
         raise click.ClickException(
@@ -94,6 +93,7 @@ def parity(
     Takes the network of CHECKPOINT, or of --net with its initial weights. Exits with 1 if they differ.
     """
     from nbconv.diagnostics import parity as check
+    from nbconv.tables import aligned
 
     if checkpoint is not None and net is not None:
         raise click.UsageError("expected a checkpoint or --net, not both")
@@ -104,12 +104,11 @@ def parity(
     if as_json:
         print_json({"bound": bound, "results": [vars(result) for result in results]})
     else:
-        width = max(len(result.layer) for result in results)
-        click.echo(f"{'layer':{width}}  array  relative difference  in units of the last place")
-        for result in results:
-            click.echo(
-                f"{result.layer:{width}}  {result.array:5}  {result.relative:19.2e}  {result.ulp:26.1f}"
-            )
+        head = ("layer", "array", "relative difference", "in units of the last place")
+        rows = [
+            (each.layer, each.array, f"{each.relative:.2e}", f"{each.ulp:.1f}") for each in results
+        ]
+        click.echo(aligned([head, *rows], "<<>>"))
     wrong = [result for result in results if not result.relative <= bound]
     if wrong:
         worst = max(wrong, key=lambda result: result.relative)
@@ -129,11 +128,10 @@ def doctor(as_json: bool) -> None:
     Shows versions, CPU, threads, caches, data and GPU, and how to mend what is missing.
     """
     from nbconv.doctor import report
+    from nbconv.tables import aligned
 
     findings = report()
     if as_json:
         print_json(dict(findings))
         return
-    width = max(len(topic) for topic, _ in findings)
-    for topic, finding in findings:
-        click.echo(f"{topic:{width}}  {finding}")
+    click.echo(aligned(findings, "<<"))

@@ -73,7 +73,7 @@ def train(
             **count,
             parallel=jobs,
             backend=backend,
-            tell=lambda line: click.echo(line, err=True),
+            on_line=lambda line: click.echo(line, err=True),
         )
     except Interrupted as stop:
         click.echo("Stopped and saved." if stop.saved else "Stopped at once.", err=True)

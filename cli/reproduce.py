@@ -77,7 +77,7 @@ def reproduce(
         quick=quick,
         backend=backend,
         jobs=jobs,
-        tell=lambda line: click.echo(line, err=True),
+        on_line=lambda line: click.echo(line, err=True),
     ):
         click.echo(f"{result.name}: done, {duration(result.seconds)}", err=True)
         done.append(result)

@@ -68,6 +68,7 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
     """
     from nbconv import Network
     from nbconv.data.sources import load_images
+    from nbconv.tables import aligned
 
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
@@ -86,9 +87,8 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
             ]
         )
         return
-    click.echo("image  label  probability")
-    for index, label, chance in rows:
-        click.echo(f"{index:5}  {label:5}  {chance:11.4f}")
+    cells = [(str(index), str(label), f"{chance:.4f}") for index, label, chance in rows]
+    click.echo(aligned([("image", "label", "probability"), *cells], ">>>"))
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Checks of single settings, each with one line that says what was given and what was expected."""
+"""Checks of single settings: each returns the value or raises SettingError with one line."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ Shape = tuple[int, ...]
 
 
 def show(shape: Shape) -> str:
-    """A shape as people write it: 1x28x28."""
+    """A shape in the usual notation: 1x28x28."""
     return "x".join(str(size) for size in shape)
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """A whole number of `least` or more."""
+    """A whole number in [least, 2^31). Raises SettingError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise SettingError(f"{name} is {value!r}: expected a whole number of {least} or more")
     if int(value) > 2**31 - 1:
@@ -27,7 +27,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
 
 
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """One whole number for rows and columns alike, or a pair (rows, columns)."""
+    """A pair (rows, columns), or one whole number for both. Raises SettingError."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
             raise SettingError(
@@ -41,9 +41,9 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
 def number(
     name: str, value: Any, least: float = 0.0, below: float = math.inf, *, positive: bool = False
 ) -> float:
-    """A finite number in [least, below); with `positive`, greater than `least`."""
-    good = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
-    if not good or value < least or value >= below or (positive and value <= least):
+    """A finite number in [least, below); with `positive`, in (least, below). Raises SettingError."""
+    is_finite = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    if not is_finite or value < least or value >= below or (positive and value <= least):
         limits = f"greater than {least:g}" if positive else f"of {least:g} or more"
         limits += "" if below == math.inf else f" and less than {below:g}"
         raise SettingError(f"{name} is {value!r}: expected a number {limits}")
@@ -51,28 +51,28 @@ def number(
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False, and nothing that merely counts as one of them."""
+    """True or False; 0 and 1 are refused. Raises SettingError."""
     if not isinstance(value, (bool, np.bool)):
         raise SettingError(f"{name} is {value!r}: expected true or false")
     return bool(value)
 
 
 def text(name: str, value: Any) -> str:
-    """A text."""
+    """A string. Raises SettingError."""
     if not isinstance(value, str):
-        raise SettingError(f"{name} is {value!r}: expected a text")
+        raise SettingError(f"{name} is {value!r}: expected a string")
     return value
 
 
 def seed(value: Any) -> int:
-    """A whole number in [0, 2^63)."""
+    """A whole number in [0, 2^63). Raises SettingError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**63:
         raise SettingError(f"seed is {value!r}: expected a whole number from 0 to 2^63 - 1")
     return int(value)
 
 
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    """One of the names."""
+    """One of the choices. Raises SettingError."""
     if value not in choices:
         raise SettingError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
     return str(value)

@@ -1,4 +1,4 @@
-"""What this machine and installation have: what `nbconv doctor` shows."""
+"""A report on this machine and installation: what `nbconv doctor` prints."""
 
 import platform
 import sys
@@ -13,22 +13,14 @@ from .errors import DataError
 from .kernels import compilation
 
 _PACKAGES = (
-    "numba",
-    "llvmlite",
-    "numpy",
-    "h5py",
-    "click",
-    "pooch",
-    "requests",
-    "matplotlib",
-    "pillow",
+    "numba", "llvmlite", "numpy", "h5py", "click", "pooch", "requests", "matplotlib", "pillow",
     "numba-cuda",
-)
+)  # fmt: skip
 _FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "neon", "sve")
 
 
 def report() -> list[tuple[str, str]]:
-    """(topic, finding) pairs, remedies included."""
+    """(topic, finding) pairs; a finding includes the remedy if something is wrong."""
     return [
         ("nbconv", __version__),
         ("python", f"{platform.python_version()} ({sys.executable})"),
@@ -43,7 +35,7 @@ def report() -> list[tuple[str, str]]:
 
 
 def environment(kernels: str) -> dict[str, str]:
-    """What results depend on, besides settings and seeds. kernels: the backend's name."""
+    """What results depend on besides settings and seeds. kernels: the backend's name."""
     return {
         "nbconv": __version__,
         "python": platform.python_version(),
@@ -65,33 +57,36 @@ def _version(package: str) -> str:
 
 def _cpu() -> str:
     features = llvmlite.binding.get_host_cpu_features()
-    return f"{llvmlite.binding.get_host_cpu_name()}: {', '.join(name for name in _FEATURES if features.get(name))}"
+    available = [name for name in _FEATURES if features.get(name)]
+    return f"{llvmlite.binding.get_host_cpu_name()}: {', '.join(available)}"
 
 
 def _threading() -> str:
     layer = backend.threading_layer()
     if layer == "omp":
         return "omp"
-    return f"{layer}: slow to start; install OpenMP's runtime (Debian and Ubuntu: apt install libgomp1; macOS: brew install libomp)"
+    return (
+        f"{layer}: slow to start; install the OpenMP runtime "
+        "(Debian and Ubuntu: apt install libgomp1; macOS: brew install libomp)"
+    )
 
 
 def _cache() -> str:
-    state = (
-        "empty, kernels are compiled at the first run"
-        if compilation.cache_is_cold()
-        else "compiled kernels found"
-    )
+    state = "contains compiled kernels"
+    if compilation.cache_is_cold():
+        state = "empty: the first run compiles the kernels"
     return f"{compilation.CACHE} ({state})"
 
 
 def _mnist() -> str:
     try:
-        found = sources.find_mnist()
+        folder = sources.find_mnist()
     except DataError as error:
         return str(error)
-    if found:
-        return str(found)
-    return f"not found, downloaded at its first use (looked in {', '.join(str(place) for place in sources.mnist_places())})"
+    if folder:
+        return str(folder)
+    folders = ", ".join(str(folder) for folder in sources.mnist_folders())
+    return f"not found; it is downloaded on first use (looked in {folders})"
 
 
 def _cuda() -> str:
@@ -101,5 +96,5 @@ def _cuda() -> str:
     try:
         kernels: Any = backend.select("cuda")[1]
         return f"on: {kernels.describe()}"
-    except Exception as error:  # whatever else is amiss with it is what the reader came for
+    except Exception as error:  # any other failure is what this report is for
         return f"off: {' '.join(str(error).split())}"

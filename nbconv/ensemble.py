@@ -1,11 +1,13 @@
-"""Networks that vote, kept together in a folder.
+"""Networks that vote, saved together in a folder.
 
-FOLDER/member-1.h5, ...   one checkpoint for each member, as `Network.save` and `nbconv train` write them
-FOLDER/ensemble.json      format, version; members: {file's name: SHA-256 of the file, or null until all are trained};
-                          settings: those of the first member's run, if they are trained as runs; the others' seeds follow its own
+FOLDER/member-1.h5, ...   one checkpoint per member, as `Network.save` and `nbconv train` write them
+FOLDER/ensemble.json      format, version;
+                          members: {file name: SHA-256 of the file, or null until all are trained};
+                          settings: of the first member's run, if the members were trained here;
+                          the other members have the seeds that follow
 
-The members are written first, their digests last: a folder where something is missing, unfinished or of another time is
-none, and never a smaller ensemble.
+The members are written first and their digests last. A folder in which a member is missing,
+unfinished or not the one that the digest names is refused, never loaded as a smaller ensemble.
 """
 
 import hashlib
@@ -26,7 +28,7 @@ from .data.dataset import Dataset, Images
 from .errors import CheckpointError, SettingError
 from .files import one_line, replace
 from .network import Network
-from .runs import processes as members
+from .runs import processes
 from .runs import run as runs
 
 FILE = "ensemble.json"
@@ -36,7 +38,10 @@ Array = NDArray[Any]
 
 
 class Ensemble:
-    """Networks for the same images and classes, which vote. networks: one or more. Raises SettingError."""
+    """Networks that classify the same images by vote.
+
+    networks: one or more, with the same input shape and classes. Raises SettingError.
+    """
 
     def __init__(self, networks: Iterable[Network]):
         self.networks = tuple(networks)
@@ -47,13 +52,12 @@ class Ensemble:
                 raise SettingError(
                     f"network {number} is a {type(network).__name__}: expected a Network"
                 )
-            (one, other) = (
-                (each.input_shape, each.classes) for each in (self.networks[0], network)
-            )
-            if one != other:
+            first = self.networks[0]
+            if (network.input_shape, network.classes) != (first.input_shape, first.classes):
                 raise SettingError(
-                    f"network {number} takes {show(other[0])} and has {other[1]} classes: expected {show(one[0])} and {one[1]} "
-                    "classes, as the first network has"
+                    f"network {number} takes {show(network.input_shape)} and has "
+                    f"{network.classes} classes: expected {show(first.input_shape)} and "
+                    f"{first.classes} classes, like the first network"
                 )
 
     def __len__(self) -> int:
@@ -66,28 +70,32 @@ class Ensemble:
         return f"Ensemble({', '.join(network.notation for network in self.networks)})"
 
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
-        """The class that most networks give an image, (n,); of equally many, the one with the higher mean probability.
+        """The majority vote on each image: labels (n,).
 
-        A network gives the class of its largest last activation. images: (n, channels, rows, columns) or (n, pixels).
-        Raises DataError.
+        Each network votes for its largest output. A tie goes to the class with the higher mean
+        probability. images: (n, channels, rows, columns) or (n, pixels). Raises DataError.
         """
         return vote(self.members_proba(images))
 
     def predict_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
-        """The mean of the networks' last activations, behind Softmax mean probabilities: (n, classes). Raises DataError."""
+        """The mean of the networks' outputs, (n, classes): probabilities if they end in Softmax.
+
+        images: as for `predict`. Raises DataError.
+        """
         mean: NDArray[np.float64] = self.members_proba(images).mean(axis=0)
         return mean
 
     def evaluate(self, data: Dataset) -> dict[str, Any]:
-        """The vote's, the mean probability's and the members' share of right answers.
+        """The accuracies, in [0, 1], of the vote, of the mean probability and of each member.
 
-        {"cost": the first network's cost function of the mean probability, without regularisation, "accuracy", "correct",
-        "total": of the vote, "mean_probability_accuracy": its largest one taken as the answer, "members": [accuracy, ...]}.
-        Raises DataError.
+        "accuracy", "correct", "total": of the vote. "mean_probability_accuracy": of the class with
+        the largest mean probability. "members": [accuracy, ...]. "cost": the first network's cost
+        function at the mean probabilities, without regularisation. Raises DataError.
         """
         scores = [network.evaluate(data) for network in self]
         activations = self.members_proba(data.images)
-        mean, total = activations.mean(axis=0), len(data)
+        mean = activations.mean(axis=0)
+        total = len(data)
         correct = int((vote(activations) == data.labels).sum())
         return {
             "cost": _cost(self.networks[0].cost, mean, data.labels),
@@ -99,15 +107,15 @@ class Ensemble:
         }
 
     def members_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
-        """Each network's `predict_proba`, (networks, n, classes). Raises DataError."""
+        """The `predict_proba` of each network: (networks, n, classes). Raises DataError."""
         return np.array([network.predict_proba(images) for network in self], np.float64)
 
     # Files
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the networks and what holds them together into a folder, which is made if it is not there.
+        """Write the members and ensemble.json to a folder, which is created if necessary.
 
-        Raises CheckpointError. A process killed in between leaves what `load` refuses, unless nothing had been changed yet.
+        If the process is killed midway, `load` refuses the folder. Raises CheckpointError.
         """
         folder = _folder(folder)
         names = _names(len(self))
@@ -119,20 +127,23 @@ class Ensemble:
     def load(
         cls, folder: str | os.PathLike[str], *, backend: str = "auto", weights: str = "best"
     ) -> "Ensemble":
-        """The ensemble of a folder; weights: "best" for each member's best epoch's, or "last".
+        """Load an ensemble from a folder.
 
-        Raises CheckpointError unless all members are there, trained, and as they were when they were last complete.
+        weights: "best" for those of each member's best epoch, or "last". Raises CheckpointError
+        unless all members exist, are trained and have the digests in ensemble.json.
         """
         folder = Path(folder)
         record = _read(folder)
         for name, digest in record.members.items():
             if digest is None:
                 raise CheckpointError(
-                    f"{folder} has not been trained to its end: go on with nbconv ensemble train --resume {folder}"
+                    f"{folder} has not finished training: resume it with "
+                    f"nbconv ensemble train --resume {folder}"
                 )
             if not (folder / name).exists():
                 raise CheckpointError(
-                    f"{folder} lacks {name}, one of its {len(record.members)} members: use another copy"
+                    f"{folder} lacks {name}, one of its {len(record.members)} members: "
+                    "use another copy"
                 )
         ensemble = cls.from_checkpoints(
             [folder / name for name in record.members], backend=backend, weights=weights
@@ -140,8 +151,9 @@ class Ensemble:
         for name, digest in record.members.items():
             if _digest(folder / name) != digest:
                 raise CheckpointError(
-                    f"{folder / name} is not the member that {FILE} names: it has been trained or saved again since; use another "
-                    f"copy, or nbconv ensemble train --resume {folder} if it was trained so"
+                    f"{folder / name} is not the member that {FILE} names: it has been changed "
+                    f"since; use another copy or, if it was trained there, "
+                    f"nbconv ensemble train --resume {folder}"
                 )
         return ensemble
 
@@ -153,69 +165,77 @@ class Ensemble:
         backend: str = "auto",
         weights: str = "best",
     ) -> "Ensemble":
-        """The networks of these checkpoints; weights as in `load`. Raises CheckpointError, SettingError."""
+        """The networks in these checkpoints; weights: as for `load`.
+
+        Raises CheckpointError, SettingError.
+        """
         return cls(Network.load(path, backend=backend, weights=weights) for path in paths)
 
 
 def train(
     folder: str | os.PathLike[str],
-    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
     count: int = 5,
     parallel: int = 1,
     backend: str = "auto",
-    tell: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] = lambda line: None,
 ) -> Ensemble:
-    """Train so many networks alike from seeds that follow each other, each as a run of its own; give the ensemble of the best.
+    """Train `count` networks that differ in their seeds, and return them with their best weights.
 
-    given: settings as `runs.begin` takes them, seed the first member's. Where this has been begun in the folder it goes on, where
-    it is finished nothing is trained; only the epochs may be raised. parallel, tell, signals and members that fail: as
-    `members.train_all`.
-    Raises SettingError, BackendError, DataError, CheckpointError, NbconvError, Interrupted.
+    settings: as `runs.begin` takes them; the first member has their seed, the others the seeds that
+    follow. A training that was begun in the folder is resumed, a finished one is not repeated; only
+    `epochs` may be larger than before. parallel, on_line, signals and failing members: as for
+    `processes.train_all`. Raises SettingError, BackendError, DataError, CheckpointError,
+    NbconvError, Interrupted.
     """
-    settings, folder = runs.checked(given), Path(folder)
-    backend, _ = backends.select(backend)  # here, and not by each member's process
-    names, seed = _names(checks.count("members", count)), checks.seed(settings["seed"])
+    backend, _ = backends.select(backend)  # once, and not in each member's process
+    merged = runs.checked(settings)
+    folder = Path(folder)
+    names = _names(checks.count("members", count))
+    seed = checks.seed(merged["seed"])
     record = _begun(folder) if (folder / FILE).exists() else None
     if record and any((folder / name).exists() for name in record.members):
-        runs.agree(folder, record.settings, settings)
+        runs.agree(folder, record.settings, merged)
         if names != list(record.members):
             raise CheckpointError(
-                f"{folder} has {len(record.members)} members, and {count} were asked for: expected the same to go on"
+                f"{folder} has {len(record.members)} members, and {count} were asked for: "
+                "expected the same number to resume it"
             )
     folder = _folder(folder)
     jobs = [
-        members.Job(name.removesuffix(".h5"), settings | {"seed": seed + number}, folder / name)
+        processes.Job(name.removesuffix(".h5"), merged | {"seed": seed + number}, folder / name)
         for number, name in enumerate(names)
     ]
-    if waiting := members.unfinished(jobs):
-        _write(folder, _Record(dict.fromkeys(names), settings))
-        members.train_all(waiting, parallel, backend, tell)
-    _seal(folder, names, settings)
+    if unfinished := processes.unfinished(jobs):
+        _write(folder, _Record(dict.fromkeys(names), merged))
+        processes.train_all(unfinished, parallel, backend, on_line)
+    _seal(folder, names, merged)
     return Ensemble.load(folder, backend=backend)
 
 
 def resume(
     folder: str | os.PathLike[str],
-    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
     count: int | None = None,
     parallel: int = 1,
     backend: str = "auto",
-    tell: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] = lambda line: None,
 ) -> Ensemble:
-    """Go on with `train` in a folder, where the settings and the number of members are known. Raises as `train`."""
+    """Resume `train` in a folder; settings and count default to those it was begun with.
+
+    Raises what `train` raises.
+    """
     record = _begun(Path(folder))
-    settings = runs.checked(given, record.settings)
-    settings["epochs"] = given.get(
-        "epochs", record.settings["epochs"]
-    )  # and not what `net` may name
-    return train(
-        folder, settings, len(record.members) if count is None else count, parallel, backend, tell
-    )
+    merged = runs.checked(settings, record.settings)
+    # The epochs of an experiment that `net` names do not count.
+    merged["epochs"] = settings.get("epochs", record.settings["epochs"])
+    count = len(record.members) if count is None else count
+    return train(folder, merged, count, parallel, backend, on_line)
 
 
 @dataclass
 class _Record:
-    """What stands in ensemble.json."""
+    """The content of ensemble.json."""
 
     members: dict[str, str | None]
     settings: dict[str, Any]
@@ -230,7 +250,7 @@ def _folder(path: str | os.PathLike[str]) -> Path:
         Path(path).mkdir(exist_ok=True)
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be made a folder: {error.strerror}; choose another place"
+            f"the folder {path} could not be created: {error.strerror}; choose another place"
         ) from error
     return Path(path)
 
@@ -241,14 +261,14 @@ def _digest(path: Path) -> str:
 
 
 def _seal(folder: Path, names: Sequence[str], settings: dict[str, Any]) -> None:
-    """Say that these members are complete."""
+    """Record the digests of these members, which are complete."""
     _write(folder, _Record({name: _digest(folder / name) for name in names}, settings))
 
 
 def _write(folder: Path, record: _Record) -> None:
-    text = json.dumps(
-        {"format": FORMAT, "version": VERSION, **asdict(record)}, indent=1, default=np.generic.item
-    )
+    """Write ensemble.json atomically. Raises CheckpointError."""
+    fields = {"format": FORMAT, "version": VERSION, **asdict(record)}
+    text = json.dumps(fields, indent=1, default=np.generic.item)
     try:
         replace(Path(os.path.realpath(folder / FILE)), text.encode())
     except OSError as error:
@@ -258,7 +278,7 @@ def _write(folder: Path, record: _Record) -> None:
 
 
 def _read(folder: Path) -> _Record:
-    """What ensemble.json says, if it says what `_write` writes. Raises CheckpointError."""
+    """Read and check ensemble.json. Raises CheckpointError."""
     path = folder / FILE
     try:
         stored = json.loads(path.read_bytes())
@@ -266,14 +286,16 @@ def _read(folder: Path) -> _Record:
             raise ValueError(
                 f"it is {stored['format']!r} {stored['version']!r}, expected {FORMAT!r} {VERSION}"
             )
-        digests, settings = dict(stored["members"]), dict(stored["settings"])
+        digests = dict(stored["members"])
+        settings = dict(stored["settings"])
         if not digests or list(digests) != _names(len(digests)):
             raise ValueError("its members are not member-1.h5, member-2.h5, ...")
         if not set(settings) <= set(runs.DEFAULTS):
-            raise ValueError("its settings are not those of this nbconv train")
+            raise ValueError("its settings are not those of this version of nbconv train")
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}): expected a folder that nbconv ensemble train or Ensemble.save wrote"
+            f"{path} cannot be read ({error.strerror}): expected a folder that "
+            "nbconv ensemble train or Ensemble.save wrote"
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
@@ -283,25 +305,30 @@ def _read(folder: Path) -> _Record:
 
 
 def _begun(folder: Path) -> _Record:
-    """How the ensemble of a folder is trained. Raises CheckpointError if it was only saved there."""
+    """The record of an ensemble that was trained here. Raises CheckpointError if it was not."""
     record = _read(folder)
     if not record.settings:
         raise CheckpointError(
-            f"{folder} has an ensemble that was saved and not trained there: choose another folder"
+            f"{folder} contains an ensemble that was saved there, not trained: "
+            "choose another folder"
         )
     return record
 
 
 def vote(activations: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The classes, (n,), that most networks give, as `Ensemble.predict`. activations: (networks, n, classes)."""
+    """The majority vote, (n,), as in `Ensemble.predict`. activations: (networks, n, classes)."""
     votes = np.eye(activations.shape[2])[activations.argmax(axis=2)].sum(axis=0)
-    most = votes == votes.max(axis=1, keepdims=True)
-    maxima: NDArray[np.int64] = np.where(most, activations.mean(axis=0), -np.inf).argmax(axis=1)
-    return maxima
+    is_leading = votes == votes.max(axis=1, keepdims=True)
+    means = np.where(is_leading, activations.mean(axis=0), -np.inf)
+    winners: NDArray[np.int64] = means.argmax(axis=1)
+    return winners
 
 
 def _cost(name: str, a: Array, labels: NDArray[np.int64]) -> float:
-    """The mean cost of activations (n, classes), equations (80), (63) and (6); ln of what is less than 1e-30 as if it were that."""
+    """The mean cost of activations (n, classes), equations (80), (63) and (6).
+
+    Arguments of ln are at least 1e-30.
+    """
     y = np.eye(a.shape[1])[labels]
     if name == "quadratic":
         return float(((a - y) ** 2).sum(axis=1).mean() / 2)

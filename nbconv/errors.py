@@ -1,25 +1,25 @@
-"""Everything that nbconv raises on purpose.
+"""The errors that nbconv raises on purpose.
 
 NbconvError
-+-- SettingError (also ValueError)     a setting, a layer or a network that cannot be
-+-- DataError (also ValueError)        images, labels or a data file that cannot be used
++-- SettingError (also ValueError)     an invalid setting, layer or network
++-- DataError (also ValueError)        unusable images, labels or data files
 +-- CheckpointError                    a checkpoint that cannot be read, written or resumed
-+-- BackendError                       a device that is not there
-+-- DivergedError                      the cost or the weights grew beyond all bounds
-Interrupted (KeyboardInterrupt)        SIGINT or SIGTERM while training
++-- BackendError                       the backend is not available
++-- DivergedError                      the cost or the weights grew without bound
+Interrupted (KeyboardInterrupt)        SIGINT or SIGTERM during training
 """
 
 
 class NbconvError(Exception):
-    """The base of every error here: one line that names what was given, what was expected, what to do."""
+    """The base of all errors: one line that says what was given, what was expected, what to do."""
 
 
 class SettingError(NbconvError, ValueError):
-    """A setting, a layer or a network that cannot be."""
+    """An invalid setting, layer or network."""
 
 
 class DataError(NbconvError, ValueError):
-    """Images, labels or a data file that cannot be used."""
+    """Unusable images, labels or data files."""
 
 
 class CheckpointError(NbconvError):
@@ -27,15 +27,21 @@ class CheckpointError(NbconvError):
 
 
 class BackendError(NbconvError):
-    """A device that is not there."""
+    """The backend is not available."""
 
 
 class DivergedError(NbconvError):
-    """The cost or the weights became infinite, NaN or absurdly large; the last checkpoint is as it was."""
+    """The cost or the weights became infinite, NaN or absurdly large.
+
+    The last checkpoint is unchanged.
+    """
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM stopped a training; `saved` says whether between two mini-batches, after saving."""
+    """SIGINT or SIGTERM stopped a training.
+
+    saved: whether it stopped between two mini-batches, after saving.
+    """
 
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by signal {signal_number}")

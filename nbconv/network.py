@@ -26,6 +26,7 @@ from .layers import Layer, LayerSpec, Rates, costs, given_layers, to_dict
 from .layers.build import build_layers, check_last
 from .layers.initialisers import INITIALISERS
 from .layers.recorder import Recorder
+from .tables import aligned
 from .training import monitors
 from .training.history import History
 from .training.loop import Metrics, Settings, State, Training
@@ -111,14 +112,9 @@ class Network:
                     f"{parameters:,}",
                 )
             )
-        head = ("layer", "output", "parameters")
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
-        lines = [
-            f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:>{widths[2]}}".rstrip()
-            for row in [head, *rows]
-        ]
+        table = aligned([("layer", "output", "parameters"), *rows], "<<>")
         total = f"{self.engine.count:,} parameters, cost {self.cost}, {self.dtype}, backend {self.backend}"
-        return "\n".join([*lines, total])
+        return f"{table}\n{total}"
 
     # Training
 

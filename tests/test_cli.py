@@ -309,7 +309,7 @@ def test_resuming_into_another_file_keeps_that_file(command, tmp_path):
 
 def test_no_ordinary_file_is_replaced(command, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert "is no ordinary file" in command("train", *FAST, "--out", "pipe", code=1).stderr
+    assert "is not a regular file" in command("train", *FAST, "--out", "pipe", code=1).stderr
     assert (tmp_path / "pipe").is_fifo()
 
 

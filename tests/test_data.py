@@ -151,7 +151,7 @@ def test_slices():
     assert len(data[1:][1:]) == 4
     assert Dataset(data.images, LABELS[::-1]).labels[0] == 2
     for part in (slice(3, 3), slice(100, None)):
-        assert "of 6 images has none: expected at least one" in refusal(data.__getitem__, part)
+        assert "of 6 images is empty: expected at least one" in refusal(data.__getitem__, part)
     for part in (0, [0, 1], "a"):
         assert f"indexed with {part!r}: expected a slice" in refusal(data.__getitem__, part)
 
@@ -199,20 +199,20 @@ class Unwilling:
         (np.full((6, 4), "a"), "images have the dtype <U1"),
         (np.zeros((6, 4), "M8[s]"), "images have the dtype datetime64[s]"),
         (np.zeros((6, 4), "u1,f4"), "images have the dtype [('f0'"),
-        ([[1, 2], [3]], "images are no array of numbers (setting an array element"),
-        (Unwilling(), "images are no array of numbers (still on the GPU): expected"),
+        ([[1, 2], [3]], "images are not an array of numbers (setting an array element"),
+        (Unwilling(), "images are not an array of numbers (still on the GPU): expected"),
         (BAD_VALUE, "image 4 has pixels that are NaN or infinite: expected values in [0, 1]"),
         (BAD_INFINITY, "image 3 has pixels that are NaN or infinite"),
         (np.full((6, 4), np.longdouble("1e4000")), "image 0 has pixels that are NaN or infinite"),
         (
             LEVELS.astype(float),
-            "image values go from 0 to 255: expected [0, 1], or uint8 levels 0 to 255",
+            "image values range from 0 to 255: expected [0, 1], or uint8 levels 0 to 255",
         ),
-        (VALUES - 0.5, "image values go from -0.5 to 0.5: expected [0, 1]"),
+        (VALUES - 0.5, "image values range from -0.5 to 0.5: expected [0, 1]"),
         (np.float32(VALUES) * np.float32(1.0000001), "to 1.00000012: expected [0, 1]"),
         (LEVELS.astype(int) + 1, "to 256: expected levels 0 to 255"),
-        (-LEVELS.astype(int), "integer images go from -255 to "),
-        (np.full((6, 4), 2**64 - 1, np.uint64), f"integer images go from {2**64 - 1}"),
+        (-LEVELS.astype(int), "integer images range from -255 to "),
+        (np.full((6, 4), 2**64 - 1, np.uint64), f"integer images range from {2**64 - 1}"),
     ],
 )
 def test_images_that_are_refused(images, said):
@@ -241,7 +241,7 @@ def test_images_that_are_refused(images, said):
             list("abcabc"),
             "labels have the dtype <U1: expected whole numbers, 0 for the first class",
         ),
-        ([[0], [1, 2]], "labels are no array of numbers"),
+        ([[0], [1, 2]], "labels are not an array of numbers"),
         (None, "labels have the shape of a single number"),
     ],
 )
@@ -250,7 +250,7 @@ def test_labels_that_are_refused(labels, said):
 
 
 def test_pixels_are_checked_piece_by_piece(monkeypatch):
-    monkeypatch.setattr("nbconv.data.dataset.PIECE", 100)
+    monkeypatch.setattr("nbconv.data.dataset.PIECE_BYTES", 100)
     many = np.zeros((50, 7), np.float32)
     Dataset(many, np.zeros(50, int))
     for bad in (0, 2, 3, 49):
@@ -341,7 +341,7 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setattr(
         sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/")
     )
-    folder = sources.mnist_places()[-1]
+    folder = sources.mnist_folders()[-1]
     if tmp_path not in folder.parents:
         pytest.skip("this system's cache folder cannot be moved")
     return folder

@@ -17,7 +17,7 @@ from test_cli import same
 import nbconv
 from nbconv import ensemble
 from nbconv.ensemble import FILE
-from nbconv.runs import processes as members
+from nbconv.runs import processes
 from nbconv.runs import run as runs
 
 SETTINGS = {"net": "4C3-MP2-10N", "eta": 0.3, "epochs": 2}
@@ -63,11 +63,13 @@ def wait_for(process, pattern):
 def children(parent):
     """The ids of the members that a process trains."""
     shown = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout
     return [
         int(pid)
-        for pid in re.findall(rf"^ *(\d+) +{parent} .* -m nbconv\.members ", shown, re.MULTILINE)
+        for pid in re.findall(
+            rf"^ *(\d+) +{parent} .* nbconv\.runs\.processes ", shown, re.MULTILINE
+        )
     ]
 
 
@@ -157,7 +159,7 @@ def test_saved_and_loaded(trained, tmp_path, digits):
         assert (after.predict_proba(images) == before.predict_proba(images)).all()
     listed = nbconv.Ensemble.from_checkpoints([folder / "member-3.h5", folder / "member-1.h5"])
     assert [network.seed for network in listed] == [2, 0]
-    with pytest.raises(nbconv.CheckpointError, match="cannot be made a folder"):
+    with pytest.raises(nbconv.CheckpointError, match="could not be created"):
         best.save(folder / "member-1.h5")
 
 
@@ -184,7 +186,7 @@ def rewrite(folder, change):
         (lambda folder: (folder / FILE).write_text("[1]"), "is damaged"),
         (lambda folder: rewrite(folder, lambda record: record.update(version=2)), "expected 'nbconv ensemble' 1"),
         (lambda folder: rewrite(folder, lambda record: record["members"].pop("member-1.h5")), "its members are not"),
-        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})), "to its end"),
+        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})), "has not finished training"),
         (lambda folder: rewrite(folder, lambda record: record.update(members={"../a.h5": "0"})), "its members are not"),
         (lambda folder: rewrite(folder, lambda record: record.update(settings=["eta"])), "is damaged"),
     ],
@@ -205,7 +207,7 @@ def test_saving_killed_in_between_is_told(folder):
 
 def test_a_member_that_fails_keeps_no_other(tmp_path):
     jobs = [
-        members.Job(name, {**SETTINGS, "eta": eta}, tmp_path / f"{name}.h5")
+        processes.Job(name, {**SETTINGS, "eta": eta}, tmp_path / f"{name}.h5")
         for name, eta in (("bad", 1e30), ("good", 0.3), ("worse", 1e30))
     ]
     lines = []
@@ -213,19 +215,20 @@ def test_a_member_that_fails_keeps_no_other(tmp_path):
         nbconv.NbconvError,
         match=r"^bad failed \(and so did worse, see above\): .* beyond all bounds",
     ):
-        members.train_all(jobs, 3, tell=lines.append)
+        processes.train_all(jobs, 3, on_line=lines.append)
     assert [line for line in lines if line.startswith("bad: ")] == [
         line for line in lines if "bad: Error: " in line
     ]
     assert sum(line.startswith("good: epoch") for line in lines) == 2
-    assert [job.name for job in members.unfinished(jobs)] == ["bad", "worse"]
+    assert [job.name for job in processes.unfinished(jobs)] == ["bad", "worse"]
 
 
 def test_a_killed_member_is_told(tmp_path):
-    job = members.Job("long", {**SETTINGS, "epochs": 500}, tmp_path / "long.h5")
+    job = processes.Job("long", {**SETTINGS, "epochs": 500}, tmp_path / "long.h5")
     with pytest.raises(nbconv.NbconvError, match=r"^long failed: its process ended with signal 9$"):
-        members.train_all(
-            [job], tell=lambda line: [os.kill(pid, signal.SIGKILL) for pid in children(os.getpid())]
+        processes.train_all(
+            [job],
+            on_line=lambda line: [os.kill(pid, signal.SIGKILL) for pid in children(os.getpid())],
         )
 
 
@@ -268,9 +271,9 @@ def test_going_on_with_something_else_is_refused(folder):
             ensemble.train(folder, settings, count)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     nbconv.Ensemble.load(folder).save(folder)
-    with pytest.raises(nbconv.CheckpointError, match="saved and not trained there"):
+    with pytest.raises(nbconv.CheckpointError, match="saved there, not trained"):
         ensemble.resume(folder, {})
-    with pytest.raises(nbconv.CheckpointError, match="cannot be made a folder"):
+    with pytest.raises(nbconv.CheckpointError, match="could not be created"):
         ensemble.train(folder / FILE, SETTINGS)
     with pytest.raises(nbconv.SettingError, match="eta is -1"):
         ensemble.train(folder, {"eta": -1})
@@ -314,7 +317,7 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
             assert all(
                 nbconv.Network.load(folder / name).state.epoch < LONG["epochs"] for name in NAMES
             )
-        with pytest.raises(nbconv.CheckpointError, match="has not been trained to its end"):
+        with pytest.raises(nbconv.CheckpointError, match="has not finished training"):
             nbconv.Ensemble.load(folder)
         run = start(
             tmp_path,
@@ -324,10 +327,10 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
     error = run.communicate()[1]
     assert run.returncode == 0, error
     whole = [
-        members.Job(name, {**LONG, "seed": seed}, tmp_path / name)
+        processes.Job(name, {**LONG, "seed": seed}, tmp_path / name)
         for seed, name in enumerate(NAMES)
     ]
-    members.train_all(whole, 2)
+    processes.train_all(whole, 2)
     for name in NAMES:
         assert same(folder / name, tmp_path / name)
 

@@ -51,7 +51,7 @@ def test_the_shorthand_of_the_book():
         ("20C5s-10N", "position 1: '20C5s'"),
         ("784--10", "position 5: ''"),
         ("784-30-", "position 8: ''"),
-        ("784-30-10N", "position 8: '10N' is no size"),
+        ("784-30-10N", "position 8: '10N' is not a size"),
         ("9" * 5000 + "N", "position 1: '999"),
         ("\u0663N", "position 1: '\u0663N'"),
     ],

@@ -366,7 +366,7 @@ def test_the_same_picture_is_the_same_file(figures, tmp_path, ending):
 def test_places_that_cannot_be_written(tmp_path):
     ax = plots.sigma()
     for place, said in {
-        "a.gif": "a.gif has no known ending: expected .png, .svg, .pdf",
+        "a.gif": "a.gif has an unknown extension: expected .png, .svg, .pdf",
         "missing/a.png": "missing/a.png could not be written: No such file or directory; choose another place",
         "folder.png": "folder.png is a folder: expected the name of a file",
         f"{'a' * 300}.png": "could not be written: File name too long",
@@ -483,7 +483,7 @@ def test_the_command_s_errors(path, tmp_path):
             300,
         ): "digit is 300: expected 0 to 299, one of the test images of digits",
         ("digits", path, "--data", "none.npz"): "none.npz does not exist",
-        ("curves", path, "-o", "run.h5"): "run.h5 has no known ending: expected .png, .svg, .pdf",
+        ("curves", path, "-o", "run.h5"): "run.h5 has an unknown extension: expected .png, .svg, .pdf",
     }.items():
         result = CliRunner().invoke(main, ["plot", *map(str, arguments)])
         assert (result.exit_code, result.stdout) == (1, "")

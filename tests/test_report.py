@@ -169,7 +169,7 @@ def test_the_command(path, command, tmp_path):
     assert (
         done.stderr == "Error: digit is 300: expected 0 to 299, one of the test images of digits\n"
     )
-    for out, said in {"run.h5": "run.h5 has no known ending: expected .html", "no/a.html": "no/a.html could not be written: "
+    for out, said in {"run.h5": "run.h5 has an unknown extension: expected .html", "no/a.html": "no/a.html could not be written: "
                       "No such file or directory; choose another place"}.items():  # fmt: skip
         with pytest.raises(nbconv.SettingError, match=re.escape(said)):
             write_report(path, tmp_path / out)

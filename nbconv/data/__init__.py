@@ -1,4 +1,4 @@
-"""Images and labels: the Dataset, the file formats, and where data is found."""
+"""Data sets: the Dataset class, file formats, and where the data comes from."""
 
 from .dataset import Dataset
 from .sources import load_data

@@ -13,48 +13,55 @@ from ..checks import Shape, show
 from ..errors import DataError
 
 Array = NDArray[Any]
-PIECE = 2**24  # bytes read at a time where not all are wanted at once
+PIECE_BYTES = 2**24  # read at a time from a store that need not be read whole
 
 
 class Store(Protocol):
-    """What images are kept in: an array, or a file read in slices (n, channels, rows, columns)."""
+    """A source of images: an array, or a file that is read in slices.
+
+    shape: (n, channels, rows, columns). dtype: uint8, float32 or float64. Indexing returns an
+    array.
+    """
 
     @property
-    def shape(self) -> Shape: ...  # noqa: D102 -- said above
+    def shape(self) -> Shape: ...  # noqa: D102 -- see the class
     @property
-    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102 -- said above
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102 -- see the class
 
     def __getitem__(self, key: Any) -> Array: ...
 
 
 def select(store: Store, part: Any) -> Store:
-    """Some of a store's images; those in a file are still not read."""
+    """The images of a slice or with these indices. Images in a file are not read yet."""
     if isinstance(store, np.ndarray):
         return np.ascontiguousarray(store[part])
-    chosen: Store = getattr(store, "select", store.__getitem__)(part)
-    return chosen
+    selected: Store = getattr(store, "select", store.__getitem__)(part)
+    return selected
 
 
 def pieces(store: Store) -> Iterator[slice]:
-    """Slices that cover a store, each of about PIECE bytes or of one image."""
-    step = max(1, PIECE // (math.prod(store.shape[1:]) * store.dtype.itemsize))
+    """Slices that cover a store, each of one image or about PIECE_BYTES."""
+    step = max(1, PIECE_BYTES // (math.prod(store.shape[1:]) * store.dtype.itemsize))
     for first in range(0, store.shape[0], step):
         yield slice(first, min(first + step, store.shape[0]))
 
 
 def as_array(values: ArrayLike, name: str) -> Array:
-    """Values from a caller as an array; raises DataError if they are none."""
+    """A caller's values as an array. Raises DataError."""
     try:
         return np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"{name} are no array of numbers ({reason}): expected rows of equal length"
+            f"{name} are not an array of numbers ({reason}): expected rows of equal length"
         ) from error
 
 
 def four_axes(shape: Shape) -> Shape:
-    """(n, channels, rows, columns) of (n, rows, columns) or (n, pixels) images."""
+    """The shape as (n, channels, rows, columns). Raises DataError.
+
+    shape: (n, channels, rows, columns), (n, rows, columns) or (n, pixels).
+    """
     if len(shape) == 4:
         return shape
     if len(shape) == 3:
@@ -62,16 +69,16 @@ def four_axes(shape: Shape) -> Shape:
     if len(shape) == 2:
         return shape[0], 1, 1, shape[1]
     raise DataError(
-        f"images have the shape {show(shape) or 'of a single number'}: expected (n, channels, rows, columns), "
-        "(n, rows, columns) or (n, pixels)"
+        f"images have the shape {show(shape) or 'of a single number'}: expected "
+        "(n, channels, rows, columns), (n, rows, columns) or (n, pixels)"
     )
 
 
 def image_store(images: ArrayLike) -> Array:
-    """Images as the kernels read them: (n, channels, rows, columns), C order, native uint8, float32 or float64.
+    """Images in the form that the kernels read.
 
-    Integers are pixel levels 0 to 255; booleans and real numbers are values. Arrays that are so already are
-    not copied; none is changed. Raises DataError.
+    images: as for `Dataset`. Returns (n, channels, rows, columns), C order, uint8, float32 or
+    float64 in native byte order; a copy only if necessary. Raises DataError.
     """
     array = as_array(images, "images")
     if array.dtype == np.uint8 and array.ndim == 4 and array.size and array.flags.c_contiguous:
@@ -79,46 +86,50 @@ def image_store(images: ArrayLike) -> Array:
     kind = array.dtype.kind
     if kind not in "buif":
         raise DataError(
-            f"images have the dtype {array.dtype}: expected uint8 levels 0 to 255 or real values in [0, 1]"
+            f"images have the dtype {array.dtype}: expected uint8 levels 0 to 255 or real values "
+            "in [0, 1]"
         )
     shape = four_axes(array.shape)
     if array.size == 0:
         raise DataError(
-            f"images have the shape {show(array.shape)}: expected at least one image with at least one pixel"
+            f"images have the shape {show(array.shape)}: expected at least one image with at "
+            "least one pixel"
         )
     if kind in "iu" and array.dtype != np.uint8:
         low, high = array.min(), array.max()
         if low < 0 or high > 255:
             raise DataError(
-                f"integer images go from {low} to {high}: expected levels 0 to 255, or real values in [0, 1]"
+                f"integer images range from {low} to {high}: expected levels 0 to 255, or real "
+                "values in [0, 1]"
             )
     dtype = np.uint8 if kind in "iu" else np.float64 if array.dtype.itemsize >= 8 else np.float32
-    with np.errstate(
-        over="ignore"
-    ):  # what is too large for the dtype becomes infinite, which check_pixels refuses
+    # Values too large for the dtype become infinite, and check_pixels refuses them.
+    with np.errstate(over="ignore"):
         return np.require(array, dtype, ["C", "A"]).reshape(shape)
 
 
 def check_pixels(store: Store, only_unit_range: bool) -> None:
-    """Raise DataError for pixels that are NaN, infinite or, if asked, outside [0, 1]."""
+    """Raise DataError if pixels are NaN, infinite or, with `only_unit_range`, outside [0, 1]."""
     if store.dtype == np.uint8:
         return
     for piece in pieces(store):
-        part = store[piece]
-        low, high = float(part.min()), float(part.max())
+        images = store[piece]
+        low, high = float(images.min()), float(images.max())
         if not (math.isfinite(low) and math.isfinite(high)):
-            bad = piece.start + int(np.argmin(np.isfinite(part).reshape(len(part), -1).all(axis=1)))
+            is_finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+            bad = piece.start + int(np.argmin(is_finite))
             raise DataError(
                 f"image {bad} has pixels that are NaN or infinite: expected values in [0, 1]"
             )
         if only_unit_range and (low < 0 or high > 1):
             raise DataError(
-                f"image values go from {low:.9g} to {high:.9g}: expected [0, 1], or uint8 levels 0 to 255"
+                f"image values range from {low:.9g} to {high:.9g}: expected [0, 1], or uint8 "
+                "levels 0 to 255"
             )
 
 
 def check_labels(labels: ArrayLike, images: int) -> NDArray[np.int64]:
-    """Labels as int64; raises DataError unless they are one whole number of 0 or more for each image."""
+    """Labels (n,) as int64, one for each of `images` images, in [0, 2^31). Raises DataError."""
     array = as_array(labels, "labels")
     if array.ndim != 1:
         shape = show(array.shape) or "of a single number"
@@ -141,9 +152,10 @@ def check_labels(labels: ArrayLike, images: int) -> NDArray[np.int64]:
 
 
 class Images:
-    """Images read as float32 values in [0, 1] (float64 where they are stored so), however they are stored.
+    """The images of a store, read as values in [0, 1].
 
-    Indexing gives an array; `numpy.asarray` gives all of them.
+    shape: (n, channels, rows, columns). dtype: float32, or float64 if stored as float64. Indexing
+    returns an array; `numpy.asarray` returns all images.
     """
 
     def __init__(self, store: Store):
@@ -157,8 +169,8 @@ class Images:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Array:
-        part = np.asarray(self.store[key])
-        return part * np.float32(1 / 255) if part.dtype == np.uint8 else part.copy()
+        images = np.asarray(self.store[key])
+        return images * np.float32(1 / 255) if images.dtype == np.uint8 else images.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:].astype(dtype or self.dtype, copy=False)
@@ -170,26 +182,27 @@ class Images:
 class Dataset:
     """Images with their labels.
 
-    images: (n, channels, rows, columns), (n, rows, columns) or (n, pixels); uint8 levels 0 to 255, or real values
-    in [0, 1]. labels: n whole numbers, 0 for the first class. Any strides and byte order; nothing given is
-    changed, and what the kernels can read as it is is not copied. Raises DataError.
+    images: (n, channels, rows, columns), (n, rows, columns) or (n, pixels), with any strides and
+    byte order; integers are pixel levels from 0 to 255, booleans and real numbers are values in
+    [0, 1]. They are never changed, and copied only if the kernels cannot read them as they are.
+    labels: (n,) whole numbers, 0 for the first class. Raises DataError.
     """
 
     def __init__(self, images: ArrayLike | Images, labels: ArrayLike):
         store = images.store if isinstance(images, Images) else image_store(images)
         check_pixels(store, only_unit_range=True)
-        self._take(store, check_labels(labels, store.shape[0]))
+        self._set(store, check_labels(labels, store.shape[0]))
 
     @classmethod
     def from_store(cls, store: Store, labels: ArrayLike) -> "Dataset":
-        """A dataset over images whose pixels have been checked."""
+        """A dataset of images whose pixels have been checked. Raises DataError for the labels."""
         dataset = cls.__new__(cls)
-        dataset._take(store, check_labels(labels, store.shape[0]))
+        dataset._set(store, check_labels(labels, store.shape[0]))
         return dataset
 
-    def _take(self, store: Store, labels: NDArray[np.int64]) -> None:
+    def _set(self, store: Store, labels: NDArray[np.int64]) -> None:
         self.labels = labels
-        self.labels.flags.writeable = False  # they are checked here, and kernels index with them
+        self.labels.flags.writeable = False  # kernels index with them, so they must stay valid
         self.store = store
         self.images = Images(store)
         self.classes = int(self.labels.max()) + 1
@@ -198,10 +211,11 @@ class Dataset:
         return len(self.labels)
 
     def __getitem__(self, part: slice) -> "Dataset":
-        """The images of a slice, as a dataset."""
+        """A dataset of the images of a slice. Raises DataError."""
         if not isinstance(part, slice):
             raise DataError(
-                f"a dataset was indexed with {part!r}: expected a slice; single images are in .images"
+                f"a dataset was indexed with {part!r}: expected a slice; single images are in "
+                ".images"
             )
         return self.select(part)
 
@@ -210,30 +224,31 @@ class Dataset:
 
     @property
     def shape(self) -> Shape:
-        """(channels, rows, columns) of an image."""
+        """(channels, rows, columns) of one image."""
         return tuple(self.store.shape[1:])
 
     def select(self, part: slice | NDArray[np.int64]) -> "Dataset":
-        """The images of a slice or with these numbers, as a dataset."""
+        """A dataset of the images of a slice or with these indices. Raises DataError if empty."""
         labels = self.labels[part]
         if len(labels) == 0:
-            raise DataError(f"{part} of {len(self)} images has none: expected at least one")
+            raise DataError(f"{part} of {len(self)} images is empty: expected at least one image")
         return Dataset.from_store(select(self.store, part), labels)
 
     def batch(
         self, order: NDArray[np.int64], shifts: int
     ) -> tuple[Array, Array, NDArray[np.int64]]:
-        """(images, labels, order) for the gather kernel, with only the images that the order asks for."""
-        wanted, places = np.unique(order // shifts, return_inverse=True)
-        return (
-            self.store[wanted],
-            self.labels[wanted],
-            places.reshape(order.shape) * shifts + order % shifts,
-        )
+        """(images, labels, order) for the kernel `gather`, restricted to the images in the order.
+
+        order: (rows, mini-batch size); each number is an image's index times shifts, plus a shift
+        in [0, shifts). The returned order refers to the returned images.
+        """
+        images, positions = np.unique(order // shifts, return_inverse=True)
+        new_order = positions.reshape(order.shape) * shifts + order % shifts
+        return self.store[images], self.labels[images], new_order
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits over shape, labels and (those kept in memory) images."""
+        """A hash of shape, dtype, labels and, unless they are in a file, images: 16 hex digits."""
         digest = hashlib.sha256(f"{self.shape} {self.store.dtype}".encode())
         digest.update(self.labels.tobytes())
         if isinstance(self.store, np.ndarray):

@@ -1,7 +1,7 @@
-"""Readers of IDX, .npz and .npy files and of pictures. All of it untrusted.
+"""Readers for IDX, .npz and .npy files and for pictures. The files are not trusted.
 
-Each gives plain arrays or raises DataError with the file's name. Nothing in a file is ever executed, and
-nothing is allocated because a header says so before the bytes are there.
+Each reader returns plain arrays or raises DataError with the file's name. Nothing in a file is ever
+executed, and no memory is allocated for bytes that a header only declares.
 """
 
 import gzip
@@ -21,15 +21,18 @@ from numpy.typing import NDArray
 from ..errors import DataError
 
 Array = NDArray[Any]
-LIMIT = 2**31  # bytes that a file may unpack to
+MAX_BYTES = 2**31  # of an unpacked file
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_NPY_HEADER = 10_000  # bytes; NumPy's own limit
+_NPY_HEADER_BYTES = 10_000  # NumPy's limit
 
 
 @contextmanager
 def reading(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever is raised about a file into one line that begins with its name."""
+    """Turn every exception about a file into a DataError, one line that begins with its name.
+
+    what: what the file should be, for the message, such as "an .npz file".
+    """
     try:
         yield
     except DataError as error:
@@ -40,7 +43,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise DataError(
             f"{path} declares more data than this machine's memory holds: expected {what}"
         ) from error
-    except Exception as error:  # a damaged file can make its reader raise anything
+    except Exception as error:  # a damaged file can make a reader raise anything
         if isinstance(error, OSError) and error.errno:
             raise DataError(
                 f"{path} cannot be read ({os.strerror(error.errno)}): expected {what}"
@@ -50,114 +53,122 @@ def reading(path: Path, what: str) -> Iterator[None]:
 
 
 def open_unpacked(path: Path) -> BinaryIO:
-    """The file's content, unpacked if it is gzipped (which its first bytes tell, not its name)."""
+    """Open a file, unpacking it if its first bytes are those of gzip. Raises OSError."""
     with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else open(path, "rb")  # type: ignore[return-value]  # GzipFile reads like one
+        is_gzipped = file.read(2) == b"\x1f\x8b"
+    if not is_gzipped:
+        return open(path, "rb")
+    return gzip.open(path, "rb")  # type: ignore[return-value]  # has the methods of a BinaryIO
 
 
 def read_up_to(file: Any, size: int) -> bytearray:
-    """The next `size` bytes or what is left; memory grows only with what is really there."""
+    """The next `size` bytes, or fewer at the end. Allocates only as much as it reads."""
     content = bytearray()
     while len(content) < size:
-        part = file.read(min(size - len(content), 2**20))
-        if not part:
+        chunk = file.read(min(size - len(content), 2**20))
+        if not chunk:
             break
-        content += part
+        content += chunk
     return content
 
 
-def _read_last(file: Any, size: int, name: object) -> bytearray:
-    """The next `size` bytes, which must be the last."""
+def _read_rest(file: Any, size: int, name: object) -> bytearray:
+    """The rest of a file, which must have `size` bytes. Raises DataError."""
     content = read_up_to(file, size + 1)
     if len(content) != size:
         found = "more" if len(content) > size else str(len(content))
         raise DataError(
-            f"{name} declares {size} bytes of data and holds {found}: the file is damaged; get it again"
+            f"{name} declares {size} bytes of data and holds {found}: the file is damaged; "
+            "download or copy it again"
         )
     return content
 
 
 def read_idx(path: Path, axes: int) -> Array:
-    """The images (3 axes) or labels (1 axis) of an IDX file, gzipped or not."""
+    """The array in an IDX file, gzipped or not. Raises DataError.
+
+    axes: 3 for images (n, rows, columns), 1 for labels (n,).
+    """
     what = f"an IDX file of {'images' if axes == 3 else 'labels'}"
     with reading(path, what), open_unpacked(path) as file:
-        head = file.read(4)
-        if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_DTYPES:
+        magic = file.read(4)
+        if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _IDX_DTYPES:
             raise DataError(
-                f"{path} begins with {head.hex(' ') or 'nothing'}: expected the magic number of {what}"
+                f"{path} begins with {magic.hex(' ') or 'nothing'}: expected the magic number of "
+                f"{what}"
             )
-        if head[3] != axes:
-            raise DataError(f"{path} has {head[3]} axes: expected {axes}, as {what} has")
+        if magic[3] != axes:
+            raise DataError(f"{path} has {magic[3]} axes: expected {axes}, as {what} has")
         lengths = file.read(4 * axes)
         if len(lengths) < 4 * axes:
-            raise DataError(f"{path} ends within its header: the file is damaged; get it again")
-        dtype = np.dtype(_IDX_DTYPES[head[2]])
+            raise DataError(
+                f"{path} ends within its header: the file is damaged; download or copy it again"
+            )
+        dtype = np.dtype(_IDX_DTYPES[magic[2]])
         shape = np.frombuffer(lengths, ">u4").tolist()
         size = math.prod(shape) * dtype.itemsize
-        if size > LIMIT:
+        if size > MAX_BYTES:
             raise DataError(
-                f"{path} declares {size} bytes of data in the shape {shape}: expected at most {LIMIT}"
+                f"{path} declares {size} bytes of data in the shape {shape}: expected at most "
+                f"{MAX_BYTES}"
             )
-        return np.frombuffer(_read_last(file, size, path), dtype).reshape(shape)
+        return np.frombuffer(_read_rest(file, size, path), dtype).reshape(shape)
 
 
 def read_npy(path: Path) -> Array:
-    """The array of an .npy file."""
+    """The array in an .npy file. Raises DataError."""
     with reading(path, "an .npy file of numbers"), open(path, "rb") as file:
         return _npy(file, path, path.stat().st_size)
 
 
-def _npy(file: Any, name: object, size: int) -> Array:
-    """The array of an open .npy file of `size` bytes."""
+def _npy(file: Any, name: object, file_size: int) -> Array:
+    """The array in an open .npy file. name: for errors. Raises DataError."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise DataError(f"{name} is of .npy version {version[0]}.{version[1]}: expected 1.0 or 2.0")
     length = file.read(2 * version[0])
-    head = length + file.read(min(int.from_bytes(length, "little"), _NPY_HEADER))
-    reader = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
+    header = length + file.read(min(int.from_bytes(length, "little"), _NPY_HEADER_BYTES))
+    form = np.lib.format
+    read_header = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NumPy's about headers that Python 2 wrote
-        shape, fortran, dtype = reader(io.BytesIO(head))
+        warnings.simplefilter("ignore")  # NumPy warns about headers written by Python 2
+        shape, is_fortran, dtype = read_header(io.BytesIO(header))
     if dtype.kind not in "buif":
         raise DataError(
             f"{name} holds {str(dtype)[:60]}: expected numbers (Python objects are never loaded)"
         )
-    wanted = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or wanted > min(size, LIMIT):
+    size = math.prod(shape) * dtype.itemsize
+    max_size = min(file_size, MAX_BYTES)
+    if min(shape, default=0) < 0 or size > max_size:
         raise DataError(
-            f"{name} declares {wanted} bytes in the shape {shape}: expected at most {min(size, LIMIT)}"
+            f"{name} declares {size} bytes in the shape {shape}: expected at most {max_size}"
         )
-    return np.frombuffer(_read_last(file, wanted, name), dtype).reshape(
-        shape, order="F" if fortran else "C"
-    )
+    values = np.frombuffer(_read_rest(file, size, name), dtype)
+    return values.reshape(shape, order="F" if is_fortran else "C")
 
 
 def npz_names(path: Path) -> list[str]:
-    """The names of an .npz file's arrays."""
+    """The names of the arrays in an .npz file. Raises DataError."""
     with reading(path, "an .npz file of numbers"), zipfile.ZipFile(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def read_npz(path: Path, names: Collection[str]) -> dict[str, Array]:
-    """These arrays of an .npz file."""
+    """The arrays with these names in an .npz file. Raises DataError."""
     arrays = {}
     with reading(path, "an .npz file of numbers"), zipfile.ZipFile(path) as archive:
         members = [
             member for member in archive.infolist() if member.filename.removesuffix(".npy") in names
         ]
         unpacked = sum(member.file_size for member in members)
-        if unpacked > LIMIT:
-            raise DataError(f"{path} unpacks to {unpacked} bytes: expected at most {LIMIT}")
+        if unpacked > MAX_BYTES:
+            raise DataError(f"{path} unpacks to {unpacked} bytes: expected at most {MAX_BYTES}")
         for member in members:
-            # The other methods' readers unpack without end.
+            # Other methods unpack without a limit.
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(
-                    f"{path}: {member.filename} is packed by another method than numpy.savez's"
+                    f"{path}: {member.filename} has a compression method that numpy.savez does "
+                    "not use: expected stored or deflated"
                 )
             with archive.open(member) as file:
                 name = member.filename.removesuffix(".npy")
@@ -166,19 +177,21 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, Array]:
 
 
 def read_picture(path: Path, channels: int) -> Array:
-    """A picture's pixels as (1, channels, rows, columns), uint8, through Pillow."""
+    """The pixels of a picture, (1, channels, rows, columns) uint8, read by Pillow.
+
+    channels: 1 for grey levels, else RGB. Raises DataError.
+    """
     try:
         from PIL import Image
     except ImportError as error:
         raise DataError(
             f"{path}: reading pictures needs Pillow; install it with: pip install pillow"
         ) from error
-    # Only these formats: Pillow would hand others, whatever the file's name, to programs such as Ghostscript.
-    with (
-        reading(path, "a picture"),
-        Image.open(path, formats=("PNG", "JPEG", "BMP", "GIF")) as opened,
-    ):
-        deep = opened.mode in ("I", "I;16")  # 16 bits, which convert would clip
-        picture = Image.fromarray((np.asarray(opened) // 257).astype(np.uint8)) if deep else opened
+    # Only these formats: Pillow runs programs such as Ghostscript for others.
+    formats = ("PNG", "JPEG", "BMP", "GIF")
+    with reading(path, "a picture"), Image.open(path, formats=formats) as opened:
+        picture: Image.Image = opened
+        if opened.mode in ("I", "I;16"):  # 16 bits, which convert would clip
+            picture = Image.fromarray((np.asarray(opened) // 257).astype(np.uint8))
         pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     return pixels[None, None] if channels == 1 else pixels.transpose(2, 0, 1)[None]

@@ -1,8 +1,9 @@
-"""Make digits.npz from scikit-learn's copy of the UCI optical digits: python nbconv/data/make_digits.py
+"""Make digits.npz from scikit-learn's copy of the UCI digits: python nbconv/data/make_digits.py
 
-Needs scikit-learn. The images' 17 levels become 0 to 255; the order is shuffled once, so that the parts (1,197
-for training, 300 for validation, 300 for testing) have all writers. Source: E. Alpaydin and C. Kaynak,
-"Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998, doi 10.24432/C50P49, CC BY 4.0.
+Needs scikit-learn. The images' 17 levels become 0 to 255. The images are shuffled once, so that
+each split (1,197 for training, 300 for validation, 300 for testing) has images of all writers.
+Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning
+Repository, 1998, doi 10.24432/C50P49, CC BY 4.0.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""The book's mnist.pkl.gz, read without an unpickler: a pickle can call anything, and here nothing is called.
+"""A reader for the book's mnist.pkl.gz that executes nothing, whatever the pickle asks for.
 
-`pickletools.genops` takes a pickle apart; the few steps that pickled arrays consist of are followed on a stack of plain
-values, and every other step is refused. Python 2's pickles (protocol 2) and all newer ones are read.
+`pickletools.genops` splits a pickle into opcodes. The few opcodes that pickled arrays need are
+interpreted here on a stack of plain values; all others are refused. Protocol 2 (Python 2) and all
+newer protocols are read.
 """
 
 import pickletools
@@ -13,37 +14,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .formats import LIMIT, open_unpacked, read_up_to, reading
+from .formats import MAX_BYTES, open_unpacked, read_up_to, reading
 
 Array = NDArray[Any]
-STEPS = 10_000  # the book's pickle has about 150
+MAX_OPCODES = 10_000  # the book's pickle has about 150
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_PLAIN = (int, str, bytes, bytearray)
 
 
 class _Bounded:
-    """A file of which at most LIMIT bytes are read."""
+    """A file of which at most MAX_BYTES are read."""
 
     def __init__(self, file: Any):
         self._file = file
-        self._left = LIMIT
+        self._bytes_left = MAX_BYTES
 
     def read(self, size: int) -> bytes:
-        if size > self._left:
-            raise DataError(f"the pickle has more than {LIMIT} bytes: expected at most so many")
-        self._left -= size
+        if size > self._bytes_left:
+            raise DataError(f"the pickle has more than {MAX_BYTES} bytes: expected a few arrays")
+        self._bytes_left -= size
         return bytes(read_up_to(self._file, size))
 
     def readline(self) -> bytes:
-        line: bytes = self._file.readline(
-            2**16
-        )  # names and numbers only: no array is kept in a line
-        self._left -= len(line)
+        line: bytes = self._file.readline(2**16)  # lines have names and numbers, not arrays
+        self._bytes_left -= len(line)
         return line
 
 
 class _Dtype:
-    """numpy.dtype(code, ...), then its state (version, byte order, ...)."""
+    """Stands for numpy.dtype(code, ...); its state is (version, byte order, ...)."""
 
     def __init__(self, code: str, *_: Any):
         if not re.fullmatch("[buif][0-9]+", code):
@@ -55,17 +55,16 @@ class _Dtype:
 
 
 class _Array:
-    """_reconstruct(...), then its state (version, shape, dtype, whether in Fortran order, bytes)."""
+    """Stands for _reconstruct(...); its state is (version, shape, dtype, is_fortran, bytes)."""
 
     def __init__(self, *_: Any):
         self.value: Array | None = None
 
     def build(self, state: Any) -> None:
-        _, shape, dtype, fortran, content = state
+        _, shape, dtype, is_fortran, content = state
         content = content.encode("latin1") if isinstance(content, str) else content
-        self.value = np.frombuffer(content, dtype.value).reshape(
-            shape, order="F" if fortran else "C"
-        )
+        values = np.frombuffer(content, dtype.value)
+        self.value = values.reshape(shape, order="F" if is_fortran else "C")
 
 
 def _from_buffer(content: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
@@ -74,10 +73,10 @@ def _from_buffer(content: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
     return array
 
 
-def _encode(text: str, encoding: str) -> bytes:
+def _encode(value: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise DataError(f"it asks for the encoding {encoding[:60]!r}: expected latin1")
-    return text.encode("latin1")
+    return value.encode("latin1")
 
 
 _KNOWN = {
@@ -96,74 +95,77 @@ def _known(name: str) -> Any:
 
 
 def _value(file: Any) -> Any:
-    """What a pickle of arrays holds."""
-    replica: list[Any] = []
+    """The object in a pickle of arrays. Raises DataError for anything but arrays."""
+    stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
     argument: Any
-    for steps, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         name = opcode.name
-        if steps == STEPS:
-            raise DataError(f"it takes more than {STEPS} steps: expected a few arrays")
+        if count == MAX_OPCODES:
+            raise DataError(f"it has more than {MAX_OPCODES} opcodes: expected a few arrays")
         if name == "STOP":
             break
         if name in ("PROTO", "FRAME"):
             pass
         elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            memo[len(memo) if argument is None else argument] = replica[-1]
+            memo[len(memo) if argument is None else argument] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
-            replica.append(memo[argument])
+            stack.append(memo[argument])
         elif name == "GLOBAL":
-            replica.append(_known(argument.replace(" ", ".")))
+            stack.append(_known(argument.replace(" ", ".")))
         elif name == "STACK_GLOBAL":
-            attribute, module = replica.pop(), replica.pop()
-            replica.append(_known(f"{module}.{attribute}"))
+            attribute, module = stack.pop(), stack.pop()
+            stack.append(_known(f"{module}.{attribute}"))
         elif name == "MARK":
-            marks.append(len(replica))
+            marks.append(len(stack))
         elif name in ("TUPLE", "LIST", "APPENDS") or name in _TUPLES:
-            border = len(replica) - _TUPLES[name] if name in _TUPLES else marks.pop()
-            items = replica[border:]
-            del replica[border:]
+            start = len(stack) - _TUPLES[name] if name in _TUPLES else marks.pop()
+            items = stack[start:]
+            del stack[start:]
             if name == "APPENDS":
-                replica[-1] += items
+                stack[-1] += items
             else:
-                replica.append(items if name == "LIST" else tuple(items))
+                stack.append(items if name == "LIST" else tuple(items))
         elif name == "EMPTY_LIST":
-            replica.append([])
+            stack.append([])
         elif name == "APPEND":
-            item = replica.pop()
-            replica[-1].append(item)
+            item = stack.pop()
+            stack[-1].append(item)
         elif name == "REDUCE":
-            arguments = replica.pop()
-            replica.append(replica.pop()(*arguments))
+            arguments = stack.pop()
+            stack.append(stack.pop()(*arguments))
         elif name == "BUILD":
-            state = replica.pop()
-            replica[-1].build(state)
+            state = stack.pop()
+            stack[-1].build(state)
         elif name in _CONSTANTS:
-            replica.append(_CONSTANTS[name])
-        elif isinstance(argument, (int, str, bytes, bytearray)) and not name.startswith(
-            ("EXT", "INST", "PERSID")
-        ):
-            replica.append(argument)
+            stack.append(_CONSTANTS[name])
+        elif name.startswith(("EXT", "INST", "PERSID")) or not isinstance(argument, _PLAIN):
+            raise DataError(f"it has the opcode {name}, and only NumPy arrays are loaded")
         else:
-            raise DataError(f"it takes the step {name}, and only NumPy arrays are loaded")
-    return replica.pop()
+            stack.append(argument)
+    return stack.pop()
+
+
+def _is_sequence(value: Any, length: int) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == length
 
 
 def read_pickle(path: Path) -> list[tuple[Array, Array]]:
-    """The book's mnist.pkl.gz: (images, labels) of training, validation and test data."""
-    what = "a pickle of three (images, labels) pairs, as mnist.pkl.gz is"
+    """(images, labels) of training, validation and test data in the book's mnist.pkl.gz.
+
+    Raises DataError.
+    """
+    what = "a pickle of three (images, labels) pairs, like mnist.pkl.gz"
     with reading(path, what), open_unpacked(path) as file:
-        sets = _value(_Bounded(file))
-        if file.read(1):  # at the end gzip has checked its sum
-            raise DataError(f"{path} goes on after its pickle: the file is damaged; get it again")
-        pairs = isinstance(sets, (tuple, list)) and len(sets) == 3
-        if not pairs or not all(
-            isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in sets
-        ):
+        pairs = _value(_Bounded(file))
+        if file.read(1):  # at the end of the file gzip checks its checksum
+            raise DataError(
+                f"{path} continues after its pickle: the file is damaged; download or copy it again"
+            )
+        if not _is_sequence(pairs, 3) or not all(_is_sequence(pair, 2) for pair in pairs):
             raise DataError(f"{path} holds something else: expected {what}")
-        if not all(
-            isinstance(array, _Array) and array.value is not None for pair in sets for array in pair
-        ):
-            raise DataError(f"{path} holds something else than arrays: expected {what}")
-        return [(images.value, labels.value) for images, labels in sets]
+        arrays = [array for pair in pairs for array in pair]
+        if not all(isinstance(array, _Array) and array.value is not None for array in arrays):
+            raise DataError(f"{path} holds something other than arrays: expected {what}")
+        return [(images.value, labels.value) for images, labels in pairs]

@@ -1,4 +1,4 @@
-"""Where data comes from: the embedded digits, MNIST with its download, or a path."""
+"""Loading of data sets: the embedded digits, MNIST with its download, or a path."""
 
 import hashlib
 import math
@@ -16,7 +16,7 @@ from . import formats, hdf5, pickles
 from .dataset import Dataset, Images
 
 Array = NDArray[Any]
-Three = tuple[Dataset, Dataset, Dataset]
+Splits = tuple[Dataset, Dataset, Dataset]  # training, validation, test
 
 # name: SHA-256 of the unpacked file
 MNIST_FILES = {
@@ -33,13 +33,19 @@ SOURCES = "digits, mnist, or a path: a folder of IDX files, .npz, .h5, .hdf5, .p
 _SPLIT_NAMES = (("train", "training"), ("valid", "validation", "val"), ("test", "testing"))
 
 
-def load_data(source: str | os.PathLike[str]) -> Three:
+def load_data(source: str | os.PathLike[str]) -> Splits:
     """Training, validation and test data.
 
-    source: "digits" (1,797 embedded images of 8x8), "mnist" (found in $NBCONV_DATA or the cache, else downloaded;
-    50,000, 10,000 and 10,000 images), or a path: a folder of MNIST-like IDX files, an .npz or .h5 file, or the book's
-    mnist.pkl.gz. Files with one set of images are split 70 : 15 : 15, shuffled by a fixed generator; those with
-    training and test images alone give the last sixth of the training images for validation. Raises DataError.
+    source: one of
+    - "digits": 1,797 embedded images of 8x8;
+    - "mnist": 50,000, 10,000 and 10,000 images of 28x28, found in $NBCONV_DATA or the cache, or
+      downloaded;
+    - a path: a folder of IDX files named like MNIST's, an .npz or .h5 file, or the book's
+      mnist.pkl.gz.
+
+    A file with a single set of images is shuffled with a fixed seed and split 70 : 15 : 15. If a
+    file has training and test images only, the last sixth of the training images becomes the
+    validation data. Raises DataError.
     """
     if source == "digits":
         return _digits()
@@ -49,6 +55,7 @@ def load_data(source: str | os.PathLike[str]) -> Three:
 
 
 def _path(source: str | os.PathLike[str]) -> Path:
+    """A path with ~ expanded. Raises DataError."""
     try:
         return Path(source).expanduser()
     except (TypeError, RuntimeError) as error:
@@ -57,8 +64,11 @@ def _path(source: str | os.PathLike[str]) -> Path:
         ) from error
 
 
-def load_path(path: Path, expected: str = SOURCES) -> Three:
-    """Training, validation and test data from a file or folder."""
+def load_path(path: Path, expected: str = SOURCES) -> Splits:
+    """Training, validation and test data from a file or folder, as `load_data`.
+
+    expected: for the errors, what the path may be. Raises DataError.
+    """
     name = path.name.lower()
     with formats.reading(path, expected):
         if path.is_dir():
@@ -66,25 +76,25 @@ def load_path(path: Path, expected: str = SOURCES) -> Three:
         if not path.exists():
             raise DataError(f"{path} does not exist: expected {expected}")
         if not path.is_file():
-            raise DataError(f"{path} is neither file nor folder: expected {expected}")
+            raise DataError(f"{path} is neither a file nor a folder: expected {expected}")
         if name.endswith(".npz"):
             return _npz(path)
         if name.endswith((".h5", ".hdf5")):
             return _h5(path)
         if name.endswith((".pkl", ".pkl.gz")):
             return _pickle(path)
-    raise DataError(f"{path} has no known ending: expected {expected}")
+    raise DataError(f"{path} has an unknown extension: expected {expected}")
 
 
 def _dataset(images: Array | Images, labels: Array, names: str) -> Dataset:
-    """A dataset; if it cannot be one, the error says of which arrays or files."""
+    """A Dataset. names: of the arrays or files, for the error. Raises DataError."""
     try:
         return Dataset(images, labels)
     except DataError as error:
         raise DataError(f"{names}: {error}") from error
 
 
-def _digits() -> Three:
+def _digits() -> Splits:
     with resources.as_file(resources.files("nbconv.data") / "digits.npz") as path:
         arrays = formats.read_npz(path, ("images", "labels"))
     data = Dataset(arrays["images"], arrays["labels"])
@@ -92,17 +102,21 @@ def _digits() -> Three:
 
 
 def _last_sixth(data: Dataset) -> tuple[Dataset, Dataset]:
-    """Training data without, and validation data of, the last sixth: of MNIST's 60,000, the book's 50,000 and 10,000."""
-    border = len(data) - len(data) // 6
-    if border == len(data):
+    """Training and validation data: the last sixth is for validation. Raises DataError.
+
+    MNIST's 60,000 training images become 50,000 and 10,000, as in the book.
+    """
+    count = len(data) - len(data) // 6
+    if count == len(data):
         raise DataError(
-            f"{len(data)} training images are too few to set a sixth aside for validation: expected 6 or more"
+            f"{len(data)} training images are too few to set a sixth aside for validation: "
+            "expected 6 or more"
         )
-    return data[:border], data[border:]
+    return data[:count], data[count:]
 
 
-def _shuffled_split(data: Dataset) -> Three:
-    """70 : 15 : 15, shuffled by a fixed generator."""
+def _shuffled_split(data: Dataset) -> Splits:
+    """Shuffle with a fixed seed and split 70 : 15 : 15. Raises DataError."""
     count = len(data)
     part = count * 15 // 100
     if part == 0:
@@ -110,33 +124,32 @@ def _shuffled_split(data: Dataset) -> Three:
             f"{count} images are too few to split 70 : 15 : 15: expected 7 or more, or named sets"
         )
     order = np.random.default_rng(0).permutation(count)
-    border = count - 2 * part
-    return (
-        data.select(order[:border]),
-        data.select(order[border : border + part]),
-        data.select(order[border + part :]),
-    )
+    train, validation, test = np.split(order, [count - 2 * part, count - part])
+    return data.select(train), data.select(validation), data.select(test)
 
 
 # MNIST and folders like it
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:
-    """One of MNIST's files, also as train-images.idx3-ubyte and gzipped."""
-    names = (form + end for form in (name, name.replace("-idx", ".idx")) for end in ("", ".gz"))
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    """The path of one of MNIST's files, also if named train-images.idx3-ubyte or gzipped."""
+    stems = (name, name.replace("-idx", ".idx"))
+    paths = (folder / (stem + ending) for stem in stems for ending in ("", ".gz"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _axes(name: str) -> int:
     return 3 if "images" in name else 1
 
 
-def _idx_folder(folder: Path, checked: bool = False) -> Three:
+def _idx_folder(folder: Path, checked: bool = False) -> Splits:
+    """The data in a folder of IDX files. checked: they must be MNIST's. Raises DataError."""
     files = {name: _idx_file(folder, name) for name in MNIST_FILES}
     missing = [name for name, path in files.items() if path is None]
     if missing:
         raise DataError(
-            f"{folder} lacks {', '.join(missing)} (or .gz): expected the four IDX files named as MNIST's are"
+            f"{folder} lacks {', '.join(missing)} (or .gz): expected four IDX files named like "
+            "MNIST's"
         )
     arrays = []
     for name, path in files.items():
@@ -146,73 +159,79 @@ def _idx_folder(folder: Path, checked: bool = False) -> Three:
     return *_last_sixth(train), _dataset(arrays[2], arrays[3], f"{folder}: test images and labels")
 
 
-def mnist_places() -> list[Path]:
-    """The folders where MNIST is looked for, in order; the last is the cache."""
+def mnist_folders() -> list[Path]:
+    """The folders that are searched for MNIST, in order; the last one is the cache."""
     import pooch
 
-    given = os.environ.get("NBCONV_DATA")
-    places = [_path(given) / "mnist", _path(given)] if given else []
-    return [*places, Path(pooch.os_cache("nbconv")) / "mnist"]
+    folders = []
+    if data := os.environ.get("NBCONV_DATA"):
+        folders = [_path(data) / "mnist", _path(data)]
+    return [*folders, Path(pooch.os_cache("nbconv")) / "mnist"]
 
 
 def find_mnist() -> Path | None:
-    """The first folder that has all four files of MNIST."""
-    for place in mnist_places():
-        with formats.reading(place, "a folder with MNIST's four files"):
-            if all(_idx_file(place, name) for name in MNIST_FILES):
-                return place
+    """The first folder with all four of MNIST's files. Raises DataError if one cannot be read."""
+    for folder in mnist_folders():
+        with formats.reading(folder, "a folder with MNIST's four files"):
+            if all(_idx_file(folder, name) for name in MNIST_FILES):
+                return folder
     return None
 
 
 def _checked_idx(path: Path, name: str) -> Array:
+    """The array in one of MNIST's files. Raises DataError if its SHA-256 is not MNIST's."""
     array = formats.read_idx(path, _axes(name))
-    head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    digest = hashlib.sha256(head)
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    digest = hashlib.sha256(header)
     digest.update(array.reshape(-1).data)
     if digest.hexdigest() != MNIST_FILES[name]:
         raise DataError(
-            f"{path} is not MNIST's file: its SHA-256 is {digest.hexdigest()}, expected {MNIST_FILES[name]}; "
-            "remove it, and it is downloaded again"
+            f"{path} is not MNIST's file: its SHA-256 is {digest.hexdigest()}, expected "
+            f"{MNIST_FILES[name]}; remove it, and it is downloaded again"
         )
     return array
 
 
 def _download_mnist() -> Path:
-    """MNIST in the user's cache, from the first mirror that gives it; each file is checked before it is kept."""
-    places = mnist_places()
+    """Download MNIST's files to the user's cache and return the folder. Raises DataError."""
+    folders = mnist_folders()
+    cache = folders[-1]
     try:
-        places[-1].mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
         for name in MNIST_FILES:
-            _download(places[-1], name)
+            _download(cache, name)
     except (OSError, DataError) as error:
         raise DataError(
-            f"MNIST is not in {', '.join(map(str, places))} and could not be downloaded ({error}): connect to the "
-            "internet, or put its four IDX files into a folder and set NBCONV_DATA to it"
+            f"MNIST is not in {', '.join(map(str, folders))} and could not be downloaded "
+            f"({error}): connect to the internet, or put its four IDX files into a folder and set "
+            "NBCONV_DATA to it"
         ) from error
-    return places[-1]
+    return cache
 
 
 def _download(folder: Path, name: str) -> None:
-    """One of MNIST's files, whole and right, or none."""
+    """Download one of MNIST's files, unless it exists, from the first mirror that works.
+
+    The file is checked before it is moved to the folder. Raises DataError.
+    """
     import pooch
     import requests
 
     reasons = []
     pooch.get_logger().setLevel("WARNING")
+    downloader = pooch.HTTPDownloader(timeout=30)
+    file = f"{name}.gz"
     for mirror in () if _idx_file(folder, name) else MNIST_MIRRORS:
-        with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as kept_apart:
+        with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as temporary:
             try:
-                downloader = pooch.HTTPDownloader(timeout=30)
-                pooch.retrieve(
-                    mirror + name + ".gz", None, name + ".gz", kept_apart, downloader=downloader
-                )
-                _checked_idx(Path(kept_apart) / (name + ".gz"), name)
+                pooch.retrieve(mirror + file, None, file, temporary, downloader=downloader)
+                _checked_idx(Path(temporary) / file, name)
             except DataError:
-                reasons.append(f"{mirror}: {name}.gz is not MNIST's")
+                reasons.append(f"{mirror}: {file} is not MNIST's")
             except requests.RequestException as error:
                 reasons.append(f"{mirror}: {type(error).__name__}")
             else:
-                os.replace(Path(kept_apart) / (name + ".gz"), folder / (name + ".gz"))
+                os.replace(Path(temporary) / file, folder / file)
                 return
     if reasons:
         raise DataError("; ".join(reasons))
@@ -221,49 +240,46 @@ def _download(folder: Path, name: str) -> None:
 # Paths
 
 
-def _pickle(path: Path) -> Three:
-    train, valid, test = (
+def _pickle(path: Path) -> Splits:
+    names = ("training", "validation", "test")
+    train, validation, test = (
         _dataset(_square(images), labels, f"{name} data")
-        for name, (images, labels) in zip(
-            ("training", "validation", "test"), pickles.read_pickle(path), strict=True
-        )
+        for name, (images, labels) in zip(names, pickles.read_pickle(path), strict=True)
     )
-    return train, valid, test
+    return train, validation, test
 
 
 def _square(images: Array) -> Array:
-    """Flat rows as pictures, where the number of pixels is a square."""
+    """Images (n, pixels) as (n, 1, side, side) if the number of pixels is a square."""
     side = math.isqrt(images.shape[1]) if images.ndim == 2 else 0
-    return (
-        images.reshape(len(images), 1, side, side)
-        if side > 0 and side * side == images.shape[1]
-        else images
-    )
+    if side == 0 or side * side != images.shape[1]:
+        return images
+    return images.reshape(len(images), 1, side, side)
 
 
 def _sets(names: list[str]) -> dict[str, tuple[str, str]]:
-    """Which arrays of a file are the images and labels of which set."""
-    found = {}
-    for set_names in _SPLIT_NAMES:
-        for name in set_names:
-            for images, labels in (
-                (f"{name}_images", f"{name}_labels"),
-                (f"x_{name}", f"y_{name}"),
-            ):
-                if images in names and labels in names:
-                    found[set_names[0]] = (images, labels)
-    if not found and "images" in names and "labels" in names:
-        found["all"] = ("images", "labels")
-    if "all" not in found and not {"train", "test"} <= found.keys():
-        held = ", ".join(repr(name[:40]) for name in names[:10]) or "nothing"
+    """The names of images and labels among a file's arrays, by split, or those of "all".
+
+    Raises DataError.
+    """
+    sets = {}
+    for split_names in _SPLIT_NAMES:
+        for name in split_names:
+            for pair in ((f"{name}_images", f"{name}_labels"), (f"x_{name}", f"y_{name}")):
+                if set(pair) <= set(names):
+                    sets[split_names[0]] = pair
+    if not sets and {"images", "labels"} <= set(names):
+        sets["all"] = ("images", "labels")
+    if "all" not in sets and not {"train", "test"} <= sets.keys():
+        found = ", ".join(repr(name[:40]) for name in names[:10]) or "nothing"
         raise DataError(
-            f"it holds {held}: expected images and labels, or train_images, train_labels, "
+            f"it holds {found}: expected images and labels, or train_images, train_labels, "
             "test_images and test_labels (and validation_images, validation_labels)"
         )
-    return found
+    return sets
 
 
-def _split(sets: dict[str, Dataset]) -> Three:
+def _split(sets: dict[str, Dataset]) -> Splits:
     if "all" in sets:
         return _shuffled_split(sets["all"])
     if "valid" in sets:
@@ -271,25 +287,33 @@ def _split(sets: dict[str, Dataset]) -> Three:
     return *_last_sixth(sets["train"]), sets["test"]
 
 
-def _npz(path: Path) -> Three:
+def _npz(path: Path) -> Splits:
     sets = _sets(formats.npz_names(path))
     arrays = formats.read_npz(path, {name for pair in sets.values() for name in pair})
     return _split(
-        {key: _dataset(arrays[i], arrays[k], f"{i} and {k}") for key, (i, k) in sets.items()}
+        {
+            split: _dataset(arrays[images], arrays[labels], f"{images} and {labels}")
+            for split, (images, labels) in sets.items()
+        }
     )
 
 
-def _h5(path: Path) -> Three:
+def _h5(path: Path) -> Splits:
     with hdf5.opened(path) as file:
         sets = {}
-        for key, (i, k) in _sets(list(file)).items():
-            labels = hdf5.read_labels(file, k)
-            sets[key] = _dataset(Images(hdf5.open_images(file, i)), labels, f"{i} and {k}")
+        for split, (images, labels) in _sets(list(file)).items():
+            label_array = hdf5.read_labels(file, labels)
+            store = hdf5.open_images(file, images)
+            sets[split] = _dataset(Images(store), label_array, f"{images} and {labels}")
         return _split(sets)
 
 
 def load_images(path: str | os.PathLike[str], channels: int) -> ArrayLike | Images:
-    """Images alone, for a prediction: an .npy file, a picture, or the test images of a dataset's path."""
+    """Images without labels, for a prediction.
+
+    path: an .npy, .npz or IDX file, a picture, or what `load_data` takes, for its test images.
+    channels: of a picture, see `formats.read_picture`. Raises DataError.
+    """
     if str(path) in ("digits", "mnist"):
         return load_data(str(path))[2].images
     path = _path(path)
@@ -303,4 +327,5 @@ def load_images(path: str | os.PathLike[str], channels: int) -> ArrayLike | Imag
             return formats.read_npz(path, ["images"])["images"]
         if "idx3" in name and path.is_file():
             return formats.read_idx(path, 3)
-    return load_path(path, f"{SOURCES}, or images alone: .npy, .npz, IDX or a picture")[2].images
+    expected = f"{SOURCES}, or images without labels: .npy, .npz, IDX or a picture"
+    return load_path(path, expected)[2].images

@@ -172,7 +172,7 @@ def save(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> None:
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in METADATA:
-        raise SettingError(f"{path} has no known ending: expected .{', .'.join(METADATA)}")
+        raise SettingError(f"{path} has an unknown extension: expected .{', .'.join(METADATA)}")
     first: Axes = np.ravel(np.array(axes, object))[0]
     write(path, rendered(first.figure, kind))
 

@@ -36,7 +36,7 @@ def write_report(
     image whose feature maps are shown. weights: "best" or "last". Raises CheckpointError, SettingError.
     """
     if out.suffix.lower() not in (".html", ".htm"):
-        raise SettingError(f"{out} has no known ending: expected .html")
+        raise SettingError(f"{out} has an unknown extension: expected .html")
     network = Network.load(path, weights=weights)
     figures = plots.Figures(network, data, split, digit=digit)
     best = network.state.best

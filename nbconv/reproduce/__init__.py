@@ -1,7 +1,11 @@
-"""The book's chapters 5 and 6 again: every number and every picture from our own runs; what `nbconv reproduce` calls.
+"""The numbers and pictures of the book's chapters 5 and 6, from new trainings: `nbconv reproduce`.
 
-A part is a function that works on a `Context` and leaves tables and pictures there. Each has its result in OUT/parts/NAME.json, its
-trainings in OUT/runs, its pictures in OUT/figures; OUT/results.md and OUT/results.json hold those of all parts that have been run.
+A part is a function that adds tables and pictures to a `Context`.
+
+OUT/parts/NAME.json     the result of a part
+OUT/runs                the checkpoints of its trainings
+OUT/figures             its pictures
+OUT/results.md, .json   the results of all parts that have been run
 """
 
 import json
@@ -20,18 +24,25 @@ from .tables import Result, merged
 
 CHAPTERS = {"ch5": chapter5.PARTS, "ch6": chapter6.PARTS}
 PARTS = {name: part for parts in CHAPTERS.values() for name, part in parts.items()}
-QUICK = "Quick: fewer epochs than the book's. These are no results of the book's experiments, and fall short of them."
+QUICK = (
+    "Quick: fewer epochs than in the book. "
+    "These numbers are not results of its experiments, and fall short of them."
+)
 
 
 def chosen(names: Sequence[str]) -> list[str]:
-    """The parts of these names (chapters or parts), in the book's order. Raises SettingError."""
+    """The parts that these names of chapters or parts stand for, in the book's order.
+
+    Raises SettingError.
+    """
     unknown = [name for name in names if name not in CHAPTERS and name not in PARTS]
     if unknown or not names:
         raise SettingError(
-            f"{', '.join(unknown) or 'nothing'} cannot be reproduced: expected {', '.join([*CHAPTERS, *PARTS])}"
+            f"{', '.join(unknown) or 'nothing'} cannot be reproduced: expected "
+            f"{', '.join([*CHAPTERS, *PARTS])}"
         )
-    wanted = {part for name in names for part in CHAPTERS.get(name, [name])}
-    return [name for name in PARTS if name in wanted]
+    parts = {part for name in names for part in CHAPTERS.get(name, [name])}
+    return [name for name in PARTS if name in parts]
 
 
 def reproduce(
@@ -43,34 +54,39 @@ def reproduce(
     quick: bool = False,
     backend: str = "auto",
     jobs: int = 1,
-    tell: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Result]:
-    """Run parts, one after the other; what is interrupted goes on where it stopped when the same is asked for again.
+    """Run parts one after the other, and write and yield their results.
 
-    names: "ch5", "ch6" or parts. out: a folder, made if it is not there. runs: trainings of each experiment, with the seeds `seed`,
-    seed + 1, ... quick: fewer epochs, in a folder of their own, OUT/quick. jobs: trainings at a time.
-    Raises SettingError, DataError, CheckpointError, Interrupted.
+    An interrupted call can be repeated: it resumes where it stopped. names: "ch5", "ch6" or parts.
+    out: a folder, created if necessary. runs: trainings per experiment, with the seeds `seed`,
+    `seed` + 1, ... quick: fewer epochs and one run, in OUT/quick. jobs: trainings at a time.
+    on_line: called with each line about the progress. Raises SettingError, DataError,
+    CheckpointError, Interrupted.
     """
-    parts, name = chosen(names), backends.select(backend)[0]
+    parts = chosen(names)
+    backend = backends.select(backend)[0]
     out = out / "quick" if quick else out
     (out / "parts").mkdir(parents=True, exist_ok=True)
     for part in parts:
-        tell(f"{part} ...")
-        context = Context(out, 1 if quick else runs, seed, quick, name, jobs, tell)
-        begun = time.perf_counter()
+        on_line(f"{part} ...")
+        context = Context(out, 1 if quick else runs, seed, quick, backend, jobs, on_line)
+        started = time.perf_counter()
         PARTS[part](context)
-        command = f"nbconv reproduce {part} --runs {context.runs} --seed {seed}" + (
-            " --quick" if quick else ""
+        seconds = time.perf_counter() - started
+        command = f"nbconv reproduce {part} --runs {context.runs} --seed {seed}"
+        if quick:
+            command += " --quick"
+        result = Result(
+            part, command, seconds, environment(backend), context.tables, context.pictures
         )
-        seconds = time.perf_counter() - begun
-        result = Result(part, command, seconds, environment(name), context.tables, context.pictures)
         result.save(out / "parts" / f"{part}.json")
         _write(out, quick)
         yield result
 
 
 def _write(out: Path, quick: bool) -> None:
-    """All results so far, as Markdown and JSON."""
+    """Write all results so far as Markdown and JSON."""
     files = [out / "parts" / f"{part}.json" for part in PARTS]
     results = [Result.load(file) for file in files if file.exists()]
     lines = ["# The book's chapters 5 and 6, reproduced", "", *([QUICK, ""] if quick else [])]
@@ -80,13 +96,12 @@ def _write(out: Path, quick: bool) -> None:
         for picture in result.pictures:
             lines += [f"![{picture.caption}](figures/{picture.name}.png)", "", picture.caption, ""]
     lines += [
-        "| part | command | seconds, what was trained before not counted | environment |",
+        "| part | command | seconds, without earlier trainings | environment |",
         "| --- | --- | --- | --- |",
     ]
     for result in results:
         where = ", ".join(f"{key} {value}" for key, value in result.environment.items())
         lines.append(f"| {result.name} | `{result.command}` | {result.seconds:.0f} | {where} |")
     replace(out / "results.md", ("\n".join(lines) + "\n").encode())
-    replace(
-        out / "results.json", json.dumps([asdict(result) for result in results], indent=1).encode()
-    )
+    content = json.dumps([asdict(result) for result in results], indent=1)
+    replace(out / "results.json", content.encode())

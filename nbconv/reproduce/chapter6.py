@@ -1,4 +1,7 @@
-"""Chapter 6, "Deep learning": its experiments, the ensemble, its pictures. Settings: nbconv/book/experiments.py."""
+"""Chapter 6, "Deep learning": its experiments, the ensemble and the pictures.
+
+The experiments' settings are in nbconv/book/experiments.py.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,14 +17,26 @@ from ..network import Network
 from .context import Context, Run
 from .tables import statistics
 
-# Of the test images, in percent, best of three runs; None where the book states no number.
+# The book's test accuracies in percent, best of three runs; None if it states no number.
 ACCURACIES = {
-    "fc": 97.80, "conv": 98.78, "conv-only": None, "conv-conv": 99.06, "conv-conv-tanh": None, "conv-conv-relu": 99.23,
-    "expanded-100": 99.37, "expanded-300": 99.46, "expanded-1000": 99.43, "double-100": 99.43, "double-300": 99.48,
-    "double-1000": 99.47, "dropout": 99.60,
-}  # fmt: skip
-BEYOND = "beyond"  # the experiment that is ours
-MEMBERS, ENSEMBLE = 5, 9967  # right of 10,000 test images
+    "fc": 97.80,
+    "conv": 98.78,
+    "conv-only": None,
+    "conv-conv": 99.06,
+    "conv-conv-tanh": None,
+    "conv-conv-relu": 99.23,
+    "expanded-100": 99.37,
+    "expanded-300": 99.46,
+    "expanded-1000": 99.43,
+    "double-100": 99.43,
+    "double-300": 99.48,
+    "double-1000": 99.47,
+    "dropout": 99.60,
+}
+BEYOND = "beyond"  # an experiment that is not in the book
+MEMBERS = 5
+ENSEMBLE = 9967  # correctly classified test images of 10,000, by the book's ensemble
+# The book's numbers of parameters.
 PARAMETERS = {
     "one feature map of 5x5": 26,
     "20 feature maps of 5x5": 520,
@@ -30,7 +45,7 @@ PARAMETERS = {
 
 
 def _runs(context: Context, name: str, seeds: Sequence[int]) -> tuple[int, list[Run]]:
-    """(epochs, finished trainings) of an experiment."""
+    """(epochs, finished trainings) of an experiment, one training for each seed."""
     settings = EXPERIMENTS[name]
     epochs = settings["epochs"]
     if context.quick:
@@ -39,30 +54,35 @@ def _runs(context: Context, name: str, seeds: Sequence[int]) -> tuple[int, list[
 
 
 def experiment(name: str, context: Context) -> None:
-    """Its test accuracies at the epoch with the best validation accuracy."""
-    settings, is_ours = EXPERIMENTS[name], name == BEYOND
+    """The test accuracies at the epoch with the best validation accuracy."""
+    settings = EXPERIMENTS[name]
     epochs, runs = _runs(context, name, context.seeds)
-    found = statistics([run.test_accuracy for run in runs])
+    accuracies = statistics([run.test_accuracy for run in runs])
     minutes = float(np.mean([run.seconds for run in runs])) / 60
     images = 5 * 50_000 if settings.get("expand") else 50_000
-    row = [
-        name,
-        settings["net"],
-        images,
-        epochs,
-        ACCURACIES.get(name),
-        *found.values(),
-        len(runs),
-        minutes,
-    ]
-    columns = {"experiment": "", "network": "", "images": ",d", "epochs": "d", "book, %": ".2f", "best, %": ".2f", "mean, %": ".2f",
-               "spread": ".2f", "runs": "d", "min a run": ".1f"}  # fmt: skip
-    where = "Beyond the book, test" if is_ours else "Test"
-    context.table(f"{where} accuracy at the epoch with the best validation accuracy", columns, row)
+    book = ACCURACIES.get(name)
+    row = [name, settings["net"], images, epochs, book, *accuracies.values(), len(runs), minutes]
+    columns = {
+        "experiment": "",
+        "network": "",
+        "images": ",d",
+        "epochs": "d",
+        "book, %": ".2f",
+        "best, %": ".2f",
+        "mean, %": ".2f",
+        "spread": ".2f",
+        "runs": "d",
+        "min a run": ".1f",
+    }
+    what = "Beyond the book, test" if name == BEYOND else "Test"
+    context.table(f"{what} accuracy at the epoch with the best validation accuracy", columns, row)
 
 
 def ensemble(name: str, book: int | None, context: Context) -> None:
-    """Five runs of an experiment and their vote; the votes of four of them show its spread."""
+    """Five runs of an experiment and their vote; the votes of each four show its spread.
+
+    book: how many of the 10,000 test images the book's ensemble classifies correctly.
+    """
     from .. import plots
 
     test = context.mnist[2]
@@ -71,35 +91,37 @@ def ensemble(name: str, book: int | None, context: Context) -> None:
     activations = five.members_proba(test.images)
     labels = vote(activations)
 
-    def correct(answers: Any) -> int:
-        return int((answers == test.labels).sum())
+    def correct(predictions: Any) -> int:
+        return int((predictions == test.labels).sum())
 
-    fewer = [
-        correct(vote(activations[list(four)])) for four in combinations(range(MEMBERS), MEMBERS - 1)
-    ]
+    fours = combinations(range(MEMBERS), MEMBERS - 1)
+    of_four = [correct(vote(activations[list(four)])) for four in fours]
+    of_mean = correct(activations.mean(axis=0).argmax(axis=1))
     rows = [
         [f"member, seed {context.seed + k}", None, 100 * run.test_accuracy]
         for k, run in enumerate(runs)
     ]
     rows += [
         ["vote of all five", book, correct(labels)],
-        ["mean probability of all five", None, correct(activations.mean(axis=0).argmax(axis=1))],
-        [f"votes of four: {min(fewer):,} to {max(fewer):,}", None, float(np.mean(fewer))],
+        ["mean probability of all five", None, of_mean],
+        [f"votes of four: {min(of_four):,} to {max(of_four):,}", None, float(np.mean(of_four))],
     ]
     columns = {f"five networks, {name}": "", "book, right of 10,000": ",.0f", "ours": ",.0f"}
     context.table("The ensemble", columns, *rows)
     wrong = np.flatnonzero(labels != test.labels)
     axes = plots.errors(test.images[wrong], test.labels[wrong], labels[wrong])
-    caption = f"The {len(wrong)} test images that the ensemble of five, {name}, gets wrong: right and given label"
+    caption = (
+        f"The {len(wrong)} test images that the ensemble of five, {name}, misclassifies: "
+        "correct and predicted label"
+    )
     context.picture(f"{name}-errors", caption, axes)
 
 
 def parameters(context: Context) -> None:
-    """How many weights and biases the layers have that the chapter counts."""
+    """The numbers of parameters that the chapter counts."""
     rows: list[list[Any]] = []
-    for (name, book), layer in zip(
-        PARAMETERS.items(), (Conv2D(1, 5), Conv2D(20, 5), Dense(30)), strict=True
-    ):
+    layers = (Conv2D(1, 5), Conv2D(20, 5), Dense(30))
+    for (name, book), layer in zip(PARAMETERS.items(), layers, strict=True):
         first = Network([layer, Dense(10)], (1, 28, 28), backend="cpu").parameters()[0]
         rows.append([name, book, sum(array.size for array in first.values())])
     context.table("Parameters", {"layer": "", "book": ",d", "ours": ",d"}, *rows)
@@ -109,22 +131,22 @@ def digits(context: Context) -> None:
     """The first hundred training images."""
     from .. import plots
 
-    train = context.mnist[0]
-    context.picture(
-        "digits",
-        "The first 100 of MNIST's training images",
-        plots.digits(train.images[:100], train.labels[:100]),
-    )
+    train = context.mnist[0][:100]
+    axes = plots.digits(train.images, train.labels)
+    context.picture("digits", "The first 100 of MNIST's training images", axes)
 
 
 def filters(context: Context) -> None:
-    """What `conv-conv-relu` has learned: the first layer's 20 filters, the second's 40."""
+    """The filters that `conv-conv-relu` has learned: 20 in the first layer, 40 in the second."""
     from .. import plots
 
     _, (run,) = _runs(context, "conv-conv-relu", [context.seed])
     network = Network.load(run.path, weights="best", backend="cpu")
     for layer, count in ((1, 20), (2, 40)):
-        caption = f"conv-conv-relu, seed {context.seed}: the {count} filters of convolution {layer}; darker is larger"
+        caption = (
+            f"conv-conv-relu, seed {context.seed}: the {count} filters of convolution {layer}; "
+            "darker is larger"
+        )
         context.picture(f"filters-{layer}", caption, plots.filters(network, layer))
 
 

@@ -1,4 +1,4 @@
-"""What every part of a chapter works with: the user's wishes, trained networks, a place for figures."""
+"""What the parts of a chapter share: the options, trained networks, tables and pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,28 +15,28 @@ from .tables import Picture, Table
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training: its checkpoint, and what it came to."""
+    """A finished training: its checkpoint and its results."""
 
     path: Path
-    validation_accuracy: float  # in percent, of the best epoch (of equal ones the first)
-    test_accuracy: float  # in percent, of that epoch
-    seconds: float  # of training alone
+    validation_accuracy: float  # in percent, of the best epoch (the first of equal ones)
+    test_accuracy: float  # in percent, of the same epoch
+    seconds: float  # training time, without evaluation
 
     @classmethod
-    def of(cls, path: Path) -> "Run":
-        """What a checkpoint says."""
+    def load(cls, path: Path) -> "Run":
+        """Read the results from a checkpoint. Raises CheckpointError."""
         state = Network.load(path, backend="cpu").state
-        assert state.best is not None  # there was validation data
+        assert state.best is not None  # the runs have validation data
         accuracies = 100 * state.best.validation_accuracy, 100 * state.best.test_accuracy
         return cls(path, *accuracies, sum(state.history["seconds"]))
 
 
 @dataclass
 class Context:
-    """Where the parts of a chapter do their work.
+    """The options of `nbconv reproduce`, and the results of one part.
 
-    out: a folder. runs: trainings of each setting, of seeds `seed`, `seed` + 1, ... quick: fewer epochs. jobs: trainings at a time.
-    tell: is given lines about what is going on.
+    out: a folder. runs: trainings per experiment, with the seeds `seed`, `seed` + 1, ... quick:
+    fewer epochs. jobs: trainings at a time. on_line: called with each line about the progress.
     """
 
     out: Path
@@ -45,37 +45,42 @@ class Context:
     quick: bool
     backend: str
     jobs: int
-    tell: Callable[[str], None]
+    on_line: Callable[[str], None]
     tables: list[Table] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
 
     @property
     def seeds(self) -> range:
-        """The runs' seeds."""
+        """The seeds of the runs."""
         return range(self.seed, self.seed + self.runs)
 
     @cached_property
     def mnist(self) -> tuple[Dataset, Dataset, Dataset]:
-        """Training, validation and test images."""
+        """MNIST's training, validation and test data. Raises DataError."""
         return load_data("mnist")
 
     def trained(self, name: str, settings: Mapping[str, Any], seeds: Sequence[int]) -> list[Run]:
-        """A finished training for each seed, in OUT/runs/NAME-SEED.h5; those begun go on, those finished are taken as they are."""
+        """A finished training for each seed, in OUT/runs/NAME-SEED.h5.
+
+        Interrupted trainings are resumed, finished ones are not repeated. Raises what `train_all`
+        raises.
+        """
         folder = self.out / "runs"
         folder.mkdir(parents=True, exist_ok=True)
         jobs = [
             Job(f"{name}-{seed}", {**settings, "seed": seed}, folder / f"{name}-{seed}.h5")
             for seed in seeds
         ]
-        train_all(jobs, self.jobs, self.backend, self.tell)
-        return [Run.of(job.out) for job in jobs]
+        train_all(jobs, self.jobs, self.backend, self.on_line)
+        return [Run.load(job.out) for job in jobs]
 
     def table(self, title: str, columns: Mapping[str, str], *rows: list[Any]) -> None:
-        """Add a table to the part's results; quick ones are labelled so."""
-        self.tables.append(Table(title + (" (quick)" if self.quick else ""), columns, list(rows)))
+        """Add a table to the results, see `Table`; its title says so if it is quick."""
+        title = f"{title} (quick)" if self.quick else title
+        self.tables.append(Table(title, columns, list(rows)))
 
     def picture(self, name: str, caption: str, axes: Any) -> None:
-        """Save the figure of some matplotlib axes as PNG and SVG."""
+        """Save the figure of matplotlib axes as PNG and SVG, and add it to the results."""
         from ..plots import save
 
         folder = self.out / "figures"

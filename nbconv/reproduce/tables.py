@@ -1,4 +1,4 @@
-"""Tables of results: for a terminal, as Markdown, as JSON."""
+"""The results of a part: tables and pictures, as text, Markdown and JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,60 +9,54 @@ from typing import Any
 import numpy as np
 
 from ..files import replace
+from ..tables import aligned
 
 Cell = str | float | int | None
 
 
 @dataclass
 class Table:
-    """Rows of cells under columns; a cell that is None is empty.
+    """A table with a title.
 
-    columns: name and format of a number, such as ".2f".
+    columns: each column's name and number format, such as ".2f"; "" for a column of strings.
+    rows: a cell that is None is left empty.
     """
 
     title: str
     columns: Mapping[str, str]
     rows: list[list[Cell]] = field(default_factory=list)
 
-    def _texts(self) -> list[list[str]]:
+    def _cells(self) -> list[list[str]]:
+        """All cells as strings, the header first."""
         formats = self.columns.values()
         rows = [
-            [_text(cell, spec) for cell, spec in zip(row, formats, strict=True)]
+            [_text(cell, form) for cell, form in zip(row, formats, strict=True)]
             for row in self.rows
         ]
         return [list(self.columns), *rows]
 
     def markdown(self) -> str:
-        """As a table of Markdown under its title."""
-        texts = ([cell.replace("|", "\\|") for cell in row] for row in self._texts())
-        head, *rows = ("| " + " | ".join(row) + " |" for row in texts)
-        rule = "| " + " | ".join("---:" if spec else "---" for spec in self.columns.values()) + " |"
+        """A Markdown table under the title."""
+        cells = ([cell.replace("|", "\\|") for cell in row] for row in self._cells())
+        head, *rows = ("| " + " | ".join(row) + " |" for row in cells)
+        rule = "| " + " | ".join("---:" if form else "---" for form in self.columns.values()) + " |"
         return "\n".join([f"**{self.title}**", "", head, rule, *rows])
 
     def text(self) -> str:
-        """In columns, under its title."""
-        rows = self._texts()
-        widths = [max(len(row[column]) for row in rows) for column in range(len(self.columns))]
-        sides = [
-            f"{'>' if spec else '<'}{width}"
-            for spec, width in zip(self.columns.values(), widths, strict=True)
-        ]
-        lines = [
-            "  ".join(f"{cell:{side}}" for cell, side in zip(row, sides, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join([self.title, *lines])
+        """Aligned columns under the title."""
+        alignment = "".join(">" if form else "<" for form in self.columns.values())
+        return f"{self.title}\n{aligned(self._cells(), alignment)}"
 
 
-def _text(cell: Cell, spec: str) -> str:
+def _text(cell: Cell, form: str) -> str:
     if cell is None:
         return ""
-    return cell if isinstance(cell, str) else format(cell, spec)
+    return cell if isinstance(cell, str) else format(cell, form)
 
 
 @dataclass
 class Picture:
-    """A figure's file name without its ending, and what it shows."""
+    """A picture's file name, without its extension, and its caption."""
 
     name: str
     caption: str
@@ -70,7 +64,10 @@ class Picture:
 
 @dataclass
 class Result:
-    """What one part of a chapter gave, and how."""
+    """The tables and pictures of one part of a chapter, and how they were made.
+
+    seconds: the time that it took. environment: see `doctor.environment`.
+    """
 
     name: str
     command: str
@@ -80,23 +77,20 @@ class Result:
     pictures: list[Picture]
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write the result as JSON, atomically. Raises OSError."""
         replace(path, json.dumps(asdict(self), indent=1).encode())
 
     @classmethod
     def load(cls, path: Path) -> "Result":
-        """The way back of `save`."""
+        """Read a result that `save` wrote."""
         stored = json.loads(path.read_text(encoding="utf-8"))
         tables = [Table(**table) for table in stored.pop("tables")]
-        return cls(
-            tables=tables,
-            pictures=[Picture(**picture) for picture in stored.pop("pictures")],
-            **stored,
-        )
+        pictures = [Picture(**picture) for picture in stored.pop("pictures")]
+        return cls(tables=tables, pictures=pictures, **stored)
 
 
 def merged(results: Sequence[Result]) -> list[Table]:
-    """Their tables, those that follow each other with one title as one."""
+    """The results' tables; consecutive ones with the same title and columns become one."""
     tables: list[Table] = []
     for table in (table for result in results for table in result.tables):
         if tables and tables[-1].title == table.title and tables[-1].columns == table.columns:
@@ -107,6 +101,6 @@ def merged(results: Sequence[Result]) -> list[Table]:
 
 
 def statistics(values: Sequence[float]) -> dict[str, Any]:
-    """Best, mean and spread (standard deviation of the sample; None of one value)."""
+    """Best, mean and spread: the sample standard deviation, or None for a single value."""
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {"best": max(values), "mean": float(np.mean(values)), "spread": spread}

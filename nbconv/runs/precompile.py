@@ -1,7 +1,8 @@
-"""A training's kernels, compiled by a second process from the last to the first: nbconv.runs.precompile DESCRIPTION (child.py).
+"""Compilation of a training's kernels in a second process, from the last kernel to the first.
 
-Numba compiles on one core, and a first training waits for it. The training's own process compiles from the first kernel to the
-last; somewhere they meet, and each finds in the cache what the other has compiled.
+Run as `nbconv.runs.precompile DESCRIPTION` (child.py). Numba compiles on one core, and a first
+training waits for it. The training's process compiles from the first kernel to the last. Where the
+two meet, each finds in the cache what the other has compiled.
 """
 
 import json
@@ -20,7 +21,7 @@ IMAGES = 2
 
 
 class _Compiler:
-    """A backend whose programs are compiled, and do nothing."""
+    """A backend whose programs are compiled but never run."""
 
     def __init__(self, kernels: Backend):
         self._kernels = kernels
@@ -29,23 +30,25 @@ class _Compiler:
         return getattr(self._kernels, name)
 
     def Program(self, calls: Sequence[Any], varying: Sequence[Any]) -> Callable[..., None]:
-        """Each call as a program of its own, the last one first."""
+        """Compile each call as a separate program, the last one first."""
         for call in reversed(calls):
             self._kernels.Program([call], varying)
         return lambda *_: None
 
 
 def precompile(description: str) -> None:
-    """Plan one step of training. description: see `Network._precompile_description`."""
-    given = json.loads(description)
-    network = Network(
-        [from_dict(layer) for layer in given["layers"]], given["input_shape"], **given["settings"]
-    )
-    engine, rates = network.engine, Rates(*given["rates"])
+    """Plan one step of training. description: JSON, see `Network._precompile_description`."""
+    fields = json.loads(description)
+    layers = [from_dict(layer) for layer in fields["layers"]]
+    network = Network(layers, fields["input_shape"], **fields["settings"])
+    engine = network.engine
     engine.recorder.backend = cast(Backend, _Compiler(engine.backend))
-    data = Dataset(np.zeros((IMAGES, *network.input_shape), np.uint8), np.zeros(IMAGES, np.int64))
-    distortion = Distortion(*given["distortion"]) if given["distortion"] else None
-    order, etas = np.arange(IMAGES)[None], np.array([rates.eta])
+    images = np.zeros((IMAGES, *network.input_shape), np.uint8)
+    data = Dataset(images, np.zeros(IMAGES, np.int64))
+    rates = Rates(*fields["rates"])
+    distortion = Distortion(*fields["distortion"]) if fields["distortion"] else None
+    order = np.arange(IMAGES)[None]
+    etas = np.array([rates.eta])
     engine.descend(data, order, Randomness(0, 0), rates, etas, distortion=distortion)
 
 

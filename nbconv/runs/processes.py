@@ -1,9 +1,10 @@
-"""Several runs, some at a time, each a process of its own that can be stopped and gone on with.
+"""Train several runs as separate processes that can be stopped and resumed, a few at a time.
 
-A run's process is `nbconv.runs.processes DESCRIPTION` (child.py), in a session of its own: a terminal's Ctrl-C reaches only the parent,
-which sends each one SIGTERM. Its standard input is a pipe that nothing is written to and that ends when the parent is gone,
-however it went: then the process sends itself SIGTERM. Either way a run saves between two mini-batches and ends. What it prints
-is passed on line by line.
+A run's process is `nbconv.runs.processes DESCRIPTION` (child.py), in a separate session: Ctrl-C in a
+terminal reaches only the parent, which sends SIGTERM to each process. Standard input is a pipe that
+nothing is written to. It closes when the parent ends, for whatever reason, and the process then
+sends SIGTERM to itself. Either way the run saves between two mini-batches and ends. The parent
+passes on every line that a process prints.
 """
 
 import json
@@ -27,12 +28,16 @@ from ..training import history
 from ..training.loop import signals
 from . import run as runs
 
-LOOK = 0.2  # seconds between two looks at signals
+POLL_SECONDS = 0.2  # between two checks for signals
+Lines = queue.SimpleQueue[tuple[str, str | None]]  # (a job's name, a line, or None at its end)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run: its name and its checkpoint, no other job's, and its settings by name as `runs.begin` takes them."""
+    """A run to train.
+
+    name, out: different for every job; out is the checkpoint. settings: as `runs.begin` takes them.
+    """
 
     name: str
     settings: Mapping[str, Any]
@@ -40,7 +45,10 @@ class Job:
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs whose checkpoint is not there or not at its end. Raises SettingError, CheckpointError as `runs.is_finished`."""
+    """The jobs whose checkpoint is missing or not at its last epoch.
+
+    Raises SettingError and CheckpointError as `runs.is_finished` does.
+    """
     return [job for job in jobs if not runs.is_finished(job.out, job.settings)]
 
 
@@ -48,30 +56,33 @@ def train_all(
     jobs: Sequence[Job],
     parallel: int = 1,
     backend: str = "auto",
-    tell: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Train what is unfinished of the jobs, each from where its checkpoint stands, `parallel` at a time.
+    """Train the unfinished jobs, `parallel` at a time, each resumed from its checkpoint if it has one.
 
-    The CPU threads of this process are shared out among them. tell: is given every line, with the job's name before it.
-    A run that fails is told at once and the others are trained nevertheless; then NbconvError says which failed and why.
-    SIGINT and SIGTERM stop all after saving, with Interrupted; a second one does not wait for that.
-    Raises, before anything is trained, SettingError and CheckpointError for settings that cannot be or are not the checkpoint's.
+    The jobs share the CPU threads of this process. on_line: called with every line that a job
+    prints, prefixed with the job's name. If a job fails, the others are still trained.
+
+    Raises SettingError and CheckpointError before training if settings are invalid or differ from
+    a checkpoint's; NbconvError after training if jobs failed, saying which and why; Interrupted
+    after SIGINT or SIGTERM, once all jobs have saved. A second signal does not wait for that.
     """
-    parallel, waiting = checks.count("jobs", parallel), unfinished(jobs)
+    parallel = checks.count("jobs", parallel)
+    waiting = unfinished(jobs)
     threads = max(1, backends.threads() // max(1, min(parallel, len(waiting))))
     running: dict[str, subprocess.Popen[str]] = {}
-    said: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
-    last: dict[str, str] = {}
+    lines: Lines = queue.SimpleQueue()
+    last_lines: dict[str, str] = {}
     failures: dict[str, str] = {}
 
-    def hear(timeout: float | None = None) -> None:
-        """Take in one line, or the end of a process."""
-        name, line = said.get(timeout=timeout)
+    def receive(timeout: float | None = None) -> None:
+        """Handle one line, or the end of a process. Raises queue.Empty after `timeout` seconds."""
+        name, line = lines.get(timeout=timeout)
         if line is not None:
-            tell(f"{name}: {line}")
-            last[name] = line
+            on_line(f"{name}: {line}")
+            last_lines[name] = line
         elif code := running.pop(name).wait():
-            failures[name] = _reason(last.get(name, ""), code)
+            failures[name] = _reason(last_lines.get(name, ""), code)
 
     with signals() as check_signals:
         try:
@@ -83,85 +94,84 @@ def train_all(
                     raise
                 while waiting and len(running) < parallel:
                     job = waiting.pop(0)
-                    running[job.name] = _start(job, backend, threads, said)
+                    running[job.name] = _start(job, backend, threads, lines)
                 with suppress(queue.Empty):
-                    hear(LOOK)
+                    receive(POLL_SECONDS)
         finally:
             for process in running.values():
                 process.terminate()
             while running:
-                hear()
+                receive()
     if failed := [job.name for job in jobs if job.name in failures]:
-        rest = f" (and so did {', '.join(failed[1:])}, see above)" if failed[1:] else ""
-        raise NbconvError(f"{failed[0]} failed{rest}: {failures[failed[0]]}")
+        others = f" (and so did {', '.join(failed[1:])}, see above)" if failed[1:] else ""
+        raise NbconvError(f"{failed[0]} failed{others}: {failures[failed[0]]}")
 
 
 def _reason(last_line: str, code: int) -> str:
-    """Why a process failed: its one line, if it ended as it should."""
+    """Why a process failed: its error message, or the signal or exit code if it printed none."""
     if last_line.startswith("Error: "):
         return last_line.removeprefix("Error: ")
     return f"its process ended with {'signal' if code < 0 else 'exit code'} {abs(code)}"
 
 
-def _start(
-    job: Job, backend: str, threads: int, said: queue.SimpleQueue[tuple[str, str | None]]
-) -> Any:
-    """A job's process, and a thread that puts its lines into a queue, None after the last one."""
-    given = {
+def _start(job: Job, backend: str, threads: int, lines: Lines) -> subprocess.Popen[str]:
+    """Start a job's process, and a thread that puts its lines into the queue, then None."""
+    fields = {
         "settings": dict(job.settings),
         "out": str(job.out),
         "backend": backend,
         "threads": threads,
     }
-    description = json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
+    description = json.dumps(fields, default=lambda number: number.item())  # NumPy numbers
     process = subprocess.Popen(
         child.command("nbconv.runs.processes", description),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8", errors="replace", start_new_session=True,
     )  # fmt: skip
 
-    def listen() -> None:
+    def read_lines() -> None:
         with process:
             for line in process.stdout or ():
-                said.put((job.name, line.rstrip()))
-        said.put((job.name, None))
+                lines.put((job.name, line.rstrip()))
+        lines.put((job.name, None))
 
-    threading.Thread(target=listen, daemon=True).start()
+    threading.Thread(target=read_lines, daemon=True).start()
     return process
 
 
+def _begin_or_resume(settings: Mapping[str, Any], out: Path, backend: str) -> runs.Run:
+    if out.exists():
+        return runs.resume(out, settings, backend=backend)
+    return runs.begin(settings, out, backend)
+
+
 def _train(description: str) -> None:
-    """What a job's process does."""
-    given = json.loads(description)
-    settings, out, backend = given["settings"], Path(given["out"]), given["backend"]
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Train one job: the entry point of its process. description: the JSON that `_start` writes."""
+    fields = json.loads(description)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
-        backends.set_threads(given["threads"])
-        backends.on_compilation(_say)
-        run = (
-            runs.resume(out, settings, backend=backend)
-            if out.exists()
-            else runs.begin(settings, out, backend)
-        )
+        backends.set_threads(fields["threads"])
+        backends.on_compilation(_print)
+        run = _begin_or_resume(fields["settings"], Path(fields["out"]), fields["backend"])
         epochs = run.network.state.epoch + run.arguments["epochs"]
-        run.go(lambda report: _say(history.line(report, epochs)))
+        run.go(lambda metrics: _print(history.line(metrics, epochs)))
     except Interrupted as stop:
         state = run.network.state
-        place = f"and saved after epoch {state.epoch}, mini-batch {state.epoch_step}"
-        _say(f"stopped {place if stop.saved else 'at once, without saving'}")
+        where = f"epoch {state.epoch}, mini-batch {state.epoch_step}"
+        _print(f"stopped and saved after {where}" if stop.saved else "stopped without saving")
         raise SystemExit(128 + stop.signal_number) from stop
     except (NbconvError, OSError, MemoryError) as error:
-        _say(f"Error: {one_line(error)}")
+        _print(f"Error: {one_line(error)}")
         raise SystemExit(1) from error
 
 
-def _say(line: str) -> None:
-    with suppress(BrokenPipeError):  # the parent is gone
+def _print(line: str) -> None:
+    with suppress(BrokenPipeError):  # the parent has ended
         os.write(1, f"{line}\n".encode())
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)
+def _stop_with_parent() -> None:
+    os.read(0, 1)  # returns when the parent ends
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,22 +1,25 @@
-"""What a training was like: one list for each metric, with one number for each epoch."""
+"""The metrics of a training: one list per metric, one number per epoch."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 
-def line(report: Mapping[str, float], epochs: int) -> str:
-    """The report of one epoch of so many as a line: epoch  3/60  cost 0.1202  validation 97.67 %  test 96.33 %  0.4 s."""
-    parts = [
-        f"epoch {int(report['epoch']):>{len(str(epochs))}}/{epochs}",
-        f"cost {report['cost']:.4f}",
-    ]
+def line(metrics: Mapping[str, float], epochs: int) -> str:
+    """One epoch's metrics as a line.
+
+    For example: epoch  3/60  cost 0.1202  validation 97.67 %  test 96.33 %  0.4 s.
+    metrics: as `fit` passes them to its callback. epochs: how many epochs are trained in all.
+    """
+    epoch = f"{int(metrics['epoch']):>{len(str(epochs))}}"
+    parts = [f"epoch {epoch}/{epochs}", f"cost {metrics['cost']:.4f}"]
     for name in ("training", "validation", "test"):
-        if f"{name}_accuracy" in report:
-            parts.append(f"{name} {100 * report[name + '_accuracy']:.2f} %")
-    return "  ".join([*parts, f"{report['seconds']:.1f} s"])
+        if f"{name}_accuracy" in metrics:
+            parts.append(f"{name} {100 * metrics[name + '_accuracy']:.2f} %")
+    return "  ".join([*parts, f"{metrics['seconds']:.1f} s"])
 
 
 class History(Mapping[str, list[float]]):
-    """A read-only mapping from a metric's name to its numbers, one an epoch; NaN where an epoch has none."""
+    """A read-only mapping from a metric's name to one number per epoch, NaN if not measured."""
 
     def __init__(self, metrics: Mapping[str, list[float]] | None = None):
         self._metrics = {name: list(numbers) for name, numbers in (metrics or {}).items()}
@@ -35,18 +38,18 @@ class History(Mapping[str, list[float]]):
 
     @property
     def epochs(self) -> int:
-        """How many epochs are recorded."""
+        """The number of epochs recorded."""
         return max((len(numbers) for numbers in self._metrics.values()), default=0)
 
     def add(self, epoch: Mapping[str, float]) -> None:
-        """Append one epoch; metrics that it lacks, or that are new, are filled with NaN."""
-        done = self.epochs
+        """Append one epoch's metrics; those missing now or in earlier epochs become NaN."""
+        epochs_before = self.epochs
         for name in [*self._metrics, *epoch]:
             numbers = self._metrics.setdefault(name, [])
-            numbers += [float("nan")] * (done - len(numbers))
+            numbers += [math.nan] * (epochs_before - len(numbers))
         for name, numbers in self._metrics.items():
-            numbers.append(float(epoch.get(name, float("nan"))))
+            numbers.append(float(epoch.get(name, math.nan)))
 
     def since(self, epoch: int) -> "History":
-        """The part from that epoch on."""
+        """The history from that epoch on, 0 being the first."""
         return History({name: numbers[epoch:] for name, numbers in self._metrics.items()})

@@ -1,12 +1,12 @@
-"""What goes on inside a network: its activations, how fast each layer learns, and which of its neurons cannot.
+"""Measurements inside a network: activations, speeds of learning, saturated and dead neurons.
 
-A unit is a layer, or a convolution together with the max pooling that is a part of it.
+A unit is a layer, or a convolution together with the max pooling that is fused into it.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,28 @@ from ..engine.engine import Engine
 from ..engine.probe import Probe, units
 from ..layers.dense import DenseLayer
 
-IMAGES = 1000  # of the training data, the book's number (chapter 5)
-BATCH = 64  # images at a time
-FLAT = 0.05  # of the largest slope: below it a neuron is saturated
-EVERY = ("speed", "gradient_norm", "weight_norm")
+IMAGES = 1000  # training images measured after each epoch; the book's number (chapter 5)
+BATCH = 64  # images
+SATURATED = 0.05  # a neuron is saturated where its slope is below this share of the largest slope
+NORMS = ("speed", "gradient_norm", "weight_norm")
 Array = NDArray[Any]
 
 
+class _Hidden(NamedTuple):
+    """A hidden layer whose neurons can be saturated or dead.
+
+    metric: its name, such as "dead_1". unit: the index of its unit. slope(a): sigma'(z) at
+    a = sigma(z), relative to the largest sigma'(z).
+    """
+
+    metric: str
+    unit: int
+    slope: Callable[[Array], Array]
+
+
 def _forward(engine: Engine, a: Array) -> list[Array]:
-    """Each unit's activations, the last layer's among them."""
-    found = list[Array]()
+    """The activations of every unit."""
+    outputs = list[Array]()
     for unit in units(engine.layers):
         if isinstance(unit[0], DenseLayer) and a.ndim == 4:
             neurons = engine.backend.zeros((a.shape[3], unit[0].fans[0]), engine.dtype)
@@ -34,34 +46,32 @@ def _forward(engine: Engine, a: Array) -> list[Array]:
             a = neurons
         for layer in unit:
             a = layer.forward(a, None)
-        found.append(a)
+        outputs.append(a)
     engine.cost.activate(engine.recorder.kernels, a)
-    return found
+    return outputs
 
 
-def _parts(engine: Engine, store: Store) -> Iterator[list[Array]]:
-    """The activations of BATCH images at a time, images first."""
-    is_flat, probes = isinstance(engine.layers[0], DenseLayer), dict[Shape, Probe]()
+def _batches(engine: Engine, store: Store) -> Iterator[list[Array]]:
+    """Every unit's activations for each batch of BATCH images, images first."""
+    is_flat = isinstance(engine.layers[0], DenseLayer)
+    probes = dict[Shape, Probe]()
     for first in range(0, store.shape[0], BATCH):
         x = Images(store)[first : first + BATCH].astype(engine.dtype, copy=False)
         x = x.reshape(len(x), -1) if is_flat else np.ascontiguousarray(np.moveaxis(x, 0, -1))
         with engine.lock:
             if x.shape not in probes:
                 probes[x.shape] = Probe(engine, partial(_forward, engine), x.shape)
-            found = probes[x.shape].run(x)
-        yield [np.moveaxis(a, -1, 0) if a.ndim == 4 else a for a in found]
+            outputs = probes[x.shape].run(x)
+        yield [np.moveaxis(a, -1, 0) if a.ndim == 4 else a for a in outputs]
 
 
 def activations(engine: Engine, store: Store) -> list[Array]:
-    """Each unit's activations: (n, channels, rows, columns) or (n, neurons)."""
-    return [np.concatenate(parts) for parts in zip(*_parts(engine, store), strict=True)]
+    """The activations of each unit: (n, channels, rows, columns) or (n, neurons)."""
+    return [np.concatenate(batches) for batches in zip(*_batches(engine, store), strict=True)]
 
 
-def _hidden(engine: Engine) -> list[tuple[str, int, Callable[[Array], Array]]]:
-    """(metric of the neurons that cannot learn, place of the unit, slope) of the hidden layers that have such neurons.
-
-    slope(a): sigma'(z) where a = sigma(z), over the largest that it can be.
-    """
+def _hidden(engine: Engine) -> list[_Hidden]:
+    """The hidden layers with sigmoid, tanh or ReLU neurons."""
     kernels = engine.backend
     kinds: dict[int, tuple[str, Callable[[Array], Array]]] = {
         kernels.SIGMOID: ("saturated", lambda a: 4 * a * (1 - a)),
@@ -69,49 +79,52 @@ def _hidden(engine: Engine) -> list[tuple[str, int, Callable[[Array], Array]]]:
         kernels.RELU: ("dead", lambda a: a > 0),
     }
     weighted = [
-        (place, unit) for place, unit in enumerate(units(engine.layers)) if unit[0].weights_shape
+        (index, unit) for index, unit in enumerate(units(engine.layers)) if unit[0].weights_shape
     ]
-    found = []
-    for k, (place, unit) in enumerate(weighted[:-1], 1):
-        metric, slope = kinds.get(
-            getattr(unit[-1], "activation", kernels.LINEAR), ("", np.ones_like)
-        )
-        if metric:
-            found.append((f"{metric}_{k}", place, slope))
-    return found
+    hidden = []
+    for k, (index, unit) in enumerate(weighted[:-1], 1):
+        activation = getattr(unit[-1], "activation", kernels.LINEAR)
+        if activation in kinds:
+            kind, slope = kinds[activation]
+            hidden.append(_Hidden(f"{kind}_{k}", index, slope))
+    return hidden
 
 
 def names(engine: Engine) -> list[str]:
-    """The metrics of `measure`."""
-    every = [f"{name}_{k}" for k in range(1, len(engine.with_parameters) + 1) for name in EVERY]
-    return every + [metric for metric, _, _ in _hidden(engine)]
+    """The names of the metrics that `measure` returns."""
+    norms = [f"{name}_{k}" for k in range(1, len(engine.with_parameters) + 1) for name in NORMS]
+    return norms + [layer.metric for layer in _hidden(engine)]
 
 
 def measure(engine: Engine, data: Dataset) -> dict[str, float]:
-    """How each layer with parameters stands, k = 1 being the first: see `Network.monitor`."""
-    found: dict[str, float] = {}
+    """The metrics of each layer with parameters, k = 1 being the first: see `Network.monitor`."""
+    metrics: dict[str, float] = {}
     with engine.lock:
-        gradients, parameters = engine.mean_gradient(data), engine.read(engine.parameters)
-        for k, ((dw, db), (w, _)) in enumerate(
-            zip(engine.views(gradients), engine.views(parameters), strict=True), 1
-        ):
-            for name, array in zip(EVERY, (db, dw, w), strict=True):
-                found[f"{name}_{k}"] = math.sqrt(
-                    np.square(array, dtype=np.float64).sum()
-                )  # no BLAS, whose threads spin
-    return found | _stuck(engine, data)
+        gradients = engine.views(engine.mean_gradient(data))
+        parameters = engine.views(engine.read(engine.parameters))
+        for k, ((dw, db), (w, _)) in enumerate(zip(gradients, parameters, strict=True), 1):
+            for name, array in zip(NORMS, (db, dw, w), strict=True):
+                # Not numpy.linalg.norm: it uses BLAS, whose threads keep spinning.
+                squares = np.square(array, dtype=np.float64).sum()
+                metrics[f"{name}_{k}"] = math.sqrt(squares)
+    return metrics | _stuck(engine, data)
 
 
 def _stuck(engine: Engine, data: Dataset) -> dict[str, float]:
-    """The shares of activations that are saturated, and of neurons (feature maps, whose neurons learn as one) that are dead."""
-    hidden, shares, dead = _hidden(engine), dict[str, float](), dict[str, Any]()
-    for parts in _parts(engine, data.store):
-        for metric, place, slope in hidden:
-            is_flat = slope(parts[place]) < FLAT
-            shares[metric] = shares.get(metric, 0.0) + float(is_flat.mean()) * len(is_flat) / len(
-                data
-            )
-            dead[metric] = dead.get(metric, True) & is_flat.all(axis=(0, *range(2, is_flat.ndim)))
+    """The share of saturated activations, or of dead neurons, in each hidden layer.
+
+    A feature map counts as one neuron: its neurons share their weights.
+    """
+    hidden = _hidden(engine)
+    shares = dict[str, float]()
+    dead = dict[str, Any]()
+    for outputs in _batches(engine, data.store):
+        for metric, unit, slope in hidden:
+            is_stuck = slope(outputs[unit]) < SATURATED
+            share = float(is_stuck.mean()) * len(is_stuck) / len(data)
+            shares[metric] = shares.get(metric, 0.0) + share
+            is_dead = is_stuck.all(axis=(0, *range(2, is_stuck.ndim)))
+            dead[metric] = dead.get(metric, True) & is_dead
     return {
         metric: float(dead[metric].mean()) if metric.startswith("dead") else share
         for metric, share in shares.items()
