@@ -37,7 +37,7 @@ METADATA: dict[str, dict[str, Any]] = {
 
 
 class Layout(ConstrainedLayoutEngine):
-    """matplotlib's constrained layout, rounded: its solver sums in the order of addresses in memory."""
+    """matplotlib's constrained layout, rounded: its last bits depend on addresses in memory."""
 
     def execute(self, fig: Figure) -> None:
         """Place the axes."""
