@@ -20,7 +20,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
     assert "is a folder" in refusal(tmp_path)
     if os.name == "posix":
         assert "no ordinary file" in refusal(Path("/dev/zero"))
-    with pytest.raises(CheckpointError, match="embedded null byte"):
+    with pytest.raises(CheckpointError, match="embedded null "):
         Network.load(tmp_path / "a\0b")
     for content in (b"", b"x", b"hello\n" * 1000, b"\0" * 4096, checkpoint.SEAL):
         path.write_bytes(content)

@@ -151,7 +151,7 @@ def test_places_where_no_file_can_be(tmp_path):
         "none/a.h5": "could not be saved: No such file or directory",
         "text/a.h5": "could not be saved: Not a directory",
         "a" * 250: "could not be saved: File name too long",
-        "a\0b": "could not be saved: embedded null byte",
+        "a\0b": "embedded null ",
     }.items():
         with pytest.raises(CheckpointError) as caught:
             net.save(tmp_path / name)
