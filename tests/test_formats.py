@@ -378,7 +378,9 @@ def test_places_that_are_wrong(tmp_path, monkeypatch, load):
     ]:
         assert said in refusal(load, source)
     if load is not load_data:
-        assert "or images without labels: .npy, .npz, IDX or a picture" in refusal(load, "notes.txt")
+        assert "or images without labels: .npy, .npz, IDX or a picture" in refusal(
+            load, "notes.txt"
+        )
         assert "folder.npy cannot be read (Is a directory)" in refusal(load, "folder.npy")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.npz")

@@ -483,7 +483,12 @@ def test_the_command_s_errors(path, tmp_path):
             300,
         ): "digit is 300: expected 0 to 299, one of the test images of digits",
         ("digits", path, "--data", "none.npz"): "none.npz does not exist",
-        ("curves", path, "-o", "run.h5"): "run.h5 has an unknown extension: expected .png, .svg, .pdf",
+        (
+            "curves",
+            path,
+            "-o",
+            "run.h5",
+        ): "run.h5 has an unknown extension: expected .png, .svg, .pdf",
     }.items():
         result = CliRunner().invoke(main, ["plot", *map(str, arguments)])
         assert (result.exit_code, result.stdout) == (1, "")
