@@ -48,7 +48,7 @@ def plot(
     curves        cost and accuracy over the epochs
     filters       what a convolution looks for
     feature-maps  what each layer makes of an image
-    errors        the misclassified images, with right and given label
+    errors        the misclassified images, with correct and predicted label
     confusion     which classes are taken for which
     speeds        how fast each layer learned (after nbconv train --monitor-layers)
     digits        images that it was trained for
