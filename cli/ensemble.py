@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .group import BACKEND, JSON, announce_backend, announce_compilation, percent, print_json
-from .train import given_settings, settings
+from .train import NETWORKS, given_settings, settings
 from .use import DATA, SPLIT, WEIGHTS
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
@@ -20,7 +20,7 @@ def ensemble() -> None:
 
 @ensemble.command(
     "train",
-    epilog="--seed is the first member's, the others' follow. Settings may also stand in CONFIG.toml.",
+    epilog=NETWORKS,
 )
 @settings
 @click.option("--members", type=int, help="How many networks.  [default: 5]")

@@ -3,99 +3,46 @@
 import shlex
 import tomllib
 from collections.abc import Callable
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from .group import ACTIVATIONS, BACKEND, announce_backend, announce_compilation, percent, print_json
+from ..runs.settings import RunSettings
+from .group import BACKEND, announce_backend, announce_compilation, percent, print_json
 from .progress import Progress, duration
 
-SETTINGS = (
-    click.option(
-        "--net",
-        help="20C5-MP2-100N-10N, 784-30-10, or an experiment of the book: fc, conv, conv-only, conv-conv, "
-        "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
-        "double-1000, dropout; or beyond, ours.  [default: 20C5-MP2-100N-10N]",
-    ),
-    click.option(
-        "--activation",
-        type=click.Choice(ACTIVATIONS),
-        help="Of the hidden layers.  [default: sigmoid]",
-    ),
-    click.option(
-        "--data",
-        help="digits, mnist, or a path: folder of IDX files, .npz, .h5, .pkl.gz.  [default: digits]",
-    ),
-    click.option("--epochs", type=int, help="How many in all.  [default: 60]"),
-    click.option("--mini-batch-size", type=int, help="[default: 10]"),
-    click.option("--eta", type=float, help="Learning rate.  [default: 0.1]"),
-    click.option(
-        "--lmbda", type=float, help="L2 regularisation: cost + lmbda/(2n) sum of w^2.  [default: 0]"
-    ),
-    click.option(
-        "--lmbda-l1", type=float, help="L1 regularisation: cost + lmbda/n sum of |w|.  [default: 0]"
-    ),
-    click.option("--momentum", type=float, help="In [0, 1).  [default: 0]"),
-    click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum."),
-    click.option(
-        "--dropout",
-        type=float,
-        help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]",
-    ),
-    click.option(
-        "--schedule",
-        help="constant, halve:N, step:N:FACTOR, cosine[:N] or one-cycle[:N] epochs.  [default: constant]",
-    ),
-    click.option(
-        "--patience",
-        type=int,
-        help="Stop after so many epochs without a better validation accuracy.",
-    ),
-    click.option(
-        "--expand/--no-expand",
-        default=None,
-        help="Train also on each image moved by a pixel in four directions.",
-    ),
-    click.option(
-        "--rotate",
-        type=float,
-        help="Turn each training image at random, by so many degrees at most.  [default: 0]",
-    ),
-    click.option(
-        "--zoom",
-        type=float,
-        help="Scale it, its rows and columns apart, by such a share at most.  [default: 0]",
-    ),
-    click.option(
-        "--shift",
-        type=float,
-        help="Move it down or up, right or left by so many pixels at most.  [default: 0]",
-    ),
-    click.option("--elastic", type=float, help="Bend it by so many pixels at most.  [default: 0]"),
-    click.option(
-        "--monitor-training/--no-monitor-training",
-        default=None,
-        help="Accuracy on the training images, too.",
-    ),
-    click.option(
-        "--monitor-layers/--no-monitor-layers",
-        default=None,
-        help="Each layer's speed of learning, norms, and neurons that cannot learn.",
-    ),
-    click.option("--initialiser", help="default, large, glorot, he or book3."),
-    click.option("--dtype", type=click.Choice(("float32", "float64")), help="[default: float32]"),
-    click.option("--seed", type=int, help="Of weights, order and dropout.  [default: 0]"),
-)
+NETWORKS = """\b
+Networks of the book's chapter 6, for --net:
+  fc, conv, conv-only, conv-conv, conv-conv-tanh,
+  conv-conv-relu, expanded-100, expanded-300,
+  expanded-1000, double-100, double-300, double-1000,
+  dropout
+Ours:
+  beyond
+"""
 
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """CONFIG.toml and an option for each setting of a run; `given_settings` puts them together."""
-    for option in reversed(
-        (click.argument("config", required=False, type=click.Path(path_type=Path)), *SETTINGS)
-    ):
-        command = option(command)
+    config = click.argument("config", required=False, type=click.Path(path_type=Path))
+    for decorate in reversed([config, *map(_option, fields(RunSettings))]):
+        command = decorate(command)
     return command
+
+
+def _option(setting: Field[Any]) -> Callable[..., Any]:
+    """The option of a setting. It is None where it is not given: CONFIG.toml's value holds then."""
+    name, default, help = setting.name.replace("_", "-"), setting.default, setting.metadata["help"]
+    if setting.type is bool:
+        return click.option(f"--{name}/--no-{name}", default=None, help=help)
+    if default is not None:
+        shown = f"{default:g}" if isinstance(default, float) else default
+        help += f"  [default: {shown}]"
+    kind = next(iter(get_args(setting.type)), setting.type)  # int of int | None
+    choices = setting.metadata["limits"].get("choices")
+    return click.option(f"--{name}", type=click.Choice(choices) if choices else kind, help=help)
 
 
 def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -106,9 +53,7 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
     }
 
 
-@click.command(
-    epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options override it."
-)
+@click.command(epilog=NETWORKS)
 @settings
 @BACKEND
 @click.option(
@@ -128,9 +73,12 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a network, with a checkpoint after each epoch.
+    """Train a network.
 
-    Ctrl-C stops and saves; --resume goes on from there to the same result as without the stop.
+    A checkpoint is saved after each epoch. Ctrl-C stops and saves; --resume continues from there to
+    the same result as without the stop.
+
+    CONFIG is a TOML file of settings, named as the options: eta = 0.1. Options override it.
     """
     given = given_settings(config, options)
     from nbconv import backend as backends

@@ -100,7 +100,7 @@ def test_a_configuration_file(command, tmp_path):
         2,
     )
     (tmp_path / "bad.toml").write_text("speed = 3\n")
-    assert "speed is no setting" in command("train", "bad.toml", code=1).stderr
+    assert "speed is no setting: did you mean seed?" in command("train", "bad.toml", code=1).stderr
     (tmp_path / "bad.toml").write_text("speed = = 3\n")
     assert "cannot be read as TOML" in command("train", "bad.toml", code=1).stderr
     assert "none.toml" in command("train", "none.toml", code=1).stderr

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # nbconv's modules from the ground up: each may import those before it, and those of its own room.
 FLOORS = [
-    {"errors", "checks", "files", "child"},
+    {"errors", "checks", "names", "files", "child"},
     {"backend", "data"},
     {"layers"},
     {"engine"},

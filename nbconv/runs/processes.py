@@ -24,7 +24,7 @@ from .. import checks, child
 from ..errors import Interrupted, NbconvError
 from ..files import one_line
 from ..training import history
-from ..training.loop import signals
+from ..training.signals import signals
 from . import run as runs
 
 LOOK = 0.2  # seconds between two looks at signals
