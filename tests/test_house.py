@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # nbconv's modules from the ground up: each may import those before it, and those of its own room.
 FLOORS = [
-    {"errors", "checks", "files", "tables", "child"},
+    {"errors", "checks", "names", "files", "tables", "child"},
     {"backend", "data"},
     {"layers"},
     {"engine"},
