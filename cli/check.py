@@ -4,19 +4,20 @@ from pathlib import Path
 
 import click
 
-from .group import ACTIVATIONS, JSON, announce_compilation, print_json
+from .group import ACTIVATIONS, BACKENDS, JSON, announce_compilation, print_json
 
 NET = "20C5-MP2-40C5-MP2-100N-10N"
 
 
 @click.command()
+@click.option("--backend", type=click.Choice(BACKENDS), default="cpu", show_default=True, help="Whose gradients.")
 @JSON
-def gradcheck(as_json: bool) -> None:
+def gradcheck(backend: str, as_json: bool) -> None:
     """Every layer kind's gradients against central differences in float64; exit 1 if one is wrong."""
     from nbconv import gradcheck as checks
 
     announce_compilation()
-    results = checks.check_all()
+    results = checks.check_all(backend)
     wrong = [result for result in results if not result.error <= checks.BOUND]
     if as_json:
         print_json([{"case": result.name, "error": result.error, "parameter": result.parameter} for result in results])
@@ -41,6 +42,10 @@ def gradcheck(as_json: bool) -> None:
     "--net",
     help=f"A network in the notation of nbconv train, with its first weights.  [default: {NET}]",
 )
+@click.option(
+    "--backends",
+    help="Two of cpu, cuda and reference.  [default: cpu,cuda; without a GPU reference,cpu]",
+)
 @click.option("--activation", type=click.Choice(ACTIVATIONS), default="sigmoid", show_default=True, help="With --net.")
 @click.option("--input", "shape", default="1x28x28", show_default=True, help="With --net: channels x rows x columns.")
 @click.option(
@@ -52,6 +57,7 @@ def gradcheck(as_json: bool) -> None:
 def parity(
     checkpoint: Path | None,
     net: str | None,
+    backends: str | None,
     activation: str,
     shape: str,
     dtype: str,
@@ -59,17 +65,18 @@ def parity(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Compare each layer of CHECKPOINT, or of a new network, on the CPU and on the GPU; exit 1 if they differ."""
+    """Compare each layer of CHECKPOINT, or of a new network, on two backends; exit 1 if they differ."""
     from nbconv import parity as check
 
     if checkpoint is not None and net is not None:
         raise click.UsageError("expected a checkpoint or --net, not both")
     announce_compilation()
     notation = None if checkpoint else net or NET
-    pair = check.networks(checkpoint, notation, activation, shape, dtype, seed)
+    names = check.two_backends(backends)
+    pair = check.networks(checkpoint, notation, activation, shape, dtype, seed, names)
     results, bound = check.compare(*pair, images, seed), check.BOUNDS[pair[0].dtype]
     if as_json:
-        print_json({"bound": bound, "results": [vars(result) for result in results]})
+        print_json({"backends": names, "bound": bound, "results": [vars(result) for result in results]})
     else:
         width = max(len(result.layer) for result in results)
         click.echo(f"{'layer':{width}}  array  relative difference  in units of the last place")
@@ -83,7 +90,7 @@ def parity(
             f"{worst.array}: {worst.relative:.3g}"
         )
     if not as_json:
-        click.echo(f"All {len(results)} within {bound:g}.")
+        click.echo(f"All {len(results)} within {bound:g} on {' and '.join(names)}.")
 
 
 @click.command()

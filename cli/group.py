@@ -9,8 +9,9 @@ import click
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
-BACKEND = click.option("--backend", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True,
-                       help="auto: CUDA where there is a GPU, else the CPU.")  # fmt: skip
+BACKENDS = ("auto", "cpu", "cuda", "reference")
+BACKEND = click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True,
+                       help="auto: CUDA where there is a GPU, else the CPU. reference: plain loops, slow.")  # fmt: skip
 
 
 class Group(click.Group):

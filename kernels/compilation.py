@@ -18,6 +18,7 @@ import numba
 # "nnan" and "ninf" are left out: with them the guards against NaN would be compiled away. Only sums of products
 # may be reordered, which is what lets them be vectorised; in `scalar.exp_negative` the order carries the precision.
 FLAGS: dict[str, Any] = {"cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
+PLAIN: dict[str, Any] = {"cache": True, "error_model": "numpy"}  # to the bit what Python does with NumPy's numbers
 PARALLEL: dict[str, Any] = {**FLAGS, "parallel": True}
 SUMS: dict[str, Any] = {**PARALLEL, "fastmath": FLAGS["fastmath"] | {"reassoc"}}
 INNER: dict[str, Any] = {**SUMS, "parallel": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -15,9 +15,9 @@ from numba.core import event
 
 from . import child
 from .errors import BackendError, SettingError
-from .kernels import compilation, cpu, driver
+from .kernels import compilation, driver, scalar
 
-BACKENDS = ("auto", "cpu", "cuda")
+BACKENDS = ("auto", "cpu", "cuda", "reference")
 _answers: dict[int, str | None] = {}  # what each process was told of CUDA: a child knows what its parent knew
 
 
@@ -25,16 +25,24 @@ def select(name: str) -> tuple[str, ModuleType]:
     """The backend's name and its kernels. Raises SettingError for an unknown name, BackendError if it is not there."""
     if name not in BACKENDS:
         raise SettingError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
-    reason = None if name == "cpu" else why_not_cuda()
-    if name == "cuda" and reason is not None:
-        raise BackendError(f"backend 'cuda' is not there: {reason}")
-    if name == "cpu" or reason is not None:
+    if name == "auto":
+        reason = why_not_cuda()
         if reason is not None:
-            logging.getLogger("nbconv").info("backend %r is the CPU, for %s", name, reason)
-        return "cpu", cpu
-    cuda = import_module(f"{compilation.__package__}.cuda")
-    cuda.raise_as(BackendError)
-    return "cuda", cuda
+            logging.getLogger("nbconv").info("backend 'auto' is the CPU, for %s", reason)
+        name = "cuda" if reason is None else "cpu"
+    reason = why_not_cpu() if name == "cpu" else why_not_cuda() if name == "cuda" else None
+    if reason is not None:
+        raise BackendError(f"backend {name!r} is not there: {reason}")
+    kernels = import_module(f"{compilation.__package__}.{name}")
+    if name == "cuda":
+        kernels.raise_as(BackendError)
+    return name, kernels
+
+
+def why_not_cpu() -> str | None:
+    """What keeps backend "cpu" from working here and what mends it, in one line; None if nothing does."""
+    config: Any = numba.config
+    return "NUMBA_DISABLE_JIT is set: unset it, or use backend 'reference'" if config.DISABLE_JIT else None
 
 
 def why_not_cuda() -> str | None:
@@ -47,7 +55,7 @@ def why_not_cuda() -> str | None:
 
 def activation_kinds() -> dict[str, int]:
     """The kernels' number for each activation."""
-    return {"sigmoid": cpu.SIGMOID, "tanh": cpu.TANH, "relu": cpu.RELU, "linear": cpu.LINEAR}
+    return {"sigmoid": scalar.SIGMOID, "tanh": scalar.TANH, "relu": scalar.RELU, "linear": scalar.LINEAR}
 
 
 def thread_limit() -> int:

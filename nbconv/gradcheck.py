@@ -84,9 +84,11 @@ def central_differences(network: Network, data: Dataset, randomness: Randomness 
     return differences
 
 
-def check(name: str, layers: list[LayerSpec], input_shape: Shape, cost: str | None, seed: int = 1) -> Result:
+def check(
+    name: str, layers: list[LayerSpec], input_shape: Shape, cost: str | None, seed: int = 1, backend: str = "cpu"
+) -> Result:
     """Compare all gradients of a network, on five random images, with central differences."""
-    network = Network(layers, input_shape, cost=cost, dtype="float64", seed=seed, initialiser="glorot", backend="cpu")
+    network = Network(layers, input_shape, cost=cost, dtype="float64", seed=seed, initialiser="glorot", backend=backend)
     random = np.random.default_rng(seed)
     engine = network.engine
     biases = random.uniform(-0.5, 0.5, engine.count - engine.weights_count)
@@ -107,6 +109,6 @@ def check(name: str, layers: list[LayerSpec], input_shape: Shape, cost: str | No
     return worst
 
 
-def check_all() -> list[Result]:
-    """All cases."""
-    return [check(name, *case) for name, case in CASES.items()]
+def check_all(backend: str = "cpu") -> list[Result]:
+    """All cases, on a backend. Raises BackendError if it is not there."""
+    return [check(name, *case, backend=backend) for name, case in CASES.items()]
