@@ -24,7 +24,10 @@ RESULTS = HERE / "results"
 PEERS = HERE.parent / ".venv-bench" / "bin" / "python"
 CONVOLUTIONAL = ("conv", "conv-conv", "dropout")
 # Compiled once for each network and mini-batch; kept, so that a second run need not wait for it.
-COMPILED = {"BENCHMARK_COMPILE": "1", "TORCHINDUCTOR_CACHE_DIR": str(HERE.parent / ".cache" / "inductor")}
+COMPILED = {
+    "BENCHMARK_COMPILE": "1",
+    "TORCHINDUCTOR_CACHE_DIR": str(HERE.parent / ".cache" / "inductor"),
+}
 LAST = {"BENCHMARK_FORMAT": "channels_last"}
 
 
@@ -47,7 +50,9 @@ ENGINES = {
     "compile-last": Engine("engine_torch.py", environment=COMPILED | LAST, networks=CONVOLUTIONAL),
     "jax": Engine("engine_jax.py"),
     "onnx": Engine("engine_onnx.py", tasks=("infer",)),
-    "book": Engine("engine_columns.py", Path(sys.executable), tasks=("train",), networks=("784-30-10",)),
+    "book": Engine(
+        "engine_columns.py", Path(sys.executable), tasks=("train",), networks=("784-30-10",)
+    ),
 }
 
 
@@ -57,7 +62,9 @@ class Worker:
     def __init__(self, name: str, threads: int):
         self.name, engine = name, ENGINES[name]
         if not engine.interpreter.exists():
-            raise SystemExit(f"{name} has no interpreter: expected {engine.interpreter}, which `make bench` makes")
+            raise SystemExit(
+                f"{name} has no interpreter: expected {engine.interpreter}, which `make bench` makes"
+            )
         limits = ("BENCHMARK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = {**os.environ, **dict.fromkeys(limits, str(threads)), **engine.environment}
         self.process = subprocess.Popen(
@@ -96,10 +103,14 @@ class Worker:
 
 def parser_for(description: str, name: str, mini_batches: list[int]) -> argparse.ArgumentParser:
     """The options of a comparison whose results are called that."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--network", action="append", choices=NETWORKS, help="default: all")
     parser.add_argument("--mini-batch", action="append", type=int, help=f"default: {mini_batches}")
-    parser.add_argument("--engine", action="append", choices=ENGINES, help="nbconv and these; default: all that can")
+    parser.add_argument(
+        "--engine", action="append", choices=ENGINES, help="nbconv and these; default: all that can"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS / f"{name}.json")
@@ -125,11 +136,15 @@ def medians_of(
     for worker in workers.values():
         worker.time(task, network, mini_batch)
     rounds = [
-        {name: worker.time(task, network, mini_batch) for name, worker in workers.items()} for _ in range(repeats)
+        {name: worker.time(task, network, mini_batch) for name, worker in workers.items()}
+        for _ in range(repeats)
     ]
     times = {name: [each[name] for each in rounds] for name in workers}
     return {
-        name: {"median": round(statistics.median(each), 3), "all": [round(time, 3) for time in each]}
+        name: {
+            "median": round(statistics.median(each), 3),
+            "all": [round(time, 3) for time in each],
+        }
         for name, each in times.items()
     }
 
@@ -138,23 +153,43 @@ def compare(task: str, mini_batches: list[int], options: argparse.Namespace) -> 
     """Time, print a table, write it as JSON."""
     able_to = [name for name, engine in ENGINES.items() if task in engine.tasks]
     if unable := set(options.engine or []) - set(able_to):
-        raise SystemExit(f"{', '.join(sorted(unable))} cannot {task}: expected --engine of {', '.join(able_to)}")
+        raise SystemExit(
+            f"{', '.join(sorted(unable))} cannot {task}: expected --engine of {', '.join(able_to)}"
+        )
     chosen = ["nbconv", *(options.engine or able_to)]
     workers = {name: Worker(name, options.threads) for name in able_to if name in chosen}
-    told = environment(options.threads) | {"versions": {name: worker.version for name, worker in workers.items()}}
-    print(f"{task}: microseconds per image, {options.threads} threads, median of {options.repeats} interleaved runs")
-    print("  ".join([f"{'network':10} batch", *(f"{name:>12}" for name in workers), "  fastest peer and its ratio"]))
+    told = environment(options.threads) | {
+        "versions": {name: worker.version for name, worker in workers.items()}
+    }
+    print(
+        f"{task}: microseconds per image, {options.threads} threads, median of {options.repeats} interleaved runs"
+    )
+    print(
+        "  ".join(
+            [
+                f"{'network':10} batch",
+                *(f"{name:>12}" for name in workers),
+                "  fastest peer and its ratio",
+            ]
+        )
+    )
     results: list[dict[str, Any]] = []
     for network in options.network or NETWORKS:
         for mini_batch in options.mini_batch or mini_batches:
-            able = {name: worker for name, worker in workers.items() if network in ENGINES[name].networks}
+            able = {
+                name: worker
+                for name, worker in workers.items()
+                if network in ENGINES[name].networks
+            }
             figures = medians_of(able, task, network, mini_batch, options.repeats)
             medians = {name: each["median"] for name, each in figures.items()}
             row = [f"{network:10} {mini_batch:5}"]
             row += [f"{medians[name]:12.1f}" if name in medians else " " * 12 for name in workers]
             result = {"network": network, "mini_batch": mini_batch, "microseconds": figures}
             if len(medians) > 1:
-                fastest = min((name for name in medians if name != "nbconv"), key=medians.__getitem__)
+                fastest = min(
+                    (name for name in medians if name != "nbconv"), key=medians.__getitem__
+                )
                 ratio = medians[fastest] / medians["nbconv"]
                 row.append(f"  {fastest} {medians[fastest]:.1f}, {ratio:.2f}x")
                 result |= {"fastest_peer": fastest, "ratio": ratio}

@@ -15,7 +15,9 @@ def train(network: str, mini_batch_size: int) -> Callable[[], object]:
     """One epoch, image by image within each mini-batch."""
     sizes = [int(part) for part in NETWORKS[network][0].split("-")]
     random = np.random.default_rng(0)
-    weights = [random.standard_normal((n_out, n_in)) / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)]
+    weights = [
+        random.standard_normal((n_out, n_in)) / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)
+    ]
     biases = [random.standard_normal((size, 1)) for size in sizes[1:]]
     count = images_for(network, mini_batch_size)
     images = [random.uniform(size=(sizes[0], 1)) for _ in range(count)]
@@ -44,7 +46,9 @@ def train(network: str, mini_batch_size: int) -> Callable[[], object]:
                 sums_b = [total + d for total, d in zip(sums_b, d_biases, strict=True)]
                 sums_w = [total + d for total, d in zip(sums_w, d_weights, strict=True)]
             for parameters, sums in ((weights, sums_w), (biases, sums_b)):
-                parameters[:] = [p - ETA / mini_batch_size * d for p, d in zip(parameters, sums, strict=True)]
+                parameters[:] = [
+                    p - ETA / mini_batch_size * d for p, d in zip(parameters, sums, strict=True)
+                ]
 
     return epoch
 

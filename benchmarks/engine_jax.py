@@ -45,7 +45,9 @@ def initial(parts: list[Part]) -> Parameters:
     return parameters
 
 
-def forward(parts: list[Part], parameters: Parameters, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+def forward(
+    parts: list[Part], parameters: Parameters, x: jax.Array, key: jax.Array | None = None
+) -> jax.Array:
     """z of the last layer; with a key, neurons are dropped."""
     layers = iter(parameters)
     for index, part in enumerate(parts):
@@ -88,14 +90,20 @@ def train(network: str, mini_batch_size: int) -> Callable[[], object]:
         return jax.tree.map(lambda p, d: p - ETA * d, parameters, gradients)
 
     @partial(jax.jit, donate_argnums=0)
-    def step(parameters: Parameters, x: jax.Array, y: jax.Array, batch: jax.Array, seed: int) -> Parameters:
+    def step(
+        parameters: Parameters, x: jax.Array, y: jax.Array, batch: jax.Array, seed: int
+    ) -> Parameters:
         return descend(parameters, x[batch], y[batch], jax.random.key(seed))
 
     @partial(jax.jit, donate_argnums=0)
-    def scan(parameters: Parameters, x: jax.Array, y: jax.Array, batches: jax.Array, seed: int) -> Parameters:
+    def scan(
+        parameters: Parameters, x: jax.Array, y: jax.Array, batches: jax.Array, seed: int
+    ) -> Parameters:
         keys = jax.random.split(jax.random.key(seed), len(batches))
         each = x[batches], y[batches], keys
-        return lax.scan(lambda parameters, given: (descend(parameters, *given), None), parameters, each)[0]
+        return lax.scan(
+            lambda parameters, given: (descend(parameters, *given), None), parameters, each
+        )[0]
 
     state: dict[str, Any] = {"parameters": initial(parts), "seed": 0}
 

@@ -23,7 +23,9 @@ def build(network: str) -> nbconv.Network:
 def train(network: str, mini_batch_size: int) -> Callable[[], object]:
     """One epoch of Network.fit on random images."""
     count = images_for(network, mini_batch_size)
-    data = nbconv.Dataset(random.integers(0, 256, (count, *PIXELS), np.uint8), random.integers(0, CLASSES, count))
+    data = nbconv.Dataset(
+        random.integers(0, 256, (count, *PIXELS), np.uint8), random.integers(0, CLASSES, count)
+    )
     net = build(network)
     return lambda: net.fit(data, epochs=1, mini_batch_size=mini_batch_size, eta=ETA)
 
@@ -36,4 +38,8 @@ def infer(network: str, batch: int) -> Callable[[], object]:
 
 
 backend.set_threads(int(os.environ["BENCHMARK_THREADS"]))
-serve(f"nbconv {nbconv.__version__}, numba {numba.__version__}, numpy {np.__version__}", train=train, infer=infer)
+serve(
+    f"nbconv {nbconv.__version__}, numba {numba.__version__}, numpy {np.__version__}",
+    train=train,
+    infer=infer,
+)

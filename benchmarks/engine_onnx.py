@@ -27,7 +27,9 @@ def model(network: str, batch: int) -> onnx.ModelProto:
         """Append a node that is given the last one's output and random arrays of these shapes."""
         names = [f"{operator}{len(nodes)}.{index}" for index in range(len(shapes))]
         for name, shape in zip(names, shapes, strict=True):
-            weights.append(numpy_helper.from_array(random.normal(0, 0.1, shape).astype(np.float32), name))
+            weights.append(
+                numpy_helper.from_array(random.normal(0, 0.1, shape).astype(np.float32), name)
+            )
         before = nodes[-1].output[0] if nodes else "images"
         nodes.append(helper.make_node(operator, [before, *names], [f"a{len(nodes)}"], **attributes))
 
@@ -45,9 +47,13 @@ def model(network: str, batch: int) -> onnx.ModelProto:
                 add(OPERATORS[name])
     add("Sigmoid" if is_dense(network) else "Softmax")
     inputs = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, *PIXELS])
-    outputs = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, [batch, CLASSES])
+    outputs = helper.make_tensor_value_info(
+        nodes[-1].output[0], TensorProto.FLOAT, [batch, CLASSES]
+    )
     graph = helper.make_graph(nodes, network, [inputs], [outputs], weights)
-    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=FORMAT)
+    built = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=FORMAT
+    )
     onnx.checker.check_model(built)
     return built
 

@@ -39,7 +39,9 @@ def train(network: str, mini_batch_size: int) -> Callable[[], object]:
 
     def epoch() -> None:
         order = torch.randperm(count)
-        batches = zip(images[order].split(mini_batch_size), labels[order].split(mini_batch_size), strict=True)
+        batches = zip(
+            images[order].split(mini_batch_size), labels[order].split(mini_batch_size), strict=True
+        )
         for x, y in batches:
             optimizer.zero_grad(set_to_none=True)
             cost_of(x, y).backward()

@@ -50,7 +50,9 @@ def output_of(*command: str | Path, seconds: float = 240, **variables: str) -> t
         text = process.communicate(timeout=seconds)[0]
         return process.returncode, text
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # and what it has started, which would disturb the next part
+        os.killpg(
+            process.pid, signal.SIGKILL
+        )  # and what it has started, which would disturb the next part
         return -1, process.communicate()[0] + "\nstopped: out of time"
 
 
@@ -61,7 +63,9 @@ def lay_out() -> None:
     shutil.copytree(HERE.parent / "nbconv", tree / "nbconv")
     for folder in ("kernels", "cli"):
         shutil.copytree(HERE.parent / folder, tree / "nbconv" / folder)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(tree), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(tree), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
 
 
 def has_mnist() -> bool:
@@ -108,7 +112,12 @@ def kernels() -> dict[str, Any]:
         "--durations=5",
     )
     code, text = output_of(
-        *command, *tests, "tests/test_cuda.py", seconds=280, NBCONV_TEST_BACKENDS="cuda", PYTHONSAFEPATH="1"
+        *command,
+        *tests,
+        "tests/test_cuda.py",
+        seconds=280,
+        NBCONV_TEST_BACKENDS="cuda",
+        PYTHONSAFEPATH="1",
     )
     return {"passed": code == 0, "output": text[-6000:]}
 
@@ -118,16 +127,21 @@ def parity() -> dict[str, Any]:
     from networks import NETWORKS, PIXELS, is_dense
 
     from nbconv import Network, notation
-    from nbconv import parity as check
+    from nbconv.diagnostics import parity as check
 
     worst = {}
     for name, described in NETWORKS.items():
         for dtype, images in (("float32", 10), ("float32", 256), ("float64", 10)):
             layers, shape = notation.parse(*described), None if is_dense(name) else PIXELS
-            pair = [Network(layers, shape, backend=backend, dtype=dtype) for backend in ("cpu", "cuda")]
+            pair = [
+                Network(layers, shape, backend=backend, dtype=dtype) for backend in ("cpu", "cuda")
+            ]
             results = check.compare(*pair, images)
             largest = max(results, key=lambda result: result.relative)
-            worst[f"{name} {dtype} {images}"] = {**vars(largest), "passed": largest.relative <= check.BOUNDS[dtype]}
+            worst[f"{name} {dtype} {images}"] = {
+                **vars(largest),
+                "passed": largest.relative <= check.BOUNDS[dtype],
+            }
     return {"passed": all(each["passed"] for each in worst.values()), "worst": worst}
 
 
@@ -140,8 +154,13 @@ def sanitizer() -> dict[str, Any]:
     for check in ("memcheck", "racecheck"):
         options = ["--tool", check, "--error-exitcode", "9", "--print-limit", "20"]
         if check == "memcheck":
-            options += ["--report-api-errors", "no"]  # the driver is asked for functions that it may lack
-        code, text = output_of(tool, *options, sys.executable, Path(__file__), "--run", "every_kind", seconds=110)
+            options += [
+                "--report-api-errors",
+                "no",
+            ]  # the driver is asked for functions that it may lack
+        code, text = output_of(
+            tool, *options, sys.executable, Path(__file__), "--run", "every_kind", seconds=110
+        )
         results[check] = {"passed": code == 0, "output": text[-2500:]}
     return {"passed": all(each["passed"] for each in results.values()), **results}
 
@@ -150,7 +169,8 @@ def every_kind() -> dict[str, Any]:
     """What the sanitizer watches."""
     import numpy as np
 
-    from nbconv import Dataset, Network, gradcheck
+    from nbconv import Dataset, Network
+    from nbconv.diagnostics import gradcheck
 
     random = np.random.default_rng(0)
     for layers, shape, cost in gradcheck.CASES.values():
@@ -165,7 +185,7 @@ def accuracy() -> dict[str, Any]:
     """The benchmark networks, trained."""
     import tempfile
 
-    from nbconv import runs
+    from nbconv.runs import run as runs
 
     results = {}
     for name, (options, expected) in ACCURACIES.items():
@@ -187,7 +207,9 @@ def accuracy() -> dict[str, Any]:
             "validation": 100 * best.validation_accuracy, "expected": expected if has_mnist() else None,
             "seconds_per_epoch": statistics.median(history["seconds"]),
         }  # fmt: skip
-    passed = all(each["expected"] is None or each["test"] >= each["expected"] for each in results.values())
+    passed = all(
+        each["expected"] is None or each["test"] >= each["expected"] for each in results.values()
+    )
     return {"passed": passed if has_mnist() else None, "networks": results}
 
 
@@ -200,19 +222,32 @@ def timings() -> dict[str, Any]:
     try:
         import torch
 
-        makers |= {"eager": lambda *what: Torch(*what, False), "graph": lambda *what: Torch(*what, True)}
-        flags = {"matmul": torch.backends.cuda.matmul.allow_tf32, "convolutions": torch.backends.cudnn.allow_tf32}
+        makers |= {
+            "eager": lambda *what: Torch(*what, False),
+            "graph": lambda *what: Torch(*what, True),
+        }
+        flags = {
+            "matmul": torch.backends.cuda.matmul.allow_tf32,
+            "convolutions": torch.backends.cudnn.allow_tf32,
+        }
     except ImportError:
         flags = {}
     results = []
     for network in NETWORKS:
         for mini_batch in MINI_BATCHES:
-            row: dict[str, Any] = {"network": network, "mini_batch": mini_batch, "microseconds": {}, "errors": {}}
+            row: dict[str, Any] = {
+                "network": network,
+                "mini_batch": mini_batch,
+                "microseconds": {},
+                "errors": {},
+            }
             engines: dict[str, Any] = {}
             for name, make in makers.items():
                 with told(row["errors"], name):
                     engines[name] = make(network, mini_batch)
-                    for _ in range(4):  # compiles, and captures graphs for all addresses that alternate
+                    for _ in range(
+                        4
+                    ):  # compiles, and captures graphs for all addresses that alternate
                         engines[name].milliseconds(64)
             times: dict[str, list[float]] = {name: [] for name in engines}
             counts = {}
@@ -226,10 +261,18 @@ def timings() -> dict[str, Any]:
                 for name, count in counts.items():
                     with told(row["errors"], name):
                         times[name].append(1000 * engines[name].milliseconds(count) / count)
-            row["microseconds"] = {name: statistics.median(values) for name, values in times.items() if values}
-            row["spread"] = {name: [min(values), max(values)] for name, values in times.items() if values}
+            row["microseconds"] = {
+                name: statistics.median(values) for name, values in times.items() if values
+            }
+            row["spread"] = {
+                name: [min(values), max(values)] for name, values in times.items() if values
+            }
             results.append(row)
-    return {"passed": all(not row["errors"] for row in results), "tf32_of_torch": flags, "results": results}
+    return {
+        "passed": all(not row["errors"] for row in results),
+        "tf32_of_torch": flags,
+        "results": results,
+    }
 
 
 @contextmanager
@@ -258,7 +301,10 @@ def text_of(results: dict[str, Any]) -> Iterator[str]:
             yield result["error"]
         for row in result.get("results", []):
             ours = row["microseconds"].get("nbconv", float("nan"))
-            cells = [f"{peer} {time:9.1f} ({time / ours:5.2f})" for peer, time in row["microseconds"].items()]
+            cells = [
+                f"{peer} {time:9.1f} ({time / ours:5.2f})"
+                for peer, time in row["microseconds"].items()
+            ]
             yield f"{row['network']:10} {row['mini_batch']:5}  {'  '.join(cells)}  {row['errors'] or ''}".rstrip()
         for key, value in {**result.get("worst", {}), **result.get("networks", {})}.items():
             yield f"{key:24} {json.dumps(value)}"
@@ -272,9 +318,15 @@ def text_of(results: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     """Run the parts that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", default=",".join(PARTS), help=f"of {', '.join(PARTS)}; several with commas")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="a folder, instead of benchmarks/results")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--part", default=",".join(PARTS), help=f"of {', '.join(PARTS)}; several with commas"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, help="a folder, instead of benchmarks/results"
+    )
     parser.add_argument("--run", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
@@ -296,7 +348,10 @@ def main() -> None:
             results[name] = json.loads(found[-1])
         except (IndexError, json.JSONDecodeError):
             results[name] = {"passed": False, "error": f"exit code {code}\n{text[-6000:]}"}
-        results[name] |= {"seconds": time.perf_counter() - begun, "when": time.strftime("%Y-%m-%d %H:%M")}
+        results[name] |= {
+            "seconds": time.perf_counter() - begun,
+            "when": time.strftime("%Y-%m-%d %H:%M"),
+        }
         file.write_text(json.dumps(results, indent=1) + "\n")
         lines = "\n".join(text_of(results)).strip() + "\n"
         (options.out / "gpu.txt").write_text(lines)

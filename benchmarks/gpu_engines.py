@@ -14,11 +14,19 @@ class Nbconv:
         from nbconv.layers import Randomness, Rates
 
         random, count = np.random.default_rng(0), max(4096, mini_batch)
-        self.net = Network(notation.parse(*NETWORKS[network]), None if is_dense(network) else PIXELS, backend="cuda")
+        self.net = Network(
+            notation.parse(*NETWORKS[network]),
+            None if is_dense(network) else PIXELS,
+            backend="cuda",
+        )
         pixels = random.integers(0, 256, (count, *PIXELS), np.uint8)
         self.data = Dataset(pixels, random.integers(0, CLASSES, count))
         self.order = random.integers(0, count, (4096, mini_batch))
-        self.rates, self.now, self.etas = Rates(ETA, 0, 0, 0, False), Randomness(0, 0), np.full(4096, ETA)
+        self.rates, self.now, self.etas = (
+            Rates(ETA, 0, 0, 0, False),
+            Randomness(0, 0),
+            np.full(4096, ETA),
+        )
 
     def milliseconds(self, times: int) -> float:
         """So many mini-batches."""
@@ -27,7 +35,9 @@ class Nbconv:
 
         started, done = cuda.event(), cuda.event()
         started.record(device._compute())
-        self.net.engine.descend(self.data, self.order[:times], self.now, self.rates, self.etas[:times])
+        self.net.engine.descend(
+            self.data, self.order[:times], self.now, self.rates, self.etas[:times]
+        )
         done.record(device._compute())
         done.synchronize()
         return float(cuda.event_elapsed_time(started, done))

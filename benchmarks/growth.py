@@ -69,7 +69,9 @@ def prepare(member: Member) -> tuple[Callable[[], object], int]:
     net = nbconv.Network(notation.parse(member.net, "relu"), shape)
     each = operations(net) * member.mini_batch
     count = member.mini_batch * max(FEWEST, min(int(EPOCH // each), MOST // member.mini_batch))
-    data = nbconv.Dataset(random.integers(0, 256, (count, *shape), np.uint8), random.integers(0, CLASSES, count))
+    data = nbconv.Dataset(
+        random.integers(0, 256, (count, *shape), np.uint8), random.integers(0, CLASSES, count)
+    )
 
     def epoch() -> object:
         return net.fit(data, 1, member.mini_batch, 0.01)
@@ -97,7 +99,9 @@ def measure(members: list[Member], threads: list[int], repeats: int) -> list[dic
     return [
         {
             **member._asdict(),
-            "ns_per_1000_operations": {number: statistics.median(times[index, number]) for number in threads},
+            "ns_per_1000_operations": {
+                number: statistics.median(times[index, number]) for number in threads
+            },
         }
         for index, member in enumerate(members)
     ]
@@ -105,10 +109,16 @@ def measure(members: list[Member], threads: list[int], repeats: int) -> list[dic
 
 def show(name: str, results: list[dict[str, Any]], threads: list[int]) -> dict[int, float]:
     """Print a series' table, and give the ratio of slowest to fastest at each number of threads."""
-    print(f"\n{name:34}" + "".join(f"{f'{number} thread(s)':>26}" for number in threads) + f"{'speed-up':>12}")
+    print(
+        f"\n{name:34}"
+        + "".join(f"{f'{number} thread(s)':>26}" for number in threads)
+        + f"{'speed-up':>12}"
+    )
     for result in results:
         medians = result["ns_per_1000_operations"]
-        cells = [f"{medians[number]:8.2f} ns {1000 / medians[number]:6.1f} GFLOP/s" for number in threads]
+        cells = [
+            f"{medians[number]:8.2f} ns {1000 / medians[number]:6.1f} GFLOP/s" for number in threads
+        ]
         print(
             f"{result['label']:34}"
             + "".join(f"{cell:>26}" for cell in cells)
@@ -118,7 +128,11 @@ def show(name: str, results: list[dict[str, Any]], threads: list[int]) -> dict[i
     for number in threads:
         medians = [result["ns_per_1000_operations"][number] for result in results]
         ratios[number] = max(medians) / min(medians)
-    print(f"{'slowest to fastest':34}" + "".join(f"{f'{ratios[number]:.2f}':>26}" for number in threads), flush=True)
+    print(
+        f"{'slowest to fastest':34}"
+        + "".join(f"{f'{ratios[number]:.2f}':>26}" for number in threads),
+        flush=True,
+    )
     return ratios
 
 
@@ -132,7 +146,9 @@ def main() -> None:
     options = parser.parse_args()
     threads = options.threads or [1, 2]
     series = {}
-    print(f"time of 1,000 operations and GFLOP/s of training, median of {options.repeats} interleaved epochs")
+    print(
+        f"time of 1,000 operations and GFLOP/s of training, median of {options.repeats} interleaved epochs"
+    )
     for name in options.series or SERIES:
         results = measure(SERIES[name], threads, options.repeats)
         series[name] = {"members": results, "slowest_to_fastest": show(name, results, threads)}

@@ -1,6 +1,6 @@
 """GFLOP/s of each convolution and dense kernel beside the same product's sgemm: python benchmarks/kernels.py [--threads 1].
 
-Kernel and sgemm take turns; medians. Only useful operations count; the zeros that `conv2d_winners_backward` skips count as
+Kernel and sgemm take turns; medians. Only useful operations count; the zeros that `conv2d_max_pool_backward` skips count as
 done, and it stands beside the sgemm of both its products. sgemm is NumPy's BLAS on a matrix that stands ready: what a
 convolution by im2col would need besides is not counted against it. The roofline's limit is the lower of the largest
 sgemm's rate and of what memory allows if every number goes to or comes from it once.
@@ -15,7 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--repeats", type=int, default=9)
 parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "kernels.json")
@@ -27,7 +29,7 @@ from nbconv.kernels import cpu  # noqa: E402 -- as above
 from nbconv.kernels.cpu import zeros  # noqa: E402 -- as above
 
 from nbconv import backend  # noqa: E402 -- as above
-from nbconv.geometry import ConvGeometry, PoolGeometry, winner_tables  # noqa: E402 -- as above
+from nbconv.layers.geometry import ConvGeometry, PoolGeometry, conv_pool_tables  # noqa: E402 -- as above
 
 CONVOLUTIONS = {
     "book's first": ConvGeometry(1, (28, 28), 20, (5, 5), (1, 1), (0, 0)),
@@ -63,17 +65,25 @@ def machine() -> tuple[float, float]:
     a = numbers(2048, 2048)
     source, target = np.ones(16_000_000, np.float32), np.empty(16_000_000, np.float32)
     rate = max(2 * 2048**3 / seconds(lambda: a @ a) for _ in range(5)) / 1e9
-    return rate, max(2 * source.nbytes / seconds(lambda: np.copyto(target, source)) for _ in range(5)) / 1e9
+    return rate, max(
+        2 * source.nbytes / seconds(lambda: np.copyto(target, source)) for _ in range(5)
+    ) / 1e9
 
 
 def compare(
-    name: str, operations: int, arrays: list[np.ndarray], kernel: Callable[[], object], product: Callable[[], object]
+    name: str,
+    operations: int,
+    arrays: list[np.ndarray],
+    kernel: Callable[[], object],
+    product: Callable[[], object],
 ) -> None:
     """Print both rates, their ratio and the roofline's limit. arrays: what the kernel reads and writes."""
     kernel()
     product()
     times = [(seconds(kernel), seconds(product)) for _ in range(options.repeats)]
-    ours, blas = (operations / statistics.median(column) / 1e9 for column in zip(*times, strict=True))
+    ours, blas = (
+        operations / statistics.median(column) / 1e9 for column in zip(*times, strict=True)
+    )
     bytes_ = sum(array.nbytes for array in arrays)
     limit = min(PEAK, operations / bytes_ * BANDWIDTH)
     print(
@@ -81,7 +91,14 @@ def compare(
         flush=True,
     )
     results.append(
-        {"kernel": name, "operations": operations, "bytes": bytes_, "limit": limit, "nbconv": ours, "sgemm": blas}
+        {
+            "kernel": name,
+            "operations": operations,
+            "bytes": bytes_,
+            "limit": limit,
+            "nbconv": ours,
+            "sgemm": blas,
+        }
     )
 
 
@@ -116,19 +133,21 @@ def convolution(name: str, geometry: ConvGeometry, images: int) -> None:
         lambda: cpu.conv2d_backward_input(da, z, w, taps, stride), lambda: matrix.T @ rows,
     )  # fmt: skip
     pool = PoolGeometry(geometry.filters, geometry.output[1:], (2, 2), (2, 2))
-    pooled, winner = numbers(*pool.output, images), np.empty((*pool.output, images), np.int32)
-    cpu.max_pool2d_forward(pooled, winner, z, *pool.window)
+    pooled, argmax = numbers(*pool.output, images), np.empty((*pool.output, images), np.int32)
+    cpu.max_pool2d_forward(pooled, argmax, z, *pool.window)
     pooled[random.random(pooled.shape) < RELU_ZEROS] = 0
-    padded = [size + 2 * padding for size, padding in zip(geometry.size, geometry.padding, strict=True)]
+    padded = [
+        size + 2 * padding for size, padding in zip(geometry.size, geometry.padding, strict=True)
+    ]
     line = -(-geometry.kernel[1] * geometry.channels // 16) * 16
     buffers = (
         numbers(images, *padded, geometry.channels) * 0, numbers(images, *padded, geometry.channels),
         numbers(geometry.kernel[0], len(w), line), numbers(max(4, images // 8), len(w), geometry.kernel[0], line),
     )  # fmt: skip
-    dx, tables = np.empty_like(x), tuple(winner_tables(geometry, pool))
+    dx, tables = np.empty_like(x), tuple(conv_pool_tables(geometry, pool))
     compare(
-        f"{label}: weights and input, winners", 2 * operations, [pooled, winner, x, dx, w, dw],
-        lambda: cpu.conv2d_winners_backward(dw, dx, pooled, winner, x, w, buffers, tables, geometry.padding, True),
+        f"{label}: weights and input, winners", 2 * operations, [pooled, argmax, x, dx, w, dw],
+        lambda: cpu.conv2d_max_pool_backward(dw, dx, pooled, argmax, x, w, buffers, tables, geometry.padding, True),
         lambda: (rows @ columns.T, matrix.T @ rows),
     )  # fmt: skip
 
@@ -146,8 +165,20 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
         lambda: cpu.dense_forward(z, a, w, b, cpu.LINEAR),
         lambda: a @ w.T,
     )
-    compare(f"{label}: weights", operations, [a, z, w], lambda: cpu.dense_backward_weights(dw, z, a), lambda: z.T @ a)
-    compare(f"{label}: input", operations, [a, z, w], lambda: cpu.dense_backward_input(da, z, w), lambda: z @ w)
+    compare(
+        f"{label}: weights",
+        operations,
+        [a, z, w],
+        lambda: cpu.dense_backward_weights(dw, z, a),
+        lambda: z.T @ a,
+    )
+    compare(
+        f"{label}: input",
+        operations,
+        [a, z, w],
+        lambda: cpu.dense_backward_input(da, z, w),
+        lambda: z @ w,
+    )
     z *= 1e-6
     compare(
         f"{label}: descent",
@@ -160,9 +191,13 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
 
 backend.set_threads(options.threads)
 PEAK, BANDWIDTH = machine()
-print(f"{options.threads} thread(s), float32: sgemm {PEAK:.0f} GFLOP/s at most, copying {BANDWIDTH:.0f} GB/s")
+print(
+    f"{options.threads} thread(s), float32: sgemm {PEAK:.0f} GFLOP/s at most, copying {BANDWIDTH:.0f} GB/s"
+)
 heads = ("10^6 ops", "kB", "limit", "GFLOP/s", "sgemm", "ratio")
-print(f"{'kernel':46} {heads[0]:>9} {heads[1]:>9} {heads[2]:>8} {heads[3]:>8} {heads[4]:>8} {heads[5]:>7}")
+print(
+    f"{'kernel':46} {heads[0]:>9} {heads[1]:>9} {heads[2]:>8} {heads[3]:>8} {heads[4]:>8} {heads[5]:>7}"
+)
 for mini_batch in (10, 64):
     for title, sizes in CONVOLUTIONS.items():
         convolution(title, sizes, mini_batch)

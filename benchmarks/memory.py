@@ -31,17 +31,28 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS / "memory.json")
     options = parser.parse_args()
-    able = [name for name, engine in ENGINES.items() if "train" in engine.tasks and NETWORK in engine.networks]
+    able = [
+        name
+        for name, engine in ENGINES.items()
+        if "train" in engine.tasks and NETWORK in engine.networks
+    ]
     results: list[dict[str, Any]] = []
     versions = {}
-    print(f"peak resident set of training {NETWORK}, MiB, {options.threads} threads: imported, trained")
+    print(
+        f"peak resident set of training {NETWORK}, MiB, {options.threads} threads: imported, trained"
+    )
     for mini_batch in options.mini_batch or MINI_BATCHES:
         for name in [name for name in able if name in (options.engine or ENGINES)]:
             peaks(name, mini_batch, options.threads)
             versions[name], imported, trained = peaks(name, mini_batch, options.threads)
             print(f"{name:12} mini-batch {mini_batch:3} {imported:8.0f} {trained:8.0f}", flush=True)
-            results.append({"engine": name, "mini_batch": mini_batch, "imported": imported, "trained": trained})
-    contents = {"environment": environment(options.threads) | {"versions": versions}, "network": NETWORK}
+            results.append(
+                {"engine": name, "mini_batch": mini_batch, "imported": imported, "trained": trained}
+            )
+    contents = {
+        "environment": environment(options.threads) | {"versions": versions},
+        "network": NETWORK,
+    }
     write(options.out, contents | {"mebibytes": results})
 
 

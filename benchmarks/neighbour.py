@@ -20,10 +20,16 @@ def main() -> None:
         f"{NETWORK}, mini-batch {MINI_BATCH}, {THREADS} threads: microseconds per image alone, beside a busy neighbour"
     )
     for spins in (None, "1000", "4000", "12000", "300000"):
-        environment = {**os.environ, "BENCHMARK_THREADS": str(THREADS), **({"GOMP_SPINCOUNT": spins} if spins else {})}
+        environment = {
+            **os.environ,
+            "BENCHMARK_THREADS": str(THREADS),
+            **({"GOMP_SPINCOUNT": spins} if spins else {}),
+        }
         medians = []
         for busy in (False, True):
-            neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
+            neighbour = (
+                subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
+            )
             request = f"train {NETWORK} {MINI_BATCH}\n" * 5
             done = subprocess.run(
                 [sys.executable, HERE / "engine_nbconv.py"],
@@ -37,7 +43,10 @@ def main() -> None:
             if neighbour:
                 neighbour.kill()
                 neighbour.wait()
-        print(f"GOMP_SPINCOUNT {spins or 'as nbconv sets it':18} {medians[0]:8.1f} {medians[1]:8.1f}", flush=True)
+        print(
+            f"GOMP_SPINCOUNT {spins or 'as nbconv sets it':18} {medians[0]:8.1f} {medians[1]:8.1f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,12 @@ NETWORKS = {
     "conv-conv": ("20C5-MP2-40C5-MP2-100N-10N", "relu", 0.0),
     "dropout": ("20C5-MP2-40C5-MP2-1000N-1000N-10N", "relu", 0.5),
 }
-EPOCH = {"784-30-10": 16000, "conv": 2000, "conv-conv": 1600, "dropout": 800}  # images, 0.05 to 1 s of training
+EPOCH = {
+    "784-30-10": 16000,
+    "conv": 2000,
+    "conv-conv": 1600,
+    "dropout": 800,
+}  # images, 0.05 to 1 s of training
 ETA = 0.01
 PIXELS = (1, 28, 28)
 CLASSES = 10
@@ -52,7 +57,9 @@ def parts_of(network: str) -> list[Part]:
             parts += [("dense", neurons or channels * side * side, int(match[1])), (activation,)]
             neurons = int(match[1])
         else:
-            raise ValueError(f"{part!r} in {text!r} is nothing that the peers are built of: expected 20C5, MP2 or 100N")
+            raise ValueError(
+                f"{part!r} in {text!r} is nothing that the peers are built of: expected 20C5, MP2 or 100N"
+            )
     return parts[:-1]
 
 

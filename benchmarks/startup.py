@@ -44,7 +44,12 @@ def python(*arguments: str, folder: str, cache: str | None = None) -> tuple[floa
     environment = {**os.environ, **({"NUMBA_CACHE_DIR": cache} if cache else {})}
     begun = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, check=False, capture_output=True, text=True
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(done.stderr.strip().splitlines()[-1])
@@ -60,17 +65,25 @@ def main() -> None:
     options = parser.parse_args()
     results: dict[str, Any] = {"first_mini_batch_seconds": {}, "peak_mebibytes": {}}
     with tempfile.TemporaryDirectory() as folder:
-        python("-c", "import nbconv; nbconv.load_data('mnist')", folder=folder)  # ends here where it is not to be had
+        python(
+            "-c", "import nbconv; nbconv.load_data('mnist')", folder=folder
+        )  # ends here where it is not to be had
         helps = [python("-m", "nbconv", "--help", folder=folder)[0] for _ in range(options.repeats)]
         results["help_seconds"] = statistics.median(helps)
         print(f"nbconv --help: {results['help_seconds']:.2f} s")
         for net in options.network or NETWORKS:
             cache = str(Path(folder) / f"cache-{net}")
             cold = python("-c", FIRST, net, "mnist", folder=folder, cache=cache)[0]
-            again = [python("-c", FIRST, net, "mnist", folder=folder, cache=cache)[0] for _ in range(options.repeats)]
+            again = [
+                python("-c", FIRST, net, "mnist", folder=folder, cache=cache)[0]
+                for _ in range(options.repeats)
+            ]
             warm = statistics.median(again)
             results["first_mini_batch_seconds"][net] = {"cold": cold, "warm": warm}
-            print(f"first mini-batch of {net}: empty cache {cold:.1f} s, warm {warm:.2f} s", flush=True)
+            print(
+                f"first mini-batch of {net}: empty cache {cold:.1f} s, warm {warm:.2f} s",
+                flush=True,
+            )
         for kind in ("plain", "expand"):
             peak = float(python("-c", PEAK, kind, folder=folder)[1])
             results["peak_mebibytes"][kind] = peak

@@ -39,7 +39,9 @@ def kernels(results: dict[str, Any]) -> Iterator[str]:
         ]
         for each in results["results"]
     ]  # fmt: skip
-    return lines(["kernel", "million operations", "kB", "limit", "nbconv", "sgemm", "ratio"], rows, 1)
+    return lines(
+        ["kernel", "million operations", "kB", "limit", "nbconv", "sgemm", "ratio"], rows, 1
+    )
 
 
 def growth(results: dict[str, Any]) -> Iterator[str]:
@@ -48,10 +50,16 @@ def growth(results: dict[str, Any]) -> Iterator[str]:
     for name, series in results["series"].items():
         members, ratios = series["members"], series["slowest_to_fastest"]
         rates = [
-            ", ".join(f"{1000 / each['ns_per_1000_operations'][threads]:.0f}" for each in members) for threads in "12"
+            ", ".join(f"{1000 / each['ns_per_1000_operations'][threads]:.0f}" for each in members)
+            for threads in "12"
         ]
         rows.append(
-            [name, "; ".join(each["label"] for each in members), *rates, f"{ratios['1']:.2f}, {ratios['2']:.2f}"]
+            [
+                name,
+                "; ".join(each["label"] for each in members),
+                *rates,
+                f"{ratios['1']:.2f}, {ratios['2']:.2f}",
+            ]
         )
     head = [
         "series",

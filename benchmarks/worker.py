@@ -23,7 +23,11 @@ def serve(version: str, **tasks: Prepare) -> None:
     for line in sys.stdin:
         task, network, text = line.split()
         size = int(text)
-        calls, images = (1, images_for(network, size)) if task == "train" else (calls_for(size), size * calls_for(size))
+        calls, images = (
+            (1, images_for(network, size))
+            if task == "train"
+            else (calls_for(size), size * calls_for(size))
+        )
         if once is None or line != prepared:
             once = None  # frees the one before
             prepared, once = line, tasks[task](network, size)

@@ -11,7 +11,9 @@ from .train import train
 from .use import evaluate, inspect, predict
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="nbconv")
 def main() -> None:
     r"""Train and use the convolutional networks of Michael Nielsen's book.
@@ -25,5 +27,17 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, predict, inspect, plot, report, reproduce, ensemble, gradcheck, parity, doctor):
+for command in (
+    train,
+    evaluate,
+    predict,
+    inspect,
+    plot,
+    report,
+    reproduce,
+    ensemble,
+    gradcheck,
+    parity,
+    doctor,
+):
     main.add_command(command)

@@ -10,17 +10,28 @@ NET = "20C5-MP2-40C5-MP2-100N-10N"
 
 
 @click.command()
-@click.option("--backend", type=click.Choice(BACKENDS), default="cpu", show_default=True, help="Whose gradients.")
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="cpu",
+    show_default=True,
+    help="Whose gradients.",
+)
 @JSON
 def gradcheck(backend: str, as_json: bool) -> None:
     """Every layer kind's gradients against central differences in float64; exit 1 if one is wrong."""
-    from nbconv import gradcheck as checks
+    from nbconv.diagnostics import gradcheck as checks
 
     announce_compilation()
     results = checks.check_all(backend)
     wrong = [result for result in results if not result.error <= checks.BOUND]
     if as_json:
-        print_json([{"case": result.name, "error": result.error, "parameter": result.parameter} for result in results])
+        print_json(
+            [
+                {"case": result.name, "error": result.error, "parameter": result.parameter}
+                for result in results
+            ]
+        )
     else:
         width = max(len(result.name) for result in results)
         click.echo(f"{'case':{width}}  relative error  at its worst in")
@@ -46,12 +57,34 @@ def gradcheck(backend: str, as_json: bool) -> None:
     "--backends",
     help="Two of cpu, cuda and reference.  [default: cpu,cuda; without a GPU reference,cpu]",
 )
-@click.option("--activation", type=click.Choice(ACTIVATIONS), default="sigmoid", show_default=True, help="With --net.")
-@click.option("--input", "shape", default="1x28x28", show_default=True, help="With --net: channels x rows x columns.")
 @click.option(
-    "--dtype", type=click.Choice(("float32", "float64")), default="float32", show_default=True, help="With --net."
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    default="sigmoid",
+    show_default=True,
+    help="With --net.",
 )
-@click.option("--images", type=click.IntRange(1), default=10, show_default=True, help="Random images to compare on.")
+@click.option(
+    "--input",
+    "shape",
+    default="1x28x28",
+    show_default=True,
+    help="With --net: channels x rows x columns.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(("float32", "float64")),
+    default="float32",
+    show_default=True,
+    help="With --net.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Random images to compare on.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and images.")
 @JSON
 def parity(
@@ -66,7 +99,7 @@ def parity(
     as_json: bool,
 ) -> None:
     """Compare each layer of CHECKPOINT, or of a new network, on two backends; exit 1 if they differ."""
-    from nbconv import parity as check
+    from nbconv.diagnostics import parity as check
 
     if checkpoint is not None and net is not None:
         raise click.UsageError("expected a checkpoint or --net, not both")
@@ -76,12 +109,16 @@ def parity(
     pair = check.networks(checkpoint, notation, activation, shape, dtype, seed, names)
     results, bound = check.compare(*pair, images, seed), check.BOUNDS[pair[0].dtype]
     if as_json:
-        print_json({"backends": names, "bound": bound, "results": [vars(result) for result in results]})
+        print_json(
+            {"backends": names, "bound": bound, "results": [vars(result) for result in results]}
+        )
     else:
         width = max(len(result.layer) for result in results)
         click.echo(f"{'layer':{width}}  array  relative difference  in units of the last place")
         for result in results:
-            click.echo(f"{result.layer:{width}}  {result.array:5}  {result.relative:19.2e}  {result.ulp:26.1f}")
+            click.echo(
+                f"{result.layer:{width}}  {result.array:5}  {result.relative:19.2e}  {result.ulp:26.1f}"
+            )
     wrong = [result for result in results if not result.relative <= bound]
     if wrong:
         worst = max(wrong, key=lambda result: result.relative)

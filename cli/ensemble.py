@@ -19,15 +19,24 @@ def ensemble() -> None:
 
 
 @ensemble.command(
-    "train", epilog="--seed is the first member's, the others' follow. Settings may also stand in CONFIG.toml."
+    "train",
+    epilog="--seed is the first member's, the others' follow. Settings may also stand in CONFIG.toml.",
 )
 @settings
 @click.option("--members", type=int, help="How many networks.  [default: 5]")
-@click.option("--jobs", type=int, default=1, show_default=True, help="How many train at a time, sharing the threads.")
+@click.option(
+    "--jobs",
+    type=int,
+    default=1,
+    show_default=True,
+    help="How many train at a time, sharing the threads.",
+)
 @BACKEND
 @click.option("--threads", type=int, help="CPU threads of all together.  [default: all]")
 @click.option("--out", type=click.Path(path_type=Path), help="The folder.  [default: ensemble]")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this folder's training.")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Go on with this folder's training."
+)
 @JSON
 def train(
     config: Path | None,
@@ -60,11 +69,18 @@ def train(
     count = {} if members is None else {"count": members}
     try:
         trained = begin(
-            folder, given, **count, parallel=jobs, backend=backend, tell=lambda line: click.echo(line, err=True)
+            folder,
+            given,
+            **count,
+            parallel=jobs,
+            backend=backend,
+            tell=lambda line: click.echo(line, err=True),
         )
     except Interrupted as stop:
         click.echo("Stopped and saved." if stop.saved else "Stopped at once.", err=True)
-        click.echo(f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}", err=True)
+        click.echo(
+            f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}", err=True
+        )
         raise
     _, validation, test = load_data(trained.networks[0].state.run["data"])
     results = {"validation": trained.evaluate(validation), "test": trained.evaluate(test)}
@@ -82,10 +98,12 @@ def train(
 @WEIGHTS
 @BACKEND
 @JSON
-def evaluate(folder: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool) -> None:
+def evaluate(
+    folder: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool
+) -> None:
     """Accuracy of each member, of the vote and of the mean probability."""
     from nbconv import Ensemble
-    from nbconv.runs import images_for
+    from nbconv.runs.run import images_for
 
     announce_compilation()
     loaded = Ensemble.load(folder, backend=backend, weights=weights)
@@ -103,7 +121,9 @@ def _print_table(results: dict[str, dict[str, Any]]) -> None:
     rows = [[f"member-{number}", *scores] for number, scores in
             enumerate(zip(*(result["members"] for result in results.values()), strict=True), 1)]  # fmt: skip
     rows.append(["vote", *(result["accuracy"] for result in results.values())])
-    rows.append(["mean probability", *(result["mean_probability_accuracy"] for result in results.values())])
+    rows.append(
+        ["mean probability", *(result["mean_probability_accuracy"] for result in results.values())]
+    )
     click.echo(" " * 16 + "".join(f"{split:>24}" for split in results))
     for name, *scores in rows:
         cells = (f"{percent(score)}, {round(score * result['total'])} of {result['total']}" for score, result in

@@ -38,7 +38,9 @@ class Group(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
         except MemoryError as error:
-            raise click.ClickException("out of memory: expected a smaller network, mini-batch or dataset") from error
+            raise click.ClickException(
+                "out of memory: expected a smaller network, mini-batch or dataset"
+            ) from error
 
 
 def _flush() -> None:
@@ -48,7 +50,9 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or Python tries again when it ends
         raise click.ClickException(f"the output could not be written: {error.strerror}") from error
 
 

@@ -14,15 +14,33 @@ KINDS = ("curves", "filters", "feature-maps", "errors", "confusion", "speeds", "
 @click.argument("kind", type=click.Choice(KINDS))
 @CHECKPOINT
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help=".png, .svg or .pdf.  [default: CHECKPOINT-KIND.png]"
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help=".png, .svg or .pdf.  [default: CHECKPOINT-KIND.png]",
 )
 @DATA
 @SPLIT
-@click.option("--layer", type=int, default=1, show_default=True, help="Of filters: which convolution.")
-@click.option("--digit", type=int, default=0, show_default=True, help="Of feature-maps: which image of the split.")
+@click.option(
+    "--layer", type=int, default=1, show_default=True, help="Of filters: which convolution."
+)
+@click.option(
+    "--digit",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of feature-maps: which image of the split.",
+)
 @WEIGHTS
 def plot(
-    kind: str, checkpoint: Path, out: Path | None, data: str | None, split: str, layer: int, digit: int, weights: str
+    kind: str,
+    checkpoint: Path,
+    out: Path | None,
+    data: str | None,
+    split: str,
+    layer: int,
+    digit: int,
+    weights: str,
 ) -> None:
     r"""A picture of a checkpoint's network, and the file's name on standard output.
 
@@ -40,20 +58,33 @@ def plot(
     out = out or checkpoint.with_name(f"{checkpoint.stem}-{kind}.png")
     announce_compilation()
     network = Network.load(checkpoint, weights=weights)
-    plots.save(plots.Subject(network, data, split, layer, digit).draw(kind), out)
+    plots.save(plots.Figures(network, data, split, layer, digit).draw(kind), out)
     click.echo(out)
 
 
 @click.command()
 @CHECKPOINT
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="An .html file.  [default: CHECKPOINT-report.html]")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="An .html file.  [default: CHECKPOINT-report.html]",
+)
 @DATA
 @SPLIT
-@click.option("--digit", type=int, default=0, show_default=True, help="The image whose feature maps are shown.")
+@click.option(
+    "--digit",
+    type=int,
+    default=0,
+    show_default=True,
+    help="The image whose feature maps are shown.",
+)
 @WEIGHTS
-def report(checkpoint: Path, out: Path | None, data: str | None, split: str, digit: int, weights: str) -> None:
+def report(
+    checkpoint: Path, out: Path | None, data: str | None, split: str, digit: int, weights: str
+) -> None:
     """All about a checkpoint on one HTML page that needs nothing else, and the file's name on standard output."""
-    from nbconv.report import write_report
+    from nbconv.report.report import write_report
 
     out = out or checkpoint.with_name(f"{checkpoint.stem}-report.html")
     announce_compilation()

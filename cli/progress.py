@@ -13,7 +13,9 @@ class Progress:
         self.epoch = first_epoch
         self.epochs = epochs
         self.live = sys.stderr.isatty()
-        self.first: tuple[float, int] | None = None  # when this epoch's first mini-batch was done, and its images
+        self.first: tuple[float, int] | None = (
+            None  # when this epoch's first mini-batch was done, and its images
+        )
         self.shown = 0.0
 
     def mini_batch(self, done: int, total: int) -> None:
@@ -35,7 +37,7 @@ class Progress:
         """One line with an epoch's metrics."""
         self.epoch = int(report["epoch"])
         self.first = None
-        from nbconv.history import line
+        from nbconv.training.history import line
 
         click.echo(("\r\x1b[K" if self.live else "") + line(report, self.epochs), err=True)
 

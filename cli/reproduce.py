@@ -16,10 +16,24 @@ EPILOG = (
 
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, required=True)
-@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each experiment.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first; the others' follow.")
 @click.option(
-    "--quick", is_flag=True, help="One training of fewer epochs each: minutes instead of hours, and no results."
+    "--runs",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Trainings of each experiment.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the first; the others' follow.",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="One training of fewer epochs each: minutes instead of hours, and no results.",
 )
 @BACKEND
 @click.option(
@@ -36,7 +50,9 @@ EPILOG = (
     show_default=True,
     help="A folder for all of it.",
 )
-def reproduce(names: tuple[str, ...], runs: int, seed: int, quick: bool, backend: str, jobs: int, out: Path) -> None:
+def reproduce(
+    names: tuple[str, ...], runs: int, seed: int, quick: bool, backend: str, jobs: int, out: Path
+) -> None:
     """The numbers and pictures of the book's chapters 5 and 6 on MNIST, from our own trainings.
 
     Tables are printed, and written to OUT with the figures. Ctrl-C stops and saves; the same command goes on from there.
@@ -64,4 +80,7 @@ def reproduce(names: tuple[str, ...], runs: int, seed: int, quick: bool, backend
         click.echo(f"{table.text()}\n")
     for picture in (picture for result in done for picture in result.pictures):
         click.echo(f"{picture.caption}: {picture.name}.png, {picture.name}.svg")
-    click.echo(f"All tables: {out / 'quick' if quick else out}/results.md, results.json; pictures: figures/", err=True)
+    click.echo(
+        f"All tables: {out / 'quick' if quick else out}/results.md, results.json; pictures: figures/",
+        err=True,
+    )

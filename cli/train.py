@@ -18,37 +18,65 @@ SETTINGS = (
         "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
         "double-1000, dropout; or beyond, ours.  [default: 20C5-MP2-100N-10N]",
     ),
-    click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden layers.  [default: sigmoid]"),
     click.option(
-        "--data", help="digits, mnist, or a path: folder of IDX files, .npz, .h5, .pkl.gz.  [default: digits]"
+        "--activation",
+        type=click.Choice(ACTIVATIONS),
+        help="Of the hidden layers.  [default: sigmoid]",
+    ),
+    click.option(
+        "--data",
+        help="digits, mnist, or a path: folder of IDX files, .npz, .h5, .pkl.gz.  [default: digits]",
     ),
     click.option("--epochs", type=int, help="How many in all.  [default: 60]"),
     click.option("--mini-batch-size", type=int, help="[default: 10]"),
     click.option("--eta", type=float, help="Learning rate.  [default: 0.1]"),
-    click.option("--lmbda", type=float, help="L2 regularisation: cost + lmbda/(2n) sum of w^2.  [default: 0]"),
-    click.option("--lmbda-l1", type=float, help="L1 regularisation: cost + lmbda/n sum of |w|.  [default: 0]"),
+    click.option(
+        "--lmbda", type=float, help="L2 regularisation: cost + lmbda/(2n) sum of w^2.  [default: 0]"
+    ),
+    click.option(
+        "--lmbda-l1", type=float, help="L1 regularisation: cost + lmbda/n sum of |w|.  [default: 0]"
+    ),
     click.option("--momentum", type=float, help="In [0, 1).  [default: 0]"),
     click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum."),
-    click.option("--dropout", type=float, help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]"),
     click.option(
-        "--schedule", help="constant, halve:N, step:N:FACTOR, cosine[:N] or one-cycle[:N] epochs.  [default: constant]"
-    ),
-    click.option("--patience", type=int, help="Stop after so many epochs without a better validation accuracy."),
-    click.option(
-        "--expand/--no-expand", default=None, help="Train also on each image moved by a pixel in four directions."
+        "--dropout",
+        type=float,
+        help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]",
     ),
     click.option(
-        "--rotate", type=float, help="Turn each training image at random, by so many degrees at most.  [default: 0]"
+        "--schedule",
+        help="constant, halve:N, step:N:FACTOR, cosine[:N] or one-cycle[:N] epochs.  [default: constant]",
     ),
     click.option(
-        "--zoom", type=float, help="Scale it, its rows and columns apart, by such a share at most.  [default: 0]"
+        "--patience",
+        type=int,
+        help="Stop after so many epochs without a better validation accuracy.",
     ),
     click.option(
-        "--shift", type=float, help="Move it down or up, right or left by so many pixels at most.  [default: 0]"
+        "--expand/--no-expand",
+        default=None,
+        help="Train also on each image moved by a pixel in four directions.",
+    ),
+    click.option(
+        "--rotate",
+        type=float,
+        help="Turn each training image at random, by so many degrees at most.  [default: 0]",
+    ),
+    click.option(
+        "--zoom",
+        type=float,
+        help="Scale it, its rows and columns apart, by such a share at most.  [default: 0]",
+    ),
+    click.option(
+        "--shift",
+        type=float,
+        help="Move it down or up, right or left by so many pixels at most.  [default: 0]",
     ),
     click.option("--elastic", type=float, help="Bend it by so many pixels at most.  [default: 0]"),
     click.option(
-        "--monitor-training/--no-monitor-training", default=None, help="Accuracy on the training images, too."
+        "--monitor-training/--no-monitor-training",
+        default=None,
+        help="Accuracy on the training images, too.",
     ),
     click.option(
         "--monitor-layers/--no-monitor-layers",
@@ -63,23 +91,34 @@ SETTINGS = (
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """CONFIG.toml and an option for each setting of a run; `given_settings` puts them together."""
-    for option in reversed((click.argument("config", required=False, type=click.Path(path_type=Path)), *SETTINGS)):
+    for option in reversed(
+        (click.argument("config", required=False, type=click.Path(path_type=Path)), *SETTINGS)
+    ):
         command = option(command)
     return command
 
 
 def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     """What was given of the settings, options over CONFIG.toml."""
-    return {**_read_config(config), **{name: value for name, value in options.items() if value is not None}}
+    return {
+        **_read_config(config),
+        **{name: value for name, value in options.items() if value is not None},
+    }
 
 
-@click.command(epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options override it.")
+@click.command(
+    epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options override it."
+)
 @settings
 @BACKEND
-@click.option("--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]")
+@click.option(
+    "--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]"
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The checkpoint.  [default: run.h5]")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with this checkpoint's run.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output at the end.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on standard output at the end."
+)
 def train(
     config: Path | None,
     backend: str,
@@ -95,18 +134,28 @@ def train(
     """
     given = given_settings(config, options)
     from nbconv import backend as backends
-    from nbconv import runs
     from nbconv.errors import Interrupted
+    from nbconv.runs import run as runs
 
     if threads is not None:
         backends.set_threads(threads)
-    run = runs.resume(resume, given, out, backend) if resume else runs.begin(given, out or Path("run.h5"), backend)
+    run = (
+        runs.resume(resume, given, out, backend)
+        if resume
+        else runs.begin(given, out or Path("run.h5"), backend)
+    )
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
     click.echo(f"{run.network.summary()}\n", err=True)
-    click.echo(f"{len(run.train):,} training images from {state.run['data']}, checkpoint {run.out}", err=True)
+    click.echo(
+        f"{len(run.train):,} training images from {state.run['data']}, checkpoint {run.out}",
+        err=True,
+    )
     if backends.threading_layer() == "workqueue":
-        click.echo("Numba's omp threading layer is missing, training is slower: see nbconv doctor", err=True)
+        click.echo(
+            "Numba's omp threading layer is missing, training is slower: see nbconv doctor",
+            err=True,
+        )
     announce_backend(backend)
     announce_compilation()
     try:
@@ -114,7 +163,10 @@ def train(
     except Interrupted as stop:
         progress.clear()
         if stop.saved:
-            click.echo(f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.", err=True)
+            click.echo(
+                f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.",
+                err=True,
+            )
             click.echo(f"Go on with: nbconv train --resume {shlex.quote(str(run.out))}", err=True)
         else:
             click.echo("Stopped at once, without saving.", err=True)

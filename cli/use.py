@@ -9,7 +9,9 @@ from .group import BACKEND, JSON, announce_backend, announce_compilation, percen
 WEIGHTS = click.option("--weights", type=click.Choice(("best", "last")), default="best", show_default=True,
                        help="The epoch with the best validation accuracy (the last if there is none), or the last.")  # fmt: skip
 DATA = click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
-SPLIT = click.option("--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True)
+SPLIT = click.option(
+    "--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True
+)
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 
 
@@ -20,17 +22,23 @@ CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 @WEIGHTS
 @BACKEND
 @JSON
-def evaluate(checkpoint: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool) -> None:
+def evaluate(
+    checkpoint: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool
+) -> None:
     """Cost and accuracy of a checkpoint's network."""
     from nbconv import Network
-    from nbconv.runs import images_for
+    from nbconv.runs.run import images_for
 
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
     announce_backend(backend)
     data, dataset = images_for(network, data, split, checkpoint)
     result = network.evaluate(dataset)
-    epoch = network.state.best.epoch if weights == "best" and network.state.best else network.state.epoch
+    epoch = (
+        network.state.best.epoch
+        if weights == "best" and network.state.best
+        else network.state.epoch
+    )
     if as_json:
         print_json({**result, "data": data, "split": split, "epoch": epoch})
     else:
@@ -58,9 +66,17 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
     channels = network.input_shape[0] if len(network.input_shape) == 3 else 1
     probabilities = network.predict_proba(load_images(images, channels))
     labels = probabilities.argmax(axis=1)
-    rows = [(index, int(label), float(probabilities[index, label])) for index, label in enumerate(labels)]
+    rows = [
+        (index, int(label), float(probabilities[index, label]))
+        for index, label in enumerate(labels)
+    ]
     if as_json:
-        print_json([{"image": index, "label": label, "probability": chance} for index, label, chance in rows])
+        print_json(
+            [
+                {"image": index, "label": label, "probability": chance}
+                for index, label, chance in rows
+            ]
+        )
         return
     click.echo("image  label  probability")
     for index, label, chance in rows:
@@ -87,7 +103,10 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
     click.echo(network.summary())
     if settings:
         click.echo(
-            "\n" + ", ".join(f"{name} {value}" for name, value in settings.items() if value not in (None, False))
+            "\n"
+            + ", ".join(
+                f"{name} {value}" for name, value in settings.items() if value not in (None, False)
+            )
         )
     metrics = [name for name in ("cost", "training_accuracy", "validation_accuracy", "test_accuracy", "seconds")
                if name in state.history]  # fmt: skip

@@ -17,11 +17,23 @@ import numba
 
 # "nnan" and "ninf" are left out: with them the guards against NaN would be compiled away. Only sums of products
 # may be reordered, which is what lets them be vectorised; in `scalar.exp_negative` the order carries the precision.
-FLAGS: dict[str, Any] = {"cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
-PLAIN: dict[str, Any] = {"cache": True, "error_model": "numpy"}  # to the bit what Python does with NumPy's numbers
+FLAGS: dict[str, Any] = {
+    "cache": True,
+    "fastmath": {"contract", "nsz", "arcp"},
+    "error_model": "numpy",
+}
+PLAIN: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+}  # to the bit what Python does with NumPy's numbers
 PARALLEL: dict[str, Any] = {**FLAGS, "parallel": True}
 SUMS: dict[str, Any] = {**PARALLEL, "fastmath": FLAGS["fastmath"] | {"reassoc"}}
-INNER: dict[str, Any] = {**SUMS, "parallel": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER: dict[str, Any] = {
+    **SUMS,
+    "parallel": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
 INLINE: dict[str, Any] = {**INNER, "forceinline": True}
 FORMULA: dict[str, Any] = {**INNER, "fastmath": FLAGS["fastmath"]}
 
@@ -35,7 +47,9 @@ def _sources_hash() -> str:
 
 
 def _cache_root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # no home: a folder named ~ is not made
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(
+        "~/.cache"
+    )  # no home: a folder named ~ is not made
     return Path(base) / "nbconv" / "kernels"
 
 
@@ -52,7 +66,9 @@ def _writable(folder: Path) -> bool:
 
 def _choose_cache() -> tuple[Path, bool]:
     """NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own; a temporary one, not kept, if unwritable."""
-    root = Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else _cache_root()
+    root = (
+        Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else _cache_root()
+    )
     folder = root / _sources_hash()
     if not _writable(folder):
         logging.getLogger("nbconv").warning(

@@ -6,7 +6,12 @@ import sys
 from importlib import metadata, util
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-NO_DEVICE, NOT_INITIALISED, SYSTEM_NOT_READY, DRIVER_MISMATCH = 100, 3, 802, 803  # of the driver's cuInit
+NO_DEVICE, NOT_INITIALISED, SYSTEM_NOT_READY, DRIVER_MISMATCH = (
+    100,
+    3,
+    802,
+    803,
+)  # of the driver's cuInit
 OLDEST = 12  # the driver's CUDA version that the oldest toolkit of numba-cuda needs
 FORKED = (
     "this process was forked from one that had used the GPU, which CUDA does not allow: start it by multiprocessing's "

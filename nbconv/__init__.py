@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .data import Dataset, load_data
     from .ensemble import Ensemble
-    from .errors import BackendError, CheckpointError, DataError, DivergedError, Interrupted, NbconvError, SettingError
-    from .history import History
+    from .errors import (
+        BackendError,
+        CheckpointError,
+        DataError,
+        DivergedError,
+        Interrupted,
+        NbconvError,
+        SettingError,
+    )
     from .layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
     from .network import Network
+    from .training.history import History
 
 __version__ = "0.1.0"
 

@@ -18,7 +18,9 @@ from .errors import BackendError, SettingError
 from .kernels import compilation, driver, scalar
 
 BACKENDS = ("auto", "cpu", "cuda", "reference")
-_answers: dict[int, str | None] = {}  # what each process was told of CUDA: a child knows what its parent knew
+_answers: dict[
+    int, str | None
+] = {}  # what each process was told of CUDA: a child knows what its parent knew
 
 
 def select(name: str) -> tuple[str, ModuleType]:
@@ -42,7 +44,11 @@ def select(name: str) -> tuple[str, ModuleType]:
 def why_not_cpu() -> str | None:
     """What keeps backend "cpu" from working here and what mends it, in one line; None if nothing does."""
     config: Any = numba.config
-    return "NUMBA_DISABLE_JIT is set: unset it, or use backend 'reference'" if config.DISABLE_JIT else None
+    return (
+        "NUMBA_DISABLE_JIT is set: unset it, or use backend 'reference'"
+        if config.DISABLE_JIT
+        else None
+    )
 
 
 def why_not_cuda() -> str | None:
@@ -55,7 +61,12 @@ def why_not_cuda() -> str | None:
 
 def activation_kinds() -> dict[str, int]:
     """The kernels' number for each activation."""
-    return {"sigmoid": scalar.SIGMOID, "tanh": scalar.TANH, "relu": scalar.RELU, "linear": scalar.LINEAR}
+    return {
+        "sigmoid": scalar.SIGMOID,
+        "tanh": scalar.TANH,
+        "relu": scalar.RELU,
+        "linear": scalar.LINEAR,
+    }
 
 
 def thread_limit() -> int:
@@ -73,7 +84,9 @@ def set_threads(threads: int) -> None:
     """How many CPU threads the kernels of this Python thread use; results do not depend on it."""
     most = thread_limit()
     if not isinstance(threads, int) or not 1 <= threads <= most:
-        raise SettingError(f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)")
+        raise SettingError(
+            f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)"
+        )
     numba.set_num_threads(threads)
 
 
@@ -96,14 +109,16 @@ def on_compilation(tell: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def compiling_meanwhile(kernels: ModuleType, module: str, argument: Callable[[], str]) -> Iterator[None]:
+def compiling_meanwhile(
+    kernels: ModuleType, module: str, argument: Callable[[], str]
+) -> Iterator[None]:
     """Run a module with `argument()` as a process beside the block if no kernel is compiled yet and there is a second core.
 
     What it compiles goes to the same cache. That is all it is for: whether it starts, fails or is stopped changes nothing.
     """
     process = None
     if (
-        kernels.REHEARSED
+        kernels.PRECOMPILES
         and sys.executable
         and thread_limit() > 1
         and compilation.cache_is_cold()

@@ -25,13 +25,17 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     """One whole number for rows and columns alike, or a pair (rows, columns)."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
-            raise SettingError(f"{name} is {value!r}: expected a whole number or a pair (rows, columns)")
+            raise SettingError(
+                f"{name} is {value!r}: expected a whole number or a pair (rows, columns)"
+            )
         return count(name, value[0], least), count(name, value[1], least)
     side = count(name, value, least)
     return side, side
 
 
-def number(name: str, value: Any, least: float = 0.0, below: float = math.inf, *, positive: bool = False) -> float:
+def number(
+    name: str, value: Any, least: float = 0.0, below: float = math.inf, *, positive: bool = False
+) -> float:
     """A finite number in [least, below); with `positive`, greater than `least`."""
     good = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     if not good or value < least or value >= below or (positive and value <= least):

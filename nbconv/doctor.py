@@ -11,7 +11,17 @@ from .data import sources
 from .errors import DataError
 from .kernels import compilation
 
-_PACKAGES = ("numba", "llvmlite", "numpy", "h5py", "click", "pooch", "matplotlib", "pillow", "numba-cuda")
+_PACKAGES = (
+    "numba",
+    "llvmlite",
+    "numpy",
+    "h5py",
+    "click",
+    "pooch",
+    "matplotlib",
+    "pillow",
+    "numba-cuda",
+)
 _FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "neon", "sve")
 
 
@@ -64,7 +74,11 @@ def _threading() -> str:
 
 
 def _cache() -> str:
-    state = "empty, kernels are compiled at the first run" if compilation.cache_is_cold() else "compiled kernels found"
+    state = (
+        "empty, kernels are compiled at the first run"
+        if compilation.cache_is_cold()
+        else "compiled kernels found"
+    )
     return f"{compilation.CACHE} ({state})"
 
 

@@ -19,11 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import checkpoint, checks, members, runs
+from . import checks
+from .checkpoint import file as checkpoint
 from .data.dataset import Dataset, Images
 from .errors import CheckpointError, SettingError
-from .geometry import show
+from .layers.geometry import show
 from .network import Network
+from .runs import processes as members
+from .runs import run as runs
 
 FILE = "ensemble.json"
 FORMAT, VERSION = "nbconv ensemble", 1
@@ -40,8 +43,12 @@ class Ensemble:
             raise SettingError("the ensemble has no networks: expected at least one")
         for number, network in enumerate(self.networks, 1):
             if not isinstance(network, Network):
-                raise SettingError(f"network {number} is a {type(network).__name__}: expected a Network")
-            (one, other) = ((each.input_shape, each.classes) for each in (self.networks[0], network))
+                raise SettingError(
+                    f"network {number} is a {type(network).__name__}: expected a Network"
+                )
+            (one, other) = (
+                (each.input_shape, each.classes) for each in (self.networks[0], network)
+            )
             if one != other:
                 raise SettingError(
                     f"network {number} takes {show(other[0])} and has {other[1]} classes: expected {show(one[0])} and {one[1]} "
@@ -108,7 +115,9 @@ class Ensemble:
         _seal(folder, names, {})
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, backend: str = "auto", weights: str = "best") -> "Ensemble":
+    def load(
+        cls, folder: str | os.PathLike[str], *, backend: str = "auto", weights: str = "best"
+    ) -> "Ensemble":
         """The ensemble of a folder; weights: "best" for each member's best epoch's, or "last".
 
         Raises CheckpointError unless all members are there, trained, and as they were when they were last complete.
@@ -124,7 +133,9 @@ class Ensemble:
                 raise CheckpointError(
                     f"{folder} lacks {name}, one of its {len(record.members)} members: use another copy"
                 )
-        ensemble = cls.from_checkpoints([folder / name for name in record.members], backend=backend, weights=weights)
+        ensemble = cls.from_checkpoints(
+            [folder / name for name in record.members], backend=backend, weights=weights
+        )
         for name, digest in record.members.items():
             if _digest(folder / name) != digest:
                 raise CheckpointError(
@@ -135,7 +146,11 @@ class Ensemble:
 
     @classmethod
     def from_checkpoints(
-        cls, paths: Iterable[str | os.PathLike[str]], *, backend: str = "auto", weights: str = "best"
+        cls,
+        paths: Iterable[str | os.PathLike[str]],
+        *,
+        backend: str = "auto",
+        weights: str = "best",
     ) -> "Ensemble":
         """The networks of these checkpoints; weights as in `load`. Raises CheckpointError, SettingError."""
         return cls(Network.load(path, backend=backend, weights=weights) for path in paths)
@@ -188,8 +203,12 @@ def resume(
     """Go on with `train` in a folder, where the settings and the number of members are known. Raises as `train`."""
     record = _begun(Path(folder))
     settings = runs.checked(given, record.settings)
-    settings["epochs"] = given.get("epochs", record.settings["epochs"])  # and not what `net` may name
-    return train(folder, settings, len(record.members) if count is None else count, parallel, backend, tell)
+    settings["epochs"] = given.get(
+        "epochs", record.settings["epochs"]
+    )  # and not what `net` may name
+    return train(
+        folder, settings, len(record.members) if count is None else count, parallel, backend, tell
+    )
 
 
 @dataclass
@@ -208,7 +227,9 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     try:
         Path(path).mkdir(exist_ok=True)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be made a folder: {error.strerror}; choose another place") from error
+        raise CheckpointError(
+            f"{path} cannot be made a folder: {error.strerror}; choose another place"
+        ) from error
     return Path(path)
 
 
@@ -223,11 +244,15 @@ def _seal(folder: Path, names: Sequence[str], settings: dict[str, Any]) -> None:
 
 
 def _write(folder: Path, record: _Record) -> None:
-    text = json.dumps({"format": FORMAT, "version": VERSION, **asdict(record)}, indent=1, default=np.generic.item)
+    text = json.dumps(
+        {"format": FORMAT, "version": VERSION, **asdict(record)}, indent=1, default=np.generic.item
+    )
     try:
         checkpoint.replace(Path(os.path.realpath(folder / FILE)), text.encode())
     except OSError as error:
-        raise CheckpointError(f"{folder / FILE} could not be saved: {error.strerror}; choose another place") from error
+        raise CheckpointError(
+            f"{folder / FILE} could not be saved: {error.strerror}; choose another place"
+        ) from error
 
 
 def _read(folder: Path) -> _Record:
@@ -236,7 +261,9 @@ def _read(folder: Path) -> _Record:
     try:
         stored = json.loads(path.read_bytes())
         if (stored["format"], stored["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"it is {stored['format']!r} {stored['version']!r}, expected {FORMAT!r} {VERSION}")
+            raise ValueError(
+                f"it is {stored['format']!r} {stored['version']!r}, expected {FORMAT!r} {VERSION}"
+            )
         digests, settings = dict(stored["members"]), dict(stored["settings"])
         if not digests or list(digests) != _names(len(digests)):
             raise ValueError("its members are not member-1.h5, member-2.h5, ...")
@@ -257,7 +284,9 @@ def _begun(folder: Path) -> _Record:
     """How the ensemble of a folder is trained. Raises CheckpointError if it was only saved there."""
     record = _read(folder)
     if not record.settings:
-        raise CheckpointError(f"{folder} has an ensemble that was saved and not trained there: choose another folder")
+        raise CheckpointError(
+            f"{folder} has an ensemble that was saved and not trained there: choose another folder"
+        )
     return record
 
 
@@ -265,8 +294,8 @@ def vote(activations: NDArray[np.float64]) -> NDArray[np.int64]:
     """The classes, (n,), that most networks give, as `Ensemble.predict`. activations: (networks, n, classes)."""
     votes = np.eye(activations.shape[2])[activations.argmax(axis=2)].sum(axis=0)
     most = votes == votes.max(axis=1, keepdims=True)
-    winners: NDArray[np.int64] = np.where(most, activations.mean(axis=0), -np.inf).argmax(axis=1)
-    return winners
+    maxima: NDArray[np.int64] = np.where(most, activations.mean(axis=0), -np.inf).argmax(axis=1)
+    return maxima
 
 
 def _cost(name: str, a: Array, labels: NDArray[np.int64]) -> float:

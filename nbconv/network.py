@@ -13,18 +13,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backend as backends
-from . import checkpoint as checkpoints
-from . import checks, costs, monitors, storage
+from . import checks
+from .checkpoint import file as checkpoints
+from .checkpoint import schema as storage
 from .data.dataset import Dataset, Images, Store, check_pixels, image_store
-from .engine import Engine
+from .engine.engine import Engine
+from .engine.plan import Recorder
 from .errors import CheckpointError, DataError, SettingError
-from .geometry import Shape, show
-from .history import History
-from .initialisers import INITIALISERS
-from .layers import Layer, LayerSpec, Rates, given_layers, to_dict
-from .plan import Recorder
-from .stacks import build_layers, check_last
-from .training import Report, Settings, State, Training
+from .layers import Layer, LayerSpec, Rates, costs, given_layers, to_dict
+from .layers.build import build_layers, check_last
+from .layers.geometry import Shape, show
+from .layers.initialisers import INITIALISERS
+from .training import monitors
+from .training.history import History
+from .training.loop import Metrics, Settings, State, Training
 
 Array = NDArray[Any]
 DTYPES = ("float32", "float64")
@@ -86,9 +88,7 @@ class Network:
         return self.state.history
 
     def __repr__(self) -> str:
-        return (
-            f"Network({self.notation}, input {show(self.input_shape)}, {self.engine.count} parameters, {self.backend})"
-        )
+        return f"Network({self.notation}, input {show(self.input_shape)}, {self.engine.count} parameters, {self.backend})"
 
     @property
     def notation(self) -> str:
@@ -99,11 +99,22 @@ class Network:
         """A table: each layer, the shape of its output, its parameters."""
         rows = [("input", show(self.input_shape), "")]
         for spec, layer in zip(self.specs, self.engine.layers, strict=True):
-            parameters = math.prod(layer.weights_shape or (0,)) + math.prod(layer.biases_shape or (0,))
-            rows.append((f"{spec.notation} ({_describe(spec)})", show(layer.output_shape), f"{parameters:,}"))
+            parameters = math.prod(layer.weights_shape or (0,)) + math.prod(
+                layer.biases_shape or (0,)
+            )
+            rows.append(
+                (
+                    f"{spec.notation} ({_describe(spec)})",
+                    show(layer.output_shape),
+                    f"{parameters:,}",
+                )
+            )
         head = ("layer", "output", "parameters")
         widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
-        lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:>{widths[2]}}".rstrip() for row in [head, *rows]]
+        lines = [
+            f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:>{widths[2]}}".rstrip()
+            for row in [head, *rows]
+        ]
         total = f"{self.engine.count:,} parameters, cost {self.cost}, {self.dtype}, backend {self.backend}"
         return "\n".join([*lines, total])
 
@@ -132,7 +143,7 @@ class Network:
         shift: float = 0.0,
         elastic: float = 0.0,
         checkpoint: str | os.PathLike[str] | Callable[[], None] | None = None,
-        callback: Callable[[Report], None] | None = None,
+        callback: Callable[[Metrics], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> History:
         """Train for `epochs` more epochs by stochastic gradient descent, and give these epochs' history.
@@ -140,7 +151,7 @@ class Network:
         The cost is C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with expand, 5 times as
         many: each is also moved by one pixel in four directions). eta > 0; momentum in [0, 1), by Nesterov's rule if asked.
         rotate (degrees), zoom (a share of its size), shift and elastic (pixels): each image is distorted at random, each time
-        anew, by so much at most; not with expand. schedule: see `nbconv.schedules`. patience: stop after so many epochs without a
+        anew, by so much at most; not with expand. schedule: see `nbconv.training.schedules`. patience: stop after so many epochs without a
         better validation accuracy. checkpoint: a file to save to, or a function that saves, after each epoch and when
         interrupted. callback: called after each epoch with its metrics; progress: every few mini-batches, with images done
         and images in all.
@@ -172,15 +183,30 @@ class Network:
             file = Path(checkpoint)
             checkpoints.check_place(file)
             save = partial(self.save, file)
-        with backends.compiling_meanwhile(self.engine.backend, "nbconv.rehearsal", partial(self._rehearsal, settings)):
+        with backends.compiling_meanwhile(
+            self.engine.backend,
+            "nbconv.runs.precompile",
+            partial(self._precompile_description, settings),
+        ):
             Training(
-                self.engine, self.state, self.seed, settings, train, validation, test, save, callback, progress
+                self.engine,
+                self.state,
+                self.seed,
+                settings,
+                train,
+                validation,
+                test,
+                save,
+                callback,
+                progress,
             ).run()
         return self.history.since(begin)
 
-    def _rehearsal(self, settings: Settings) -> str:
-        """What `nbconv.rehearsal` has to know of this network and its training, as JSON."""
-        rates = Rates(settings.eta, settings.lmbda, settings.lmbda_l1, settings.momentum, settings.nesterov)
+    def _precompile_description(self, settings: Settings) -> str:
+        """What `nbconv.runs.precompile` has to know of this network and its training, as JSON."""
+        rates = Rates(
+            settings.eta, settings.lmbda, settings.lmbda_l1, settings.momentum, settings.nesterov
+        )
         described = {"cost": self.cost, "dtype": self.dtype, "backend": self.backend}
         layers = [to_dict(spec) for spec in self.specs]
         given = {
@@ -195,14 +221,18 @@ class Network:
     def restore_best(self) -> None:
         """Take the weights of the epoch with the best validation accuracy. Raises SettingError if there is none."""
         if self.state.best is None:
-            raise SettingError("there is no best epoch yet: expected a fit with validation data before")
+            raise SettingError(
+                "there is no best epoch yet: expected a fit with validation data before"
+            )
         self.engine.write(self.engine.parameters, self.state.best.parameters)
 
     # Using it
 
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
         """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels). Raises DataError."""
-        labels: NDArray[np.int64] = self.engine.outputs(self._given(images), has_activation=False).argmax(axis=1)
+        labels: NDArray[np.int64] = self.engine.outputs(
+            self._given(images), has_activation=False
+        ).argmax(axis=1)
         return labels
 
     def predict_proba(self, images: ArrayLike | Images) -> Array:
@@ -213,7 +243,12 @@ class Network:
         """{"cost": mean cost without regularisation, "accuracy": share in [0, 1], "correct": n, "total": n}."""
         self._check_data(data, "data")
         cost, correct = self.engine.evaluate(data)
-        return {"cost": cost / len(data), "accuracy": correct / len(data), "correct": correct, "total": len(data)}
+        return {
+            "cost": cost / len(data),
+            "accuracy": correct / len(data),
+            "correct": correct,
+            "total": len(data),
+        }
 
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
         """The mean gradient of the cost (no regularisation, no dropout), in the structure of `parameters`."""
@@ -228,7 +263,9 @@ class Network:
         A convolution and the max pooling behind it are one: the activation comes after the pooling. Raises DataError.
         """
         notations = iter(spec.notation for spec in self.specs)
-        names = ["-".join(next(notations) for _ in unit) for unit in monitors.units(self.engine.layers)]
+        names = [
+            "-".join(next(notations) for _ in unit) for unit in monitors.units(self.engine.layers)
+        ]
         return list(zip(names, monitors.activations(self.engine, self._given(images)), strict=True))
 
     def monitor(self, data: Dataset) -> dict[str, float]:
@@ -258,13 +295,17 @@ class Network:
             )
         for index, (given, pair) in enumerate(zip(parameters, targets, strict=True)):
             if not isinstance(given, Mapping) or set(given) != {"weights", "biases"}:
-                raise SettingError(f"parameters {index} are {given!r:.80}: expected a dict of weights and biases")
+                raise SettingError(
+                    f"parameters {index} are {given!r:.80}: expected a dict of weights and biases"
+                )
             for name, target in zip(("weights", "biases"), pair, strict=True):
                 expected = f"expected {target.shape}, finite numbers of {self.dtype}"
                 try:
                     value = np.asarray(given[name])
                 except ValueError as error:
-                    raise SettingError(f"parameters {index}: {name} are no array ({error}): {expected}") from error
+                    raise SettingError(
+                        f"parameters {index}: {name} are no array ({error}): {expected}"
+                    ) from error
                 if value.shape != target.shape or value.dtype.kind not in "iuf":
                     raise SettingError(
                         f"parameters {index}: {name} have the shape {value.shape} and dtype {value.dtype}: {expected}"
@@ -287,7 +328,9 @@ class Network:
         return self
 
     def _dicts(self, flat: Array) -> list[dict[str, Array]]:
-        return [{"weights": weights, "biases": biases} for weights, biases in self.engine.views(flat)]
+        return [
+            {"weights": weights, "biases": biases} for weights, biases in self.engine.views(flat)
+        ]
 
     def _given(self, images: ArrayLike | Images) -> Store:
         """Images from a caller, checked."""
@@ -298,7 +341,9 @@ class Network:
 
     def _check_shape(self, shape: Shape, name: str) -> None:
         is_flat = len(self.input_shape) == 1 or shape[:2] == (1, 1)
-        if shape != self.input_shape and not (is_flat and math.prod(shape) == math.prod(self.input_shape)):
+        if shape != self.input_shape and not (
+            is_flat and math.prod(shape) == math.prod(self.input_shape)
+        ):
             raise DataError(
                 f"{name}: images are {show(shape)}: expected {show(self.input_shape)}, the network's input shape"
             )
@@ -322,7 +367,9 @@ class Network:
         checkpoints.save(Path(path), storage.contents_of(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: str = "auto", weights: str = "last") -> "Network":
+    def load(
+        cls, path: str | os.PathLike[str], *, backend: str = "auto", weights: str = "last"
+    ) -> "Network":
         """A network from a checkpoint, ready to go on training; weights: "last", or "best" for its best epoch's.
 
         Raises CheckpointError unless every name, type, shape and bit is as it was saved.
@@ -340,6 +387,15 @@ class Network:
 
 
 def _describe(spec: LayerSpec) -> str:
-    settings = {name: value for name, value in to_dict(spec).items() if name in ("activation", "dropout") and value}
-    described = [type(spec).__name__, *(f"dropout {v:g}" if k == "dropout" else str(v) for k, v in settings.items())]
-    return ", ".join(part for part in described if part != "linear" or type(spec).__name__ != "Softmax")
+    settings = {
+        name: value
+        for name, value in to_dict(spec).items()
+        if name in ("activation", "dropout") and value
+    }
+    described = [
+        type(spec).__name__,
+        *(f"dropout {v:g}" if k == "dropout" else str(v) for k, v in settings.items()),
+    ]
+    return ", ".join(
+        part for part in described if part != "linear" or type(spec).__name__ != "Softmax"
+    )

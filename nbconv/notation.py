@@ -28,7 +28,9 @@ def _sides(text: str) -> int | tuple[int, int]:
 def _layer(part: str, activation: str, dropout: float) -> LayerSpec | None:
     if match := _CONV.fullmatch(part):
         filters, kernel, stride, padding = match.groups()
-        return Conv2D(int(filters), _sides(kernel), _sides(stride or "1"), _sides(padding or "0"), activation)
+        return Conv2D(
+            int(filters), _sides(kernel), _sides(stride or "1"), _sides(padding or "0"), activation
+        )
     if match := _POOL.fullmatch(part):
         kind, size, stride = match.groups()
         return _POOLS[kind](_sides(size), _sides(stride) if stride else None)
@@ -43,15 +45,21 @@ def _where(text: str, parts: list[str], index: int) -> str:
     return f"net {text[:80]!r}, position {position}: {parts[index][:40]!r}"
 
 
-def parse(text: str, activation: str = "sigmoid", dropout: float = 0.0) -> list[LayerSpec] | list[int]:
+def parse(
+    text: str, activation: str = "sigmoid", dropout: float = 0.0
+) -> list[LayerSpec] | list[int]:
     """The layers of a network's notation; `dropout` is that of every dense layer's inputs. Raises SettingError."""
     parts = text.split("-")
     if re.fullmatch(_NUMBER, parts[0]) and len(parts) > 1:
         for index, part in enumerate(parts):
             if not re.fullmatch(_NUMBER, part):
-                raise SettingError(f"{_where(text, parts, index)} is no size; expected such as 784-30-10")
+                raise SettingError(
+                    f"{_where(text, parts, index)} is no size; expected such as 784-30-10"
+                )
         if dropout:
-            raise SettingError(f"dropout is {dropout:g} with net {text!r}: expected 0, or layers such as 30N-10N")
+            raise SettingError(
+                f"dropout is {dropout:g} with net {text!r}: expected 0, or layers such as 30N-10N"
+            )
         return [int(part) for part in parts]
     layers: list[LayerSpec] = []
     for index, part in enumerate(parts):
@@ -67,5 +75,7 @@ def parse(text: str, activation: str = "sigmoid", dropout: float = 0.0) -> list[
         layers.append(layer)
     last = layers[-1]
     if not isinstance(last, Dense):
-        raise SettingError(f"{_where(text, parts, len(parts) - 1)} is the last layer: expected such as 10N")
+        raise SettingError(
+            f"{_where(text, parts, len(parts) - 1)} is the last layer: expected such as 10N"
+        )
     return [*layers[:-1], Softmax(last.neurons, dropout)]

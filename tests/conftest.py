@@ -16,7 +16,11 @@ with suppress(ModuleNotFoundError):  # make gpu does without it
     from hypothesis import HealthCheck, settings
 
     settings.register_profile(
-        "nbconv", deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), derandomize=True
+        "nbconv",
+        deadline=None,
+        max_examples=40,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
     )
     settings.load_profile("nbconv")
 
@@ -26,9 +30,13 @@ BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu,reference").split(",")
 if "cuda" not in BACKENDS:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests of the CPU are so on a machine with a GPU, too
 IS_SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
-IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT") != "1"  # else the reference's kernels run as Python: make coverage
+IS_COMPILED = (
+    os.environ.get("NUMBA_DISABLE_JIT") != "1"
+)  # else the reference's kernels run as Python: make coverage
 if IS_SIMULATED:
-    sys.setswitchinterval(1e-4)  # the simulator polls its threads, which then wait for the interpreter
+    sys.setswitchinterval(
+        1e-4
+    )  # the simulator polls its threads, which then wait for the interpreter
 
 
 def unless_simulated(cases, few):
@@ -99,7 +107,9 @@ def command(tmp_path):
             [sys.executable, "-m", "nbconv", *map(str, arguments)],
             cwd=tmp_path, capture_output=True, text=True, check=False, **options,
         )  # fmt: skip
-        assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, (
+            f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
+        )
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
@@ -112,4 +122,6 @@ def close(ours, oracle, dtype, terms=1):
     bound = 8 * np.finfo(dtype).eps * np.sqrt(terms) * max(np.abs(oracle).max(initial=0), 1e-30)
     difference = np.abs(np.asarray(ours, np.float64) - oracle)
     assert difference.shape == oracle.shape
-    assert difference.max(initial=0) <= bound, f"off by {difference.max():.3g}, expected {bound:.3g} at most"
+    assert difference.max(initial=0) <= bound, (
+        f"off by {difference.max():.3g}, expected {bound:.3g} at most"
+    )

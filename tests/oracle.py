@@ -63,7 +63,11 @@ def windows(x, size, stride):
 
 
 def pool_shape(x, size, stride):
-    return (*x.shape[:2], (x.shape[2] - size[0]) // stride[0] + 1, (x.shape[3] - size[1]) // stride[1] + 1)
+    return (
+        *x.shape[:2],
+        (x.shape[2] - size[0]) // stride[0] + 1,
+        (x.shape[3] - size[1]) // stride[1] + 1,
+    )
 
 
 def pool2d_forward(kind, x, size, stride):
@@ -81,8 +85,8 @@ def pool2d_backward(kind, da, x, size, stride):
     for place, window in windows(x, size, stride):
         delta, part = float(da[place]), x[window]
         if kind == "max":
-            winner = np.unravel_index(np.argmax(part), part.shape)  # of equal ones the first
-            dx[window][winner] += delta
+            argmax = np.unravel_index(np.argmax(part), part.shape)  # of equal ones the first
+            dx[window][argmax] += delta
         elif kind == "avg":
             dx[window] += delta / part.size
         else:
@@ -176,12 +180,18 @@ def sgd(parameters, velocity, gradient, weights, eta, decay, decay_l1, momentum,
     return parameters, velocity
 
 
-MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # none, up, down, left, right: (rows down, columns right)
+SHIFTS = (
+    (0, 0),
+    (-1, 0),
+    (1, 0),
+    (0, -1),
+    (0, 1),
+)  # none, up, down, left, right: (rows down, columns right)
 
 
 def moved(image, move):
     """An image (channels, rows, columns) moved by one pixel, the emptied edge 0."""
-    down, right = MOVES[move]
+    down, right = SHIFTS[move]
     out = np.zeros_like(image)
     for c, y, x in np.ndindex(*image.shape):
         if 0 <= y - down < image.shape[1] and 0 <= x - right < image.shape[2]:
@@ -191,7 +201,12 @@ def moved(image, move):
 
 def spline(t):
     """The weights of four points of a uniform cubic B-spline."""
-    return [(1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6]
+    return [
+        (1 - t) ** 3 / 6,
+        (3 * t**3 - 6 * t**2 + 4) / 6,
+        (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
+        t**3 / 6,
+    ]
 
 
 def distorted(image, number, seed, step, rotate, zoom, shift, elastic, cells=4):
@@ -203,15 +218,22 @@ def distorted(image, number, seed, step, rotate, zoom, shift, elastic, cells=4):
         return 2 * uniform(seed, step, 2**32, first + k) - 1
 
     theta, centre = rotate * random(0), np.array([(rows - 1) / 2, (columns - 1) / 2])
-    turn = np.array([[math.cos(theta), math.sin(theta)], [-math.sin(theta), math.cos(theta)]])
-    scales, moved = np.array([1 + zoom * random(1), 1 + zoom * random(2)]), shift * np.array([random(3), random(4)])
-    grid = elastic * np.array([random(5 + k) for k in range(2 * points**2)]).reshape(2, points, points)
+    mini_batch = np.array([[math.cos(theta), math.sin(theta)], [-math.sin(theta), math.cos(theta)]])
+    scales, moved = (
+        np.array([1 + zoom * random(1), 1 + zoom * random(2)]),
+        shift * np.array([random(3), random(4)]),
+    )
+    grid = elastic * np.array([random(5 + k) for k in range(2 * points**2)]).reshape(
+        2, points, points
+    )
     out, framed = np.zeros(image.shape), np.pad(np.float64(image), ((0, 0), (1, 1), (1, 1)))
     for y, x in np.ndindex(rows, columns):
-        (i, down), (j, right) = (divmod((place + 0.5) * cells / size, 1) for place, size in ((y, rows), (x, columns)))
+        (i, down), (j, right) = (
+            divmod((place + 0.5) * cells / size, 1) for place, size in ((y, rows), (x, columns))
+        )
         around = grid[:, int(i) : int(i) + 4, int(j) : int(j) + 4]
         bent = np.einsum("cij,i,j->c", around, spline(down), spline(right))
-        sy, sx = centre + turn @ ((np.array([y, x]) - centre) / scales) - moved + bent
+        sy, sx = centre + mini_batch @ ((np.array([y, x]) - centre) / scales) - moved + bent
         sy, sx = min(max(sy + 1, 0), rows + 1), min(max(sx + 1, 0), columns + 1)
         v, h = min(int(sy), rows), min(int(sx), columns)
         for c in range(len(image)):

@@ -35,7 +35,7 @@ FIGURES = {
     "loads": r"(\d+) bytes spill loads",
 }
 LAYERS = {
-    "winners": [Conv2D(5, 3, padding=1), MaxPool2D(2), Conv2D(5, (3, 16)), MaxPool2D(2), Dense(600, dropout=0.5), Softmax(3)],
+    "maxima": [Conv2D(5, 3, padding=1), MaxPool2D(2), Conv2D(5, (3, 16)), MaxPool2D(2), Dense(600, dropout=0.5), Softmax(3)],
     "pools": [Conv2D(5, 3, stride=2), L2Pool2D(2), Conv2D(6, 3, padding=1), AvgPool2D(2), MaxPool2D(2, 1), Dense(5), Softmax(3)],
     "cross-entropy": [Dense(700), Dense(700)],
     "quadratic": [Dense(700), Dense(3)],
@@ -67,8 +67,13 @@ def launches():
             data = nbconv.Dataset(np.zeros((64, 2, 44, 44), np.uint8), np.zeros(64, int))
             for momentum in (0.0, 0.9):
                 rates = Rates(0.1, 0, 0, momentum, False)
-                order, distortion = np.arange(64)[None], Distortion(0, 0, 1, 0) if momentum else None
-                network.engine.descend(data, order, Randomness(0, 0), rates, np.ones(1), distortion=distortion)
+                order, distortion = (
+                    np.arange(64)[None],
+                    Distortion(0, 0, 1, 0) if momentum else None,
+                )
+                network.engine.descend(
+                    data, order, Randomness(0, 0), rates, np.ones(1), distortion=distortion
+                )
             network.evaluate(data)
             network.predict_proba(data.images[:3])
         kernels.add(*np.zeros((2, 9), dtype))
@@ -100,9 +105,15 @@ def report(architecture):
 
 def compiled(architecture):
     """`report` in a process of its own: a function that kernels call is compiled once in a process."""
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"
+    }
     done = subprocess.run(
-        [sys.executable, __file__, architecture], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, __file__, architecture],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     if done.returncode:
         raise RuntimeError(done.stderr)

@@ -65,7 +65,8 @@ def made(request):
         if request.param == "network":
             return network.Network(SIZES)
         return network2.Network(
-            SIZES, network2.QuadraticCost if "quadratic" in request.param else network2.CrossEntropyCost
+            SIZES,
+            network2.QuadraticCost if "quadratic" in request.param else network2.CrossEntropyCost,
         )
 
     return make(), make(), request.param != "network2"
@@ -112,7 +113,9 @@ def test_sgd_is_the_book_s(made, capsys):
     assert all(np.array_equal(x, other_x) for (x, _), (other_x, _) in zip(data, copy, strict=True))
     printed = capsys.readouterr().out.splitlines()
     right = sum(feedforward(net, x).argmax() == y for x, y in pairs(labels=True))
-    assert printed[-1 if lmbda == 0 else -2] == ("Epoch 2 training complete" if lmbda else f"Epoch 2: {right} / 7")
+    assert printed[-1 if lmbda == 0 else -2] == (
+        "Epoch 2 training complete" if lmbda else f"Epoch 2: {right} / 7"
+    )
 
 
 def test_monitors(capsys):
@@ -124,7 +127,9 @@ def test_monitors(capsys):
     right = sum(feedforward(net, x).argmax() == y for x, y in evaluation)
     assert costs[1][-1] == net.accuracy(evaluation) == right
     assert costs[3][-1] == net.accuracy(training, convert=True)
-    mean = np.mean([oracle.cross_entropy_of(feedforward(net, x)[:, 0], y[:, 0]) for x, y in training])
+    mean = np.mean(
+        [oracle.cross_entropy_of(feedforward(net, x)[:, 0], y[:, 0]) for x, y in training]
+    )
     squares = sum((w**2).sum() for w in net.weights)
     assert costs[2][-1] == pytest.approx(mean + 0.2 / (2 * 7) * squares, rel=1e-10)
     assert costs[0][-1] == net.total_cost(evaluation, 0.2, convert=True)
@@ -192,14 +197,20 @@ def test_sigmoid():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda net: net.feedforward(np.zeros((5, 1))), r"shape \(5, 1\) was given: expected columns, \(6, 1\)"),
+        (
+            lambda net: net.feedforward(np.zeros((5, 1))),
+            r"shape \(5, 1\) was given: expected columns, \(6, 1\)",
+        ),
         (lambda net: net.feedforward([["a"] * 6]), "a column of 6 numbers was expected"),
         (
             lambda net: net.SGD([(np.zeros((6, 1)), np.zeros((2, 1)))], 1, 1, 1.0),
             r"shape \(2, 1\): expected \(3, 1\), or a label below 3",
         ),
         (lambda net: net.accuracy([(np.zeros((6, 1)), 3)]), "image 0's output is 3: expected"),
-        (lambda net: net.SGD([(np.zeros((7, 1)), np.zeros((3, 1)))], 1, 1, 1.0), r"image 0 has the shape \(7, 1\)"),
+        (
+            lambda net: net.SGD([(np.zeros((7, 1)), np.zeros((3, 1)))], 1, 1, 1.0),
+            r"image 0 has the shape \(7, 1\)",
+        ),
     ],
 )
 def test_wrong_shapes_are_one_line(wrong, message):
@@ -216,5 +227,7 @@ def test_mnist_loader(mnist, capsys):
     np.random.seed(0)
     random.seed(0)
     net = network2.Network([784, 30, 10])
-    _, accuracy, _, _ = net.SGD(training, 1, 10, 0.1, 5.0, validation, monitor_evaluation_accuracy=True)
+    _, accuracy, _, _ = net.SGD(
+        training, 1, 10, 0.1, 5.0, validation, monitor_evaluation_accuracy=True
+    )
     assert accuracy[0] > 9000

@@ -17,7 +17,16 @@ import pytest
 import nbconv
 from nbconv import backend
 from nbconv.book import expand_mnist, network3
-from nbconv.book.network3 import ConvPoolLayer, FullyConnectedLayer, Network, ReLU, Shared, SoftmaxLayer, linear, tanh
+from nbconv.book.network3 import (
+    ConvPoolLayer,
+    FullyConnectedLayer,
+    Network,
+    ReLU,
+    Shared,
+    SoftmaxLayer,
+    linear,
+    tanh,
+)
 
 MB, COUNT, DROPOUTS = 2, 7, (0.4, 0.25)
 ETA, LMBDA = 0.3, 0.5
@@ -35,7 +44,9 @@ def _one_thread_of_the_cpu(monkeypatch):
 
 def data(seed=0, count=COUNT):
     numbers = np.random.default_rng(seed)
-    return Shared(numbers.random((count, 72), np.float32)), Shared(numbers.integers(0, 3, count, np.int32))
+    return Shared(numbers.random((count, 72), np.float32)), Shared(
+        numbers.integers(0, 3, count, np.int32)
+    )
 
 
 def made(dropouts=DROPOUTS, activation_fn=ReLU):
@@ -70,11 +81,15 @@ class Plain:
     def step(self, x, y, masks, decay):
         _, _, w1, _, w2, _ = self.params
         (images, z, a, kept, a1, kept1), out = self.forward(x, masks)
-        delta = np.array([oracle.log_likelihood(row, label)[1] for row, label in zip(out, y, strict=True)]) / len(x)
+        delta = np.array(
+            [oracle.log_likelihood(row, label)[1] for row, label in zip(out, y, strict=True)]
+        ) / len(x)
         delta1 = delta @ w2.T * masks[1] * (a1 > 0)
         da = (delta1 @ w1.T * masks[0]).reshape(a.shape) * (a > 0)
         dw, _, _ = oracle.conv2d_backward(
-            oracle.pool2d_backward("max", da, z, (2, 2), (2, 2)), images, self.params[0][:, :, ::-1, ::-1]
+            oracle.pool2d_backward("max", da, z, (2, 2), (2, 2)),
+            images,
+            self.params[0][:, :, ::-1, ::-1],
         )
         gradients = (
             dw[:, :, ::-1, ::-1], da.sum(axis=(0, 2, 3)), kept.T @ delta1, delta1.sum(axis=0), kept1.T @ delta, delta.sum(axis=0)
@@ -90,7 +105,9 @@ class Plain:
 def masks(step, dropouts):
     """Which inputs of the layers 2 and 3 of the engine are kept, as 0 and 1."""
     return [
-        np.array([oracle.uniform(0, step, layer, i) >= p for i in range(MB * neurons)]).reshape(MB, neurons)
+        np.array([oracle.uniform(0, step, layer, i) >= p for i in range(MB * neurons)]).reshape(
+            MB, neurons
+        )
         for layer, neurons, p in zip((2, 3), (12, 5), dropouts, strict=True)
     ]
 
@@ -121,7 +138,10 @@ def test_printed_lines_and_predictions(capsys):
         whole = len(y.eval()) // MB * MB
         labels = plain.labels(np.float64(x.eval()[:whole]), DROPOUTS)
         right.append(f"{np.mean(labels == y.eval()[:whole]):.2%}")
-    best = ["This is the best validation accuracy to date.", f"The corresponding test accuracy is {right[1]}"]
+    best = [
+        "This is the best validation accuracy to date.",
+        f"The corresponding test accuracy is {right[1]}",
+    ]
     assert capsys.readouterr().out.splitlines() == [
         "Training mini-batch number 0", "Training mini-batch number 1000",
         f"Epoch 0: validation accuracy {right[0]}", *best,
@@ -200,10 +220,16 @@ def test_copies_and_pickles_are_networks_of_their_own(copied):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: ConvPoolLayer((3, 2, 3), (MB, 2, 6, 6)), r"filter_shape is \(3, 2, 3\): expected four numbers"),
+        (
+            lambda: ConvPoolLayer((3, 2, 3), (MB, 2, 6, 6)),
+            r"filter_shape is \(3, 2, 3\): expected four numbers",
+        ),
         (lambda: ConvPoolLayer((3, 1, 3, 3), (MB, 2, 6, 6)), r"expected 2 channels, image_shape's"),
         (lambda: ConvPoolLayer((3, 2, 0, 3), (MB, 2, 6, 6)), "a part of filter_shape is 0"),
-        (lambda: FullyConnectedLayer(12, 5, np.cos), "activation_fn is .*: expected network3's linear, ReLU"),
+        (
+            lambda: FullyConnectedLayer(12, 5, np.cos),
+            "activation_fn is .*: expected network3's linear, ReLU",
+        ),
         (lambda: FullyConnectedLayer(12, 5, p_dropout=1.0), "dropout is 1.0: expected a number"),
         (lambda: Network([FullyConnectedLayer(12, 5)], MB), "the last layer is no SoftmaxLayer"),
         (
@@ -214,19 +240,31 @@ def test_copies_and_pickles_are_networks_of_their_own(copied):
             lambda: Network([ConvPoolLayer((3, 2, 3, 3), (9, 2, 6, 6)), SoftmaxLayer(12, 3)], MB),
             r"image_shape \(9, 2, 6, 6\): expected mini_batch_size, 2, first",
         ),
-        (lambda: made().params[0].set_value(np.zeros((3, 2))), r"shape \(3, 2\): expected \(3, 2, 3, 3\)"),
-        (lambda: made().SGD(data(), 1, 5, ETA, data(), data()), "mini_batch_size is 5: expected the network's, 2"),
+        (
+            lambda: made().params[0].set_value(np.zeros((3, 2))),
+            r"shape \(3, 2\): expected \(3, 2, 3, 3\)",
+        ),
+        (
+            lambda: made().SGD(data(), 1, 5, ETA, data(), data()),
+            "mini_batch_size is 5: expected the network's, 2",
+        ),
         (lambda: made().SGD(data(), 0, MB, ETA, data(), data()), "epochs is 0"),
         (
             lambda: made().SGD((Shared(np.zeros((7, 71))), data()[1]), 1, MB, ETA, data(), data()),
             r"training_data: images have the shape \(71,\): expected 72 pixels",
         ),
-        (lambda: made().SGD(data(), 1, MB, ETA, data(0, 1), data()), "validation_data: 1 images with labels up to"),
+        (
+            lambda: made().SGD(data(), 1, MB, ETA, data(0, 1), data()),
+            "validation_data: 1 images with labels up to",
+        ),
         (
             lambda: made().SGD(data(), 1, MB, ETA, data(), (data()[0], Shared([3] * 7))),
             "test_data: 7 images with labels up to 3: expected .* labels below 3",
         ),
-        (lambda: made().SGD(data(), 9, MB, 1e9, data(), data()), "beyond all bounds at iteration .*smaller eta"),
+        (
+            lambda: made().SGD(data(), 9, MB, 1e9, data(), data()),
+            "beyond all bounds at iteration .*smaller eta",
+        ),
     ],
 )
 def test_errors_are_one_line(wrong, message):
@@ -244,12 +282,19 @@ def test_load_data_shared(tmp_path):
     for (x, y), (images, labels) in zip(network3.load_data_shared(file), sets, strict=True):
         np.testing.assert_array_equal(x.get_value(borrow=True), images)
         np.testing.assert_array_equal(y.eval(), labels)
-        assert (x.eval().dtype, y.eval().dtype, network3.size((x, y))) == (np.float32, np.int32, len(images))
+        assert (x.eval().dtype, y.eval().dtype, network3.size((x, y))) == (
+            np.float32,
+            np.int32,
+            len(images),
+        )
     file.write_bytes(b"no gzip")
     with pytest.raises(nbconv.DataError, match="is damaged or is not"):
         network3.load_data_shared(file)
     for name, message in (
-        ("mnist_expanded.pkl.gz", r"make it with python -m nbconv\.book\.expand_mnist .*expanded\.pkl\.gz$"),
+        (
+            "mnist_expanded.pkl.gz",
+            r"make it with python -m nbconv\.book\.expand_mnist .*expanded\.pkl\.gz$",
+        ),
         ("other.pkl.gz", "does not exist: expected the book's mnist.pkl.gz"),
     ):
         with pytest.raises(nbconv.DataError, match=message):
@@ -258,11 +303,17 @@ def test_load_data_shared(tmp_path):
 
 def test_mnist_where_the_file_is_missing(mnist, tmp_path):
     training, validation, test = network3.load_data_shared(tmp_path / "mnist.pkl.gz")
-    assert [network3.size(pair) for pair in (training, validation, test)] == [50_000, 10_000, 10_000]
+    assert [network3.size(pair) for pair in (training, validation, test)] == [
+        50_000,
+        10_000,
+        10_000,
+    ]
     for part in test:
         part.set_value(part.get_value(borrow=True)[:9])  # data may become less
     assert network3.size(test) == 9
-    np.testing.assert_array_equal(test[0].get_value(borrow=True)[7], np.asarray(mnist[2].images[7]).reshape(-1))
+    np.testing.assert_array_equal(
+        test[0].get_value(borrow=True)[7], np.asarray(mnist[2].images[7]).reshape(-1)
+    )
 
 
 # expand_mnist
@@ -270,7 +321,10 @@ def test_mnist_where_the_file_is_missing(mnist, tmp_path):
 
 def small_sets():
     numbers = np.random.default_rng(1)
-    return tuple(nbconv.Dataset(numbers.integers(0, 256, (n, 4, 4), np.uint8), np.arange(n)) for n in (6, 3, 2))
+    return tuple(
+        nbconv.Dataset(numbers.integers(0, 256, (n, 4, 4), np.uint8), np.arange(n))
+        for n in (6, 3, 2)
+    )
 
 
 def test_expanded_data(tmp_path, capsys):
@@ -297,7 +351,9 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
     try:
-        with pytest.raises(nbconv.DataError, match="could not be written: File too large; no file was left"):
+        with pytest.raises(
+            nbconv.DataError, match="could not be written: File too large; no file was left"
+        ):
             expand_mnist.write(tmp_path / "expanded.pkl.gz", small_sets())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

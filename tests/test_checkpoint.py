@@ -31,13 +31,22 @@ from nbconv import (
     Network,
     Softmax,
     backend,
-    checkpoint,
-    training,
 )
+from nbconv.checkpoint import file as checkpoint
+from nbconv.training import loop as training
 
-FIT = {"mini_batch_size": 7, "eta": 0.05, "lmbda": 0.1, "momentum": 0.5, "nesterov": True, "schedule": "cosine"}
+FIT = {
+    "mini_batch_size": 7,
+    "eta": 0.05,
+    "lmbda": 0.1,
+    "momentum": 0.5,
+    "nesterov": True,
+    "schedule": "cosine",
+}
 pytestmark = pytest.mark.usefixtures("one_thread")
-ONLY_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="needs root to become another user, or to mount")
+ONLY_ROOT = pytest.mark.skipif(
+    os.getuid() != 0, reason="needs root to become another user, or to mount"
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +86,17 @@ def trained(few, tmp_path_factory):
 def same(one, other):
     """Assert that two networks have the same bits in everything but the seconds."""
     for buffer in ("parameters", "velocity"):
-        assert getattr(one.engine, buffer).tobytes() == getattr(other.engine, buffer).tobytes(), buffer
+        assert getattr(one.engine, buffer).tobytes() == getattr(other.engine, buffer).tobytes(), (
+            buffer
+        )
     for metric in {*one.history, *other.history} - {"seconds"}:
         assert np.array_equal(one.history[metric], other.history[metric], equal_nan=True), metric
     assert (one.state.best is None) == (other.state.best is None)
     if one.state.best:
         assert one.state.best.parameters.tobytes() == other.state.best.parameters.tobytes()
         scores = [
-            (best.epoch, best.validation_accuracy, best.test_accuracy) for best in (one.state.best, other.state.best)
+            (best.epoch, best.validation_accuracy, best.test_accuracy)
+            for best in (one.state.best, other.state.best)
         ]
         assert np.array_equal(*scores, equal_nan=True)
     for name in ("epoch", "step", "epoch_step", "settings", "data", "run"):
@@ -148,7 +160,9 @@ def test_everything_comes_back(few, tmp_path, dtype):
 
 @pytest.mark.parametrize("cost", ["quadratic", "cross-entropy"])
 def test_a_new_network_comes_back(tmp_path, cost):
-    net = Network([Dense(4, activation="tanh"), Dense(3)], 6, cost=cost, seed=2**63 - 1, dtype="float64")
+    net = Network(
+        [Dense(4, activation="tanh"), Dense(3)], 6, cost=cost, seed=2**63 - 1, dtype="float64"
+    )
     net.save(tmp_path / "a.h5")
     back = Network.load(tmp_path / "a.h5")
     same(net, back)
@@ -156,7 +170,11 @@ def test_a_new_network_comes_back(tmp_path, cost):
 
 
 def test_numbers_of_numpy_are_saved_as_numbers(few, tmp_path):
-    net = Network([Conv2D(np.int64(2), np.int32(3)), Softmax(few[0].labels.max() + 1)], (1, 8, 8), seed=np.uint8(3))
+    net = Network(
+        [Conv2D(np.int64(2), np.int32(3)), Softmax(few[0].labels.max() + 1)],
+        (1, 8, 8),
+        seed=np.uint8(3),
+    )
     net.fit(
         few[0], np.int64(1), np.int64(10), np.float64(0.1), lmbda=np.float32(0.5), momentum=0, expand=np.True_,
         schedule=np.str_("cosine"),
@@ -216,7 +234,13 @@ def test_going_on_from_any_mini_batch_gives_the_same_bits(few, tmp_path, one_by_
 @pytest.mark.parametrize("schedule", ["halve:1", "one-cycle"])
 def test_going_on_after_a_signal_gives_the_same_bits(few, tmp_path, number, schedule, one_by_one):
     train, validation, test = few
-    options = {**FIT, "validation": validation, "test": test, "schedule": schedule, "checkpoint": tmp_path / "a.h5"}
+    options = {
+        **FIT,
+        "validation": validation,
+        "test": test,
+        "schedule": schedule,
+        "checkpoint": tmp_path / "a.h5",
+    }
     whole = network()
     whole.fit(train, 4, **options)
     done = []
@@ -263,7 +287,12 @@ def test_the_file_is_plain_hdf5(trained):
                 assert np.array_equal(file[f"layers/{name}/{part}"], parameters[part])
         velocities = net.engine.views(net.engine.velocity)
         assert np.array_equal(file["optimizer/1-conv2d/weights"], velocities[1][0])
-        assert dict(file["optimizer"].attrs) == {"eta": 0.05, "momentum": 0.5, "lmbda": 0.1, "schedule": "cosine"}
+        assert dict(file["optimizer"].attrs) == {
+            "eta": 0.05,
+            "momentum": 0.5,
+            "lmbda": 0.1,
+            "schedule": "cosine",
+        }
         training = dict(file["training"].attrs)
         assert (training["epoch"], training["step"], training["seed"]) == (3, 2 * 43 + 9, 5)
         assert (training["mini_batch_size"], training["best_epoch"]) == (7, net.state.best.epoch)
@@ -401,7 +430,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.h5"
     said, files = python(FULL, path, limits=SMALL_FILES)
     assert (
-        said == f"{path} could not be saved: File too large; no file was left. Free some space, or choose another place"
+        said
+        == f"{path} could not be saved: File too large; no file was left. Free some space, or choose another place"
     )
     assert files == []
     net = Network([2, 2])
@@ -445,15 +475,32 @@ print(os.listdir("."))
 
 
 def test_training_onto_a_full_disk_ends_with_one_line(command, tmp_path):
-    command("train", "--net", "200N-10N", "--epochs", "1", "--mini-batch-size", "50", "--threads", "1")
+    command(
+        "train", "--net", "200N-10N", "--epochs", "1", "--mini-batch-size", "50", "--threads", "1"
+    )
     old = (tmp_path / "run.h5").read_bytes()
     assert len(old) > 20_000
-    script = f"import resource; {SMALL_FILES}; from nbconv.cli import main; main(prog_name='nbconv')"
-    run = [sys.executable, "-c", script, "train", "--resume", "run.h5", "--epochs", "2", "--threads", "1"]
+    script = (
+        f"import resource; {SMALL_FILES}; from nbconv.cli import main; main(prog_name='nbconv')"
+    )
+    run = [
+        sys.executable,
+        "-c",
+        script,
+        "train",
+        "--resume",
+        "run.h5",
+        "--epochs",
+        "2",
+        "--threads",
+        "1",
+    ]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith("Error: run.h5 could not be saved: File too large; the old file is ")
+    assert done.stderr.splitlines()[-1].startswith(
+        "Error: run.h5 could not be saved: File too large; the old file is "
+    )
     assert "Traceback" not in done.stderr
     assert (tmp_path / "run.h5").read_bytes() == old
     assert os.listdir(tmp_path) == ["run.h5"]
@@ -482,7 +529,9 @@ def test_what_could_not_be_loaded_is_not_saved(few, tmp_path, monkeypatch):
     for flat in (net.engine.parameters, net.engine.velocity, net.state.best.parameters):
         for bad in (math.nan, math.inf):
             kept, flat[-1] = flat[-1], bad
-            with pytest.raises(CheckpointError, match="3-softmax/biases has numbers that are infinite or NaN"):
+            with pytest.raises(
+                CheckpointError, match="3-softmax/biases has numbers that are infinite or NaN"
+            ):
                 net.save(path)
             flat[-1] = kept
     net.state.epoch += 1
@@ -518,7 +567,10 @@ def test_places_where_no_file_can_be(tmp_path):
         assert said in str(caught.value)
         assert str(tmp_path / name) in str(caught.value)
     for place in (Path("/proc/a.h5"), Path("/sys/a.h5")):
-        for attempt in (lambda place=place: net.save(place), lambda place=place: checkpoint.check_place(place)):
+        for attempt in (
+            lambda place=place: net.save(place),
+            lambda place=place: checkpoint.check_place(place),
+        ):
             with pytest.raises(CheckpointError) as caught:
                 attempt()
             one_line(caught.value, place)
@@ -535,9 +587,9 @@ os.setgid(65534)
 os.setuid(65534)
 said = []
 for place in (f"{folder}/a.h5", f"{folder}/closed/a.h5"):
-    for attempt in (net.save, Network.load, nbconv.runs.checkpoint.check_place):
+    for attempt in (net.save, Network.load, nbconv.runs.run.checkpoint.check_place):
         try:
-            attempt(nbconv.runs.Path(place))
+            attempt(nbconv.runs.run.Path(place))
         except CheckpointError as error:
             said.append(str(error))
 print(json.dumps(said))
@@ -547,7 +599,7 @@ print(json.dumps(said))
         copy(trained, Path(folder)).rename(f"{folder}/a.h5")
         os.chmod(f"{folder}/a.h5", 0o600)
         os.mkdir(f"{folder}/closed", 0o700)
-        said = python("import nbconv.runs\n" + script, folder)
+        said = python("import nbconv.runs.run\n" + script, folder)
         assert len(said) == 6
         assert all("Permission denied" in line for line in said)
         assert "the old file is as it was" in said[0]
@@ -621,7 +673,9 @@ def test_what_cannot_be_loaded_is_not_saved(trained, tmp_path, monkeypatch):
         file = h5py_file(memory, *arguments, **settings)
         if arguments == ("w",):
             close = file.close
-            monkeypatch.setattr(file, "close", lambda: (close(), memory.seek(556), memory.write(b"none")))
+            monkeypatch.setattr(
+                file, "close", lambda: (close(), memory.seek(556), memory.write(b"none"))
+            )
         return file
 
     h5py_file = h5py.File
@@ -698,14 +752,20 @@ def craft(path, edit, digest=True):
 
 
 def gather(group, contents, prefix="", depth=0):
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+    plain = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in group.attrs.items()
+    }
     contents.attributes[prefix.removesuffix("/")] = plain
     for name in group if depth < 4 and len(contents.arrays) < 100 else ():
         item = group.get(name)
         if isinstance(item, h5py.Group):
             gather(item, contents, f"{prefix}{name}/", depth + 1)
         elif (
-            isinstance(item, h5py.Dataset) and item.shape is not None and item.size < 10**6 and item.dtype.kind in "iuf"
+            isinstance(item, h5py.Dataset)
+            and item.shape is not None
+            and item.size < 10**6
+            and item.dtype.kind in "iuf"
         ):
             contents.arrays[prefix + name] = item[()]
 
@@ -771,7 +831,9 @@ def many_names(file):
 
 def texts(file):
     """One long text that 1,000 attributes claim, 1 GB of it."""
-    file["training"].attrs.create("run", np.array(["x" * 10**6] * 10, object), dtype=h5py.string_dtype())
+    file["training"].attrs.create(
+        "run", np.array(["x" * 10**6] * 10, object), dtype=h5py.string_dtype()
+    )
 
 
 def linked(name, link):
@@ -790,58 +852,134 @@ CRAFTED = {
         "it lacks 'optimizer/2-dense/biases'",
     ),
     "missing best": (lambda file: file.__delitem__("best"), "it lacks 'best/0-conv2d/weights'"),
-    "missing metric": (lambda file: file.__delitem__("history/cost"), "its history has the metrics"),
-    "missing half of a metric": (lambda file: file.__delitem__("history/test_cost"), "its history has the metrics"),
+    "missing metric": (
+        lambda file: file.__delitem__("history/cost"),
+        "its history has the metrics",
+    ),
+    "missing half of a metric": (
+        lambda file: file.__delitem__("history/test_cost"),
+        "its history has the metrics",
+    ),
     "missing history": (lambda file: file.__delitem__("history"), "it lacks 'history'"),
     "missing training": (lambda file: file.__delitem__("training"), "it lacks 'training'"),
-    "missing attribute": (lambda file: file["training"].attrs.__delitem__("epoch"), "it lacks 'epoch'"),
-    "missing seed": (lambda file: file["training"].attrs.__delitem__("seed"), "it lacks 'training@seed'"),
+    "missing attribute": (
+        lambda file: file["training"].attrs.__delitem__("epoch"),
+        "it lacks 'epoch'",
+    ),
+    "missing seed": (
+        lambda file: file["training"].attrs.__delitem__("seed"),
+        "it lacks 'training@seed'",
+    ),
     "missing network": (lambda file: file.attrs.__delitem__("network"), "it lacks 'network'"),
     "extra weights": (put("layers/4-dense/weights", np.ones(3, "f4")), "parameters, expected"),
     "extra array": (put("training/more", np.ones(3)), "'training/more' is no part of it"),
     "extra metric": (put("history/beauty", np.ones(3)), "its history has the metrics"),
     "extra nested metric": (put("history/test/cost", np.ones(3)), "its history has the metrics"),
     "extra group": (lambda file: file.create_group("more"), "'more' is no part of it"),
-    "extra deep group": (lambda file: file.create_group("layers/0-conv2d/more"), "'layers/0-conv2d/more' is no part"),
+    "extra deep group": (
+        lambda file: file.create_group("layers/0-conv2d/more"),
+        "'layers/0-conv2d/more' is no part",
+    ),
     "extra attribute": (attribute("layers", more=1), "'layers@more' is no part of it"),
     "extra root attribute": (attribute("/", more="x"), "'@more' is no part of it"),
-    "attribute of an array": (attribute(WEIGHTS, more="x"), "'layers/0-conv2d/weights' is not stored as plain"),
+    "attribute of an array": (
+        attribute(WEIGHTS, more="x"),
+        "'layers/0-conv2d/weights' is not stored as plain",
+    ),
     "renamed layer": (
         lambda file: file.move("layers/0-conv2d", "layers/0-dense"),
         "it lacks 'layers/0-conv2d/weights'",
     ),
-    "renamed velocity": (lambda file: file.move("optimizer/2-dense", "optimizer/x\n\x1b[2J"), "it lacks 'optimizer/2-"),
-    "wrong shape": (changed(WEIGHTS, lambda array: array.transpose(0, 1, 3, 2)), r"expected float32 \(3, 1, 3, 2\)"),
-    "no shape": (put("optimizer/3-softmax/biases", np.float32(1)), r"float32 \(\), expected float32 \(10,\)"),
-    "wrong dtype": (changed(WEIGHTS, lambda array: array.astype("f8")), "float64 .* expected float32"),
-    "other byte order": (changed(WEIGHTS, lambda array: array.astype(">f4")), "weights is >f4 .* expected float32"),
-    "whole numbers": (changed(WEIGHTS, lambda array: array.astype("i4")), "weights is int32 .* expected float32"),
-    "NaN weight": (changed(WEIGHTS, lambda array: array * np.nan), "weights has numbers that are infinite or NaN"),
-    "infinite velocity": (put("optimizer/3-softmax/biases", np.full(10, np.inf, "f4")), "infinite or NaN"),
+    "renamed velocity": (
+        lambda file: file.move("optimizer/2-dense", "optimizer/x\n\x1b[2J"),
+        "it lacks 'optimizer/2-",
+    ),
+    "wrong shape": (
+        changed(WEIGHTS, lambda array: array.transpose(0, 1, 3, 2)),
+        r"expected float32 \(3, 1, 3, 2\)",
+    ),
+    "no shape": (
+        put("optimizer/3-softmax/biases", np.float32(1)),
+        r"float32 \(\), expected float32 \(10,\)",
+    ),
+    "wrong dtype": (
+        changed(WEIGHTS, lambda array: array.astype("f8")),
+        "float64 .* expected float32",
+    ),
+    "other byte order": (
+        changed(WEIGHTS, lambda array: array.astype(">f4")),
+        "weights is >f4 .* expected float32",
+    ),
+    "whole numbers": (
+        changed(WEIGHTS, lambda array: array.astype("i4")),
+        "weights is int32 .* expected float32",
+    ),
+    "NaN weight": (
+        changed(WEIGHTS, lambda array: array * np.nan),
+        "weights has numbers that are infinite or NaN",
+    ),
+    "infinite velocity": (
+        put("optimizer/3-softmax/biases", np.full(10, np.inf, "f4")),
+        "infinite or NaN",
+    ),
     "NaN in the best": (put("best/3-softmax/biases", np.full(10, np.nan, "f4")), "infinite or NaN"),
     "short history": (put("history/cost", np.ones(2)), r"float64 \(2,\), expected float64 \(3,\)"),
-    "coarse history": (put("history/cost", np.ones(3, "f4")), r"float32 \(3,\), expected float64 \(3,\)"),
+    "coarse history": (
+        put("history/cost", np.ones(3, "f4")),
+        r"float32 \(3,\), expected float64 \(3,\)",
+    ),
     "soft link": (linked("best", h5py.SoftLink("/layers")), "'best' is a link"),
     "dangling link": (linked("best", h5py.SoftLink("/none")), "'best' is a link"),
-    "external link": (linked("history/cost", h5py.ExternalLink("other.h5", "/x")), "'history/cost' is a link"),
+    "external link": (
+        linked("history/cost", h5py.ExternalLink("other.h5", "/x")),
+        "'history/cost' is a link",
+    ),
     "second name": (lambda file: file.__setitem__("more", file["best"]), "'more' is no part of it"),
     "cycle": (lambda file: file.__setitem__("layers/up", file["/"]), "one group or array too many"),
-    "cycle of itself": (lambda file: file.__setitem__("best/0-conv2d/up", file["best"]), "one group or array too many"),
+    "cycle of itself": (
+        lambda file: file.__setitem__("best/0-conv2d/up", file["best"]),
+        "one group or array too many",
+    ),
     "many names": (many_names, "one group or array too many"),
-    "deep groups": (lambda file: file.create_group("/".join("a" * 500)), "one group or array too many"),
+    "deep groups": (
+        lambda file: file.create_group("/".join("a" * 500)),
+        "one group or array too many",
+    ),
     "virtual": (virtual, "'best/3-softmax/biases' is not stored as plain numbers"),
-    "external storage": (external_storage, "'best/3-softmax/biases' is not stored as plain numbers"),
+    "external storage": (
+        external_storage,
+        "'best/3-softmax/biases' is not stored as plain numbers",
+    ),
     "chunked": (put("history/cost", np.ones(3), chunks=(3,)), "is not stored as plain numbers"),
-    "compressed": (put("history/cost", np.ones(3), compression="gzip"), "is not stored as plain numbers"),
-    "filtered": (put("history/cost", np.ones(3), fletcher32=True), "is not stored as plain numbers"),
+    "compressed": (
+        put("history/cost", np.ones(3), compression="gzip"),
+        "is not stored as plain numbers",
+    ),
+    "filtered": (
+        put("history/cost", np.ones(3), fletcher32=True),
+        "is not stored as plain numbers",
+    ),
     "huge": (huge(), "'history/cost' would make it larger than it is"),
     "huge in chunks": (huge(chunks=(2**16,)), "is not stored as plain numbers"),
     "texts for numbers": (put("history/cost", ["a", "b", "c"]), "is not stored as plain numbers"),
-    "structures for numbers": (put("history/cost", np.ones(3, "f4,f8")), "is not stored as plain numbers"),
-    "nothing for numbers": (put("history/cost", h5py.Empty("f8")), "is not stored as plain numbers"),
-    "truths for numbers": (put("history/cost", np.ones(3, bool)), "is not stored as plain numbers|expected float64"),
+    "structures for numbers": (
+        put("history/cost", np.ones(3, "f4,f8")),
+        "is not stored as plain numbers",
+    ),
+    "nothing for numbers": (
+        put("history/cost", h5py.Empty("f8")),
+        "is not stored as plain numbers",
+    ),
+    "truths for numbers": (
+        put("history/cost", np.ones(3, bool)),
+        "is not stored as plain numbers|expected float64",
+    ),
     "lists for numbers": (
-        put("history/cost", np.array([np.ones(2)] * 3 + [None], object)[:3], dtype=h5py.vlen_dtype("f8")),
+        put(
+            "history/cost",
+            np.array([np.ones(2)] * 3 + [None], object)[:3],
+            dtype=h5py.vlen_dtype("f8"),
+        ),
         "not stored as plain",
     ),
     "type for a group": (
@@ -849,39 +987,68 @@ CRAFTED = {
         "'type' is not stored as plain numbers",
     ),
     "list of texts": (texts, "the attribute 'run' is neither a text nor a number"),
-    "list of numbers": (attribute("training", epoch=[1, 2]), "the attribute 'epoch' is neither a text nor a number"),
-    "no value": (attribute("training", epoch=h5py.Empty("i8")), "the attribute 'epoch' is neither a text nor a number"),
-    "truth": (attribute("training", epoch=True), "the attribute 'epoch' is neither a text nor a number"),
-    "bytes": (attribute("training", data=np.bytes_(b"x")), "the attribute 'data' is neither a text nor a number"),
+    "list of numbers": (
+        attribute("training", epoch=[1, 2]),
+        "the attribute 'epoch' is neither a text nor a number",
+    ),
+    "no value": (
+        attribute("training", epoch=h5py.Empty("i8")),
+        "the attribute 'epoch' is neither a text nor a number",
+    ),
+    "truth": (
+        attribute("training", epoch=True),
+        "the attribute 'epoch' is neither a text nor a number",
+    ),
+    "bytes": (
+        attribute("training", data=np.bytes_(b"x")),
+        "the attribute 'data' is neither a text nor a number",
+    ),
     "reference": (
         lambda file: file.attrs.__setitem__("more", file["best"].ref),
         "the attribute 'more' is neither a text nor a number",
     ),
-    "many attributes": (attribute("training", **{f"a{number}": 1 for number in range(200)}), "attributes at one place"),
+    "many attributes": (
+        attribute("training", **{f"a{number}": 1 for number in range(200)}),
+        "attributes at one place",
+    ),
     "newer version": (
         attribute("/", version=2),
         "has the format version 2: this is nbconv .* reads version 1; .* newer",
     ),
-    "older version": (attribute("/", version=0), "has the format version 0: this is nbconv .* reads version 1"),
+    "older version": (
+        attribute("/", version=0),
+        "has the format version 0: this is nbconv .* reads version 1",
+    ),
     "version in words": (attribute("/", version="1"), "has the format version '1'"),
     "no version": (lambda file: file.attrs.__delitem__("version"), "has the format version None"),
     "other format": (attribute("/", format="keras"), "its attribute 'format' is not 'nbconv'"),
-    "no format": (lambda file: file.attrs.__delitem__("format"), "its attribute 'format' is not 'nbconv'"),
+    "no format": (
+        lambda file: file.attrs.__delitem__("format"),
+        "its attribute 'format' is not 'nbconv'",
+    ),
     "network in no JSON": (attribute("/", network="{garbage"), "Expecting property name"),
     "network without end": (attribute("/", network="[" * 30_000), "is no checkpoint of a network"),
     "network is a number": (attribute("/", network=5), "is no checkpoint of a network"),
     "network is null": (attribute("/", network="null"), "is no checkpoint of a network"),
     "network is empty": (attribute("/", network="{}"), "it lacks 'input_shape'"),
     "no layers": (json_attribute("/", "network", layers=[]), "it has no layers"),
-    "no last layer": (json_attribute("/", "network", layers=[{"layer": "MaxPool2D", "size": 2}]), "last layer is MP2"),
-    "unknown layer": (json_attribute("/", "network", layers=[{"layer": "os.system"}]), "layer is 'os.system'"),
+    "no last layer": (
+        json_attribute("/", "network", layers=[{"layer": "MaxPool2D", "size": 2}]),
+        "last layer is MP2",
+    ),
+    "unknown layer": (
+        json_attribute("/", "network", layers=[{"layer": "os.system"}]),
+        "layer is 'os.system'",
+    ),
     "unknown setting": (
         json_attribute("/", "network", layers=[{"layer": "Dense", "neurons": 2, "x\n\x1b[2J": 1}]),
         "unexpected keyword",
     ),
     "a billion neurons": (
         json_attribute(
-            "/", "network", layers=[{"layer": "Dense", "neurons": 10**9}, {"layer": "Softmax", "neurons": 10**9}]
+            "/",
+            "network",
+            layers=[{"layer": "Dense", "neurons": 10**9}, {"layer": "Softmax", "neurons": 10**9}],
         ),
         "parameters, expected 1000000066000000000",
     ),
@@ -890,25 +1057,41 @@ CRAFTED = {
             "/",
             "network",
             input_shape=[1, 2**31, 2**31],
-            layers=[{"layer": "Conv2D", "filters": 9, "kernel": 2**30}, {"layer": "Softmax", "neurons": 2}],
+            layers=[
+                {"layer": "Conv2D", "filters": 9, "kernel": 2**30},
+                {"layer": "Softmax", "neurons": 2},
+            ],
         ),
         "parameters, expected",
     ),
-    "a large input": (json_attribute("/", "network", input_shape=[1, 10**9, 10**9]), "parameters, expected"),
+    "a large input": (
+        json_attribute("/", "network", input_shape=[1, 10**9, 10**9]),
+        "parameters, expected",
+    ),
     "more than can be": (
         json_attribute("/", "network", layers=[{"layer": "Dense", "neurons": 10**400}]),
         "expected at most",
     ),
     "more dropout than can be": (
-        json_attribute("/", "network", layers=[{"layer": "Dense", "neurons": 1, "dropout": 10**400}]),
+        json_attribute(
+            "/", "network", layers=[{"layer": "Dense", "neurons": 1, "dropout": 10**400}]
+        ),
         "too large",
     ),
-    "other dtype": (json_attribute("/", "network", dtype="float64"), "is float32 .* expected float64"),
-    "unknown dtype": (json_attribute("/", "network", dtype="(1,O"), "dtype is .* expected one of float32, float64"),
+    "other dtype": (
+        json_attribute("/", "network", dtype="float64"),
+        "is float32 .* expected float64",
+    ),
+    "unknown dtype": (
+        json_attribute("/", "network", dtype="(1,O"),
+        "dtype is .* expected one of float32, float64",
+    ),
     "other seed": (json_attribute("/", "network", seed=6), "training@seed is 5, expected 6"),
     "wrong seed": (json_attribute("/", "network", seed=-1), "seed is -1"),
     "other network": (
-        json_attribute("/", "network", input_shape=[1, 1, 1], layers=[{"layer": "Softmax", "neurons": 5}]),
+        json_attribute(
+            "/", "network", input_shape=[1, 1, 1], layers=[{"layer": "Softmax", "neurons": 5}]
+        ),
         "expected 10",
     ),
     "other cost": (json_attribute("/", "network", cost="quadratic"), "cost is 'quadratic' behind"),
@@ -916,9 +1099,15 @@ CRAFTED = {
     "epoch of the end": (attribute("training", epoch=math.inf), "cannot convert float infinity"),
     "half an epoch": (attribute("training", epoch=3.5), "training@epoch is 3.5, expected 3"),
     "epoch in words": (attribute("training", epoch="3"), "training@epoch is '3', expected 3"),
-    "steps back": (attribute("training", step=-1), "it is at mini-batch 0 of an epoch and -1 in all"),
+    "steps back": (
+        attribute("training", step=-1),
+        "it is at mini-batch 0 of an epoch and -1 in all",
+    ),
     "too far": (attribute("training", step=2**62), "it is at mini-batch 0 of an epoch and"),
-    "more in an epoch than in all": (attribute("training", epoch_step=99, step=9), "it is at mini-batch 99"),
+    "more in an epoch than in all": (
+        attribute("training", epoch_step=99, step=9),
+        "it is at mini-batch 99",
+    ),
     "best of the future": (attribute("training", best_epoch=4), "its best epoch is 4 of 3"),
     "best without an epoch": (attribute("training", best_epoch=0), "is no part of it"),
     "best of another history": (
@@ -931,8 +1120,14 @@ CRAFTED = {
     ),
     "no settings": (attribute("training", settings="5"), "is no checkpoint of a network"),
     "odd settings": (json_attribute("training", "settings", eta=-1), "eta is -1"),
-    "unknown settings": (json_attribute("training", "settings", beauty=1), "unexpected keyword argument 'beauty'"),
-    "other settings": (json_attribute("training", "settings", eta=0.5), "optimizer@eta is 0.05, expected 0.5"),
+    "unknown settings": (
+        json_attribute("training", "settings", beauty=1),
+        "unexpected keyword argument 'beauty'",
+    ),
+    "other settings": (
+        json_attribute("training", "settings", eta=0.5),
+        "optimizer@eta is 0.05, expected 0.5",
+    ),
     "no run": (attribute("training", run="[1]"), "its run is no table of settings"),
     "negative history": (attribute("history", epochs=-1), "expected float64"),
 }
@@ -978,19 +1173,27 @@ def test_one_text_in_many_places_is_not_read_so_often(trained, tmp_path, shape):
     path = tmp_path / "a.h5"
     with h5py.File(trained) as good, h5py.File(path, "w", userblock_size=512) as file:
         file.attrs.update(good.attrs)
-        file.create_group("training").attrs.update(dict(good["training"].attrs) | {"run": "x" * 10**6})
+        file.create_group("training").attrs.update(
+            dict(good["training"].attrs) | {"run": "x" * 10**6}
+        )
         for number in range(1 if shape else 40):
             text = np.array(["y" * 7777] * 40, object) if shape else "y" * 7777
             file["training"].attrs.create(f"a{number}", text, dtype=h5py.string_dtype())
     body = path.read_bytes()[512:]
     # A text's length, and where it lies; the text itself has eight bytes for its length.
-    short, long = (re.compile(struct.pack("<I", length) + b"(?!\0{4}).{12}", re.DOTALL) for length in (7777, 10**6))
+    short, long = (
+        re.compile(struct.pack("<I", length) + b"(?!\0{4}).{12}", re.DOTALL)
+        for length in (7777, 10**6)
+    )
     assert len(short.findall(body)) == 40
     (place,) = long.findall(body)
     path.write_bytes(checkpoint.sealed(short.sub(lambda _: place, body)))
     with h5py.File(path) as file:
         assert len(np.ravel(file["training"].attrs["a0"])[0]) == 10**6
-    assert re.search("is neither a text nor a number" if shape else "would make it larger than it is", refusal(path))
+    assert re.search(
+        "is neither a text nor a number" if shape else "would make it larger than it is",
+        refusal(path),
+    )
 
 
 VALUES = [math.nan, -math.inf, 0.5, -1, 2**63 - 1, "", "x", "{}", "null", '{"epochs": []}']
@@ -1004,7 +1207,11 @@ def test_any_value_of_any_attribute_is_refused_or_taken(few, tmp_path):
     path = tmp_path / "copy.h5"
     refused, taken = [], []
     with h5py.File(tmp_path / "a.h5") as file:
-        places = [(group, name) for group in ("/", "optimizer", "training", "history") for name in file[group].attrs]
+        places = [
+            (group, name)
+            for group in ("/", "optimizer", "training", "history")
+            for name in file[group].attrs
+        ]
     for group, name in places:
         for value in VALUES if name != "digest" else ():
             copy(tmp_path / "a.h5", tmp_path)
@@ -1022,7 +1229,9 @@ def test_any_value_of_any_attribute_is_refused_or_taken(few, tmp_path):
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    Network([Conv2D(1, 2), MaxPool2D(1), Dense(1)], (1, 3, 3)).save(tmp_path_factory.mktemp("odd") / "a.h5")
+    Network([Conv2D(1, 2), MaxPool2D(1), Dense(1)], (1, 3, 3)).save(
+        tmp_path_factory.mktemp("odd") / "a.h5"
+    )
     return tmp_path_factory.getbasetemp() / "odd0" / "a.h5"
 
 
@@ -1031,7 +1240,10 @@ LEAVES = st.one_of(
     st.sampled_from([10**9, 2**63, 10**400, "Dense", "Conv2D", "float64", "O,O", "relu"]),
 )  # fmt: skip
 ODD = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
 )
 
 

@@ -26,18 +26,26 @@ def weights(path):
     """Everything that training made: the arrays of a checkpoint, times left out."""
     arrays = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+        file.visititems(
+            lambda name, item: arrays.update(
+                {name: item[()]} if isinstance(item, h5py.Dataset) else {}
+            )
+        )
     return {name: array for name, array in arrays.items() if name != "history/seconds"}
 
 
 def same(one, other):
     one, other = weights(one), weights(other)
-    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[name], other[name], equal_nan=True) for name in one
+    )
 
 
 def test_train_eval_inspect_predict(command, tmp_path):
     done = command("train", *FAST)
-    accuracy, right = re.search(r"Test accuracy ([\d.]+) % \((\d+) of 300\) at epoch \d", done.stdout).groups()
+    accuracy, right = re.search(
+        r"Test accuracy ([\d.]+) % \((\d+) of 300\) at epoch \d", done.stdout
+    ).groups()
     assert "Checkpoint: run.h5" in done.stdout
     assert "nbconv inspect run.h5" in done.stdout
     assert len(re.findall(r"^epoch \d/3  cost ", done.stderr, re.MULTILINE)) == 3
@@ -51,7 +59,9 @@ def test_train_eval_inspect_predict(command, tmp_path):
     np.save(tmp_path / "five.npy", np.asarray(nbconv.load_data("digits")[2].images)[:5])
     rows = command("predict", "run.h5", "five.npy").stdout.splitlines()
     assert len(rows) == 6
-    labels = nbconv.Network.load(tmp_path / "run.h5", weights="best").predict(np.load(tmp_path / "five.npy"))
+    labels = nbconv.Network.load(tmp_path / "run.h5", weights="best").predict(
+        np.load(tmp_path / "five.npy")
+    )
     assert [int(row.split()[1]) for row in rows[1:]] == labels.tolist()
 
 
@@ -63,7 +73,9 @@ def test_json_is_one_document(command, tmp_path):
     evaluated = json.loads(command("eval", "a.h5", "--json").stdout)
     assert evaluated["accuracy"] == trained["test_accuracy"]
     assert evaluated["total"] == 300
-    last = json.loads(command("eval", "a.h5", "--weights", "last", "--split", "validation", "--json").stdout)
+    last = json.loads(
+        command("eval", "a.h5", "--weights", "last", "--split", "validation", "--json").stdout
+    )
     assert last["accuracy"] == trained["history"]["validation_accuracy"][-1]
     inspected = json.loads(command("inspect", "a.h5", "--json").stdout)
     assert inspected["history"] == trained["history"]
@@ -76,9 +88,17 @@ def test_json_is_one_document(command, tmp_path):
 
 
 def test_a_configuration_file(command, tmp_path):
-    (tmp_path / "run.toml").write_text('net = "4C3-MP2-10N"\nmini-batch-size = 20\nepochs = 5\neta = 0.05\n')
-    settings = json.loads(command("train", "run.toml", "--epochs", "2", "--json").stdout)["settings"]
-    assert (settings["net"], settings["mini_batch_size"], settings["epochs"]) == ("4C3-MP2-10N", 20, 2)
+    (tmp_path / "run.toml").write_text(
+        'net = "4C3-MP2-10N"\nmini-batch-size = 20\nepochs = 5\neta = 0.05\n'
+    )
+    settings = json.loads(command("train", "run.toml", "--epochs", "2", "--json").stdout)[
+        "settings"
+    ]
+    assert (settings["net"], settings["mini_batch_size"], settings["epochs"]) == (
+        "4C3-MP2-10N",
+        20,
+        2,
+    )
     (tmp_path / "bad.toml").write_text("speed = 3\n")
     assert "speed is no setting" in command("train", "bad.toml", code=1).stderr
     (tmp_path / "bad.toml").write_text("speed = = 3\n")
@@ -117,7 +137,10 @@ def test_resume_needs_the_same_data(command, tmp_path):
     np.savez(tmp_path / "own.npz", images=images, labels=labels)
     command("train", *FAST, "--data", "own.npz")
     np.savez(tmp_path / "own.npz", images=images + 1, labels=labels)
-    assert "was trained on other data" in command("train", "--resume", "run.h5", "--epochs", "4", code=1).stderr
+    assert (
+        "was trained on other data"
+        in command("train", "--resume", "run.h5", "--epochs", "4", code=1).stderr
+    )
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -177,7 +200,9 @@ def test_an_old_checkpoint_in_the_way_is_kept(command, tmp_path):
 
 def test_divergence_is_one_line_and_keeps_the_checkpoint(command, tmp_path):
     error = command("train", *FAST, "--eta", "1e30", code=1).stderr.splitlines()[-1]
-    assert re.match(r"Error: .* beyond all bounds in epoch 1, mini-batch \d+ .*try a smaller eta", error)
+    assert re.match(
+        r"Error: .* beyond all bounds in epoch 1, mini-batch \d+ .*try a smaller eta", error
+    )
     assert not (tmp_path / "run.h5").exists()
 
 
@@ -216,7 +241,8 @@ def test_bad_input_is_one_line(command, tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("trian",), ("train", "--activation", "elu"), ("train", "--epochs", "two"), ("eval",)]
+    "arguments",
+    [("trian",), ("train", "--activation", "elu"), ("train", "--epochs", "two"), ("eval",)],
 )
 def test_wrong_usage_exits_with_2(command, arguments):
     assert "Usage: nbconv" in command(*arguments, code=2).stderr
@@ -226,14 +252,25 @@ def test_full_output_is_no_traceback(command):
     """Standard output on a full disk: an error, not a traceback."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "nbconv", "doctor"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, "-m", "nbconv", "doctor"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
 
 
 def test_an_unwritable_kernel_cache_is_a_warning(command, tmp_path):
-    done = command("train", "--net", "10N", "--epochs", "1", env={**os.environ, "NUMBA_CACHE_DIR": "/proc/nowhere"})
+    done = command(
+        "train",
+        "--net",
+        "10N",
+        "--epochs",
+        "1",
+        env={**os.environ, "NUMBA_CACHE_DIR": "/proc/nowhere"},
+    )
     assert "compiled kernels cannot be kept in /proc/nowhere" in done.stderr
     assert "Test accuracy" in done.stdout
 
@@ -286,18 +323,39 @@ def test_wrong_types_in_a_configuration_file(command, tmp_path, line):
 
 def test_a_home_in_a_path(command, tmp_path):
     np.savez(tmp_path / "own.npz", images=np.zeros((70, 6, 6), np.uint8), labels=np.arange(70) % 10)
-    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": os.path.expanduser("~/.cache")}
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "XDG_CACHE_HOME": os.path.expanduser("~/.cache"),
+    }
     command("train", "--net", "10N", "--epochs", "1", "--data=~/own.npz", env=environment)
 
 
 def test_a_schedule_without_length_is_not_stretched(command):
     command("train", *FAST, "--schedule", "cosine")
-    assert "--schedule cosine:6" in command("train", "--resume", "run.h5", "--epochs", "6", code=1).stderr
+    assert (
+        "--schedule cosine:6"
+        in command("train", "--resume", "run.h5", "--epochs", "6", code=1).stderr
+    )
 
 
 def test_two_runs_into_one_file_do_not_kill_each_other(tmp_path):
-    arguments = [sys.executable, "-m", "nbconv", "train", "--net", "64-10", "--epochs", "15", "--out", "same.h5"]
-    runs = [subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "nbconv",
+        "train",
+        "--net",
+        "64-10",
+        "--epochs",
+        "15",
+        "--out",
+        "same.h5",
+    ]
+    runs = [
+        subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
     assert [(run.communicate()[1], run.returncode)[1] for run in runs] == [0, 0]
     assert nbconv.Network.load(tmp_path / "same.h5").state.epoch == 15
 

@@ -9,12 +9,15 @@ import pytest
 from conftest import BACKENDS, close
 
 import nbconv
-from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax, gradcheck
+from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv import backend as backends
+from nbconv.diagnostics import gradcheck
 from nbconv.layers import Randomness, Rates
 
 if "cuda" not in BACKENDS:
-    pytest.skip("needs NBCONV_TEST_BACKENDS=cuda, and a GPU or the simulator", allow_module_level=True)
+    pytest.skip(
+        "needs NBCONV_TEST_BACKENDS=cuda, and a GPU or the simulator", allow_module_level=True
+    )
 
 from nbconv.kernels import cpu
 from nbconv.kernels import cuda as gpu
@@ -27,7 +30,12 @@ LAYERS = [
 ]  # fmt: skip
 HOUSE = {
     "book": LAYERS,
-    "pools": [Conv2D(2, 3, stride=2, padding=1), L2Pool2D(2, 1), AvgPool2D(2, 1), Dense(3, activation="tanh")],
+    "pools": [
+        Conv2D(2, 3, stride=2, padding=1),
+        L2Pool2D(2, 1),
+        AvgPool2D(2, 1),
+        Dense(3, activation="tanh"),
+    ],
 }
 TRAININGS = {
     "plain": {},
@@ -39,7 +47,9 @@ TRAININGS = {
 
 def digits(count, seed=0):
     random = np.random.default_rng(seed)
-    return nbconv.Dataset(random.integers(0, 256, (count, 1, 6, 6)).astype(np.uint8), random.integers(0, 3, count))
+    return nbconv.Dataset(
+        random.integers(0, 256, (count, 1, 6, 6)).astype(np.uint8), random.integers(0, 3, count)
+    )
 
 
 def trained(backend, layers=LAYERS, epochs=1, images=9, **options):
@@ -51,14 +61,20 @@ def trained(backend, layers=LAYERS, epochs=1, images=9, **options):
 
 def differ(one, other):
     """The largest difference of two networks' parameters, over the largest of them."""
-    pairs = [(a[name], b[name]) for a, b in zip(one.parameters(), other.parameters(), strict=True) for name in a]
+    pairs = [
+        (a[name], b[name])
+        for a, b in zip(one.parameters(), other.parameters(), strict=True)
+        for name in a
+    ]
     return max(np.abs(a - b).max() for a, b in pairs) / max(np.abs(a).max() for a, _ in pairs)
 
 
 @pytest.mark.parametrize("name", HOUSE)
 @pytest.mark.parametrize("training", TRAININGS)
 def test_a_training_is_the_cpu_s(name, training):
-    ours, right = (trained(backend, HOUSE[name], **TRAININGS[training]) for backend in ("cuda", "cpu"))
+    ours, right = (
+        trained(backend, HOUSE[name], **TRAININGS[training]) for backend in ("cuda", "cpu")
+    )
     assert (ours.backend, right.backend) == ("cuda", "cpu")
     assert differ(ours, right) < 1e-5
     for metric in ("cost", "validation_cost"):
@@ -71,7 +87,9 @@ def test_a_training_is_the_cpu_s(name, training):
 def test_no_second_process_takes_the_device(monkeypatch):
     """It is for kernels that programs compile: the CPU's."""
     monkeypatch.setattr(backends.compilation, "cache_is_cold", lambda: True)
-    monkeypatch.setattr(backends.subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    monkeypatch.setattr(
+        backends.subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started")
+    )
     trained("cuda", [Dense(3)], images=4)
 
 
@@ -87,9 +105,9 @@ def test_gradients_are_those_that_central_differences_confirm(name):
     random = np.random.default_rng(2)
     data = nbconv.Dataset(random.random((3, *shape)), random.integers(0, 3, 3))
     gradients = [
-        nbconv.Network(layers, shape, cost=cost, dtype="float64", backend=backend).engine.mean_gradient(
-            data, Randomness(1, 2)
-        )
+        nbconv.Network(
+            layers, shape, cost=cost, dtype="float64", backend=backend
+        ).engine.mean_gradient(data, Randomness(1, 2))
         for backend in ("cuda", "cpu")
     ]
     assert np.abs(gradients[0] - gradients[1]).max() <= 1e-13 * max(1, np.abs(gradients[1]).max())
@@ -99,7 +117,10 @@ def test_central_differences():
     network = nbconv.Network([Dense(2), Softmax(2)], 3, dtype="float64", backend="cuda")
     data = nbconv.Dataset(np.random.default_rng(0).random((3, 3)), [0, 1, 1])
     differences = gradcheck.central_differences(network, data, None)
-    assert gradcheck.relative_error(network.engine.mean_gradient(data), differences).max() < gradcheck.BOUND
+    assert (
+        gradcheck.relative_error(network.engine.mean_gradient(data), differences).max()
+        < gradcheck.BOUND
+    )
 
 
 @pytest.mark.parametrize(("first", "second"), [("cpu", "cuda"), ("cuda", "cpu")])
@@ -134,14 +155,19 @@ def test_masks_and_moved_images_are_the_cpu_s_to_the_bit(kernels):
     order = np.random.default_rng(1).permutation(15)[None]
     moved = [np.empty((2, 4, 5, 15), np.float32) for _ in range(2)]
     for backend, out in zip((kernels, cpu), moved, strict=True):
-        backend.gather(out, np.empty(15, int), images, np.arange(3), order, np.zeros(4, int), 0, 5, 1 / 255)
+        backend.gather(
+            out, np.empty(15, int), images, np.arange(3), order, np.zeros(4, int), 0, 5, 1 / 255
+        )
     assert np.array_equal(*moved)
 
 
 def test_large_feature_maps_are_added_up_in_parts(kernels, monkeypatch):
     monkeypatch.setattr(conv, "PART", 16)
     random = np.random.default_rng(0)
-    dz, a = (random.standard_normal(shape).astype(np.float32) for shape in ((2, 3, 4, 5), (1, 4, 1, 5, 5)))
+    dz, a = (
+        random.standard_normal(shape).astype(np.float32)
+        for shape in ((2, 3, 4, 5), (1, 4, 1, 5, 5))
+    )
     w, dw = np.empty((2, 1, 2, 2), np.float32), np.full((2, 1, 2, 2), np.nan, np.float32)
     kernels.conv2d_backward_weights(dw, dz, a, np.array([0, 1, 5, 6], np.uint64), 5)
     right, _, _ = oracle.conv2d_backward(oracle.first(dz), oracle.first(a[:, :, 0]), w)
@@ -170,17 +196,23 @@ def test_products_in_tiles(kernels, monkeypatch, images, n_in, n_out):
 
 def test_images_that_do_not_fit_are_streamed(monkeypatch):
     right = trained("cuda")
-    monkeypatch.setattr(device, "memory", lambda: (640, 640))  # of which half is for data: fewer than 9 images' bytes
+    monkeypatch.setattr(
+        device, "memory", lambda: (640, 640)
+    )  # of which half is for data: fewer than 9 images' bytes
     uploads = []
     monkeypatch.setattr(
-        memory, "upload", lambda array, upload=memory.upload: (uploads.append(array.shape), upload(array))[1]
+        memory,
+        "upload",
+        lambda array, upload=memory.upload: (uploads.append(array.shape), upload(array))[1],
     )
     monkeypatch.setattr(gpu, "upload", memory.upload)
     streamed = trained("cuda")
     assert (4, 1, 6, 6) in uploads
     assert (9, 1, 6, 6) not in uploads
     assert differ(streamed, right) == 0
-    assert list(streamed.history["validation_accuracy"]) == list(right.history["validation_accuracy"])
+    assert list(streamed.history["validation_accuracy"]) == list(
+        right.history["validation_accuracy"]
+    )
 
 
 def failing(code, line):
@@ -195,7 +227,8 @@ def test_too_little_memory_is_one_line(monkeypatch):
 
     monkeypatch.setattr(device.cuda, "device_array", refuse)
     with pytest.raises(
-        nbconv.BackendError, match=r"MiB free, and \d+ MiB more are needed: expected a smaller mini-batch"
+        nbconv.BackendError,
+        match=r"MiB free, and \d+ MiB more are needed: expected a smaller mini-batch",
     ) as told:
         nbconv.Network([36, 3], backend="cuda")
     assert "\n" not in str(told.value)
@@ -220,7 +253,9 @@ def test_a_failing_device_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(device._Status, "failure", "")
     monkeypatch.setattr(device, "run", run)
     for _ in range(2):
-        with pytest.raises(nbconv.BackendError, match=r"the GPU failed \(.*illegal memory access.*last checkpoint"):
+        with pytest.raises(
+            nbconv.BackendError, match=r"the GPU failed \(.*illegal memory access.*last checkpoint"
+        ):
             network.fit(digits(9), 2, 4, 0.5, 0.1, checkpoint=tmp_path / "run.h5")
     assert len(calls) == 30
     assert (tmp_path / "run.h5").read_bytes() == content
@@ -251,13 +286,15 @@ os.waitpid(child, 0)
 
 
 def test_parity(command):
-    done = command("parity", "--backends", "cpu,cuda", "--net", "2C3-MP2-3N", "--input", "1x6x6", "--images", 2)
+    done = command(
+        "parity", "--backends", "cpu,cuda", "--net", "2C3-MP2-3N", "--input", "1x6x6", "--images", 2
+    )
     assert "1 2C3-MP2  dC/dw" in done.stdout
     assert done.stdout.splitlines()[-1] == "All 8 within 1e-05 on cpu and cuda."
 
 
 def test_a_wrong_kernel_is_found_by_parity(monkeypatch):
-    from nbconv import parity
+    from nbconv.diagnostics import parity
 
     one, other = (nbconv.Network([6, 3], backend=backend) for backend in ("cpu", "cuda"))
     assert max(result.relative for result in parity.compare(one, other, 2)) < 1e-6
@@ -274,13 +311,19 @@ def test_launches_of_a_mini_batch(monkeypatch):
     layers = [Conv2D(20, 5), MaxPool2D(2), Conv2D(40, 5), MaxPool2D(2), Dense(100), Softmax(10)]
     network = nbconv.Network(layers, (1, 28, 28), backend="cuda")
     data = nbconv.Dataset(np.zeros((10, 1, 28, 28), np.uint8), np.zeros(10, int))
-    network.engine.descend(data, np.arange(10)[None], Randomness(0, 0), Rates(0.1, 0, 0, 0, False), np.ones(1))
+    network.engine.descend(
+        data, np.arange(10)[None], Randomness(0, 0), Rates(0.1, 0, 0, 0, False), np.ones(1)
+    )
     assert len(calls) == (26 if device.IS_SIMULATED else 25)  # tiles are smaller in the simulator
 
 
 def test_the_inside_of_a_network_is_the_cpu_s():
-    one, other = (nbconv.Network(LAYERS, (1, 6, 6), backend=backend, seed=1) for backend in ("cuda", "cpu"))
+    one, other = (
+        nbconv.Network(LAYERS, (1, 6, 6), backend=backend, seed=1) for backend in ("cuda", "cpu")
+    )
     data = digits(5)
-    for (name, ours), (_, right) in zip(one.activations(data.images), other.activations(data.images), strict=True):
+    for (name, ours), (_, right) in zip(
+        one.activations(data.images), other.activations(data.images), strict=True
+    ):
         assert np.abs(ours - right).max() < 1e-5, name
     assert one.monitor(data) == pytest.approx(other.monitor(data), rel=1e-4)

@@ -35,7 +35,9 @@ def refusal(action, *arguments):
 
 
 def idx_bytes(array, code=8):
-    return bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+    return (
+        bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+    )
 
 
 # Arrays
@@ -60,9 +62,13 @@ def layouts(array):
 
 
 @pytest.mark.parametrize("layout", layouts(LEVELS))
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "uint16", "int8", "bool", "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int64", "uint16", "int8", "bool", "float16", "float32", "float64"]
+)
 def test_every_dtype_and_layout_gives_the_same_values(dtype, layout):
-    exact = {"bool": LEVELS > 100, "int8": LEVELS // 2}.get(dtype, LEVELS if "int" in dtype else VALUES)
+    exact = {"bool": LEVELS > 100, "int8": LEVELS // 2}.get(
+        dtype, LEVELS if "int" in dtype else VALUES
+    )
     plain = exact.astype(dtype)
     given = layouts(plain)[layout]
     before = np.array(given)
@@ -97,7 +103,8 @@ def test_floats_keep_their_precision():
 
 
 @pytest.mark.parametrize(
-    ("shape", "seen"), [((6, 2, 3, 4), (2, 3, 4)), ((6, 3, 4), (1, 3, 4)), ((6, 12), (1, 1, 12)), ((1, 1), (1, 1, 1))]
+    ("shape", "seen"),
+    [((6, 2, 3, 4), (2, 3, 4)), ((6, 3, 4), (1, 3, 4)), ((6, 12), (1, 1, 12)), ((1, 1), (1, 1, 1))],
 )
 def test_shapes(shape, seen):
     data = Dataset(np.zeros(shape), [0] * shape[0])
@@ -179,7 +186,10 @@ class Unwilling:
     ("images", "said"),
     [
         (np.zeros((0, 2, 2)), "images have the shape 0x2x2: expected at least one image"),
-        (np.zeros((6, 0)), "images have the shape 6x0: expected at least one image with at least one pixel"),
+        (
+            np.zeros((6, 0)),
+            "images have the shape 6x0: expected at least one image with at least one pixel",
+        ),
         (0.5, "images have the shape of a single number: expected (n, channels, rows, columns)"),
         (np.zeros(6), "images have the shape 6: expected (n, channels, rows, columns)"),
         (np.zeros((6, 1, 1, 1, 1)), "images have the shape 6x1x1x1x1: expected"),
@@ -194,7 +204,10 @@ class Unwilling:
         (BAD_VALUE, "image 4 has pixels that are NaN or infinite: expected values in [0, 1]"),
         (BAD_INFINITY, "image 3 has pixels that are NaN or infinite"),
         (np.full((6, 4), np.longdouble("1e4000")), "image 0 has pixels that are NaN or infinite"),
-        (LEVELS.astype(float), "image values go from 0 to 255: expected [0, 1], or uint8 levels 0 to 255"),
+        (
+            LEVELS.astype(float),
+            "image values go from 0 to 255: expected [0, 1], or uint8 levels 0 to 255",
+        ),
         (VALUES - 0.5, "image values go from -0.5 to 0.5: expected [0, 1]"),
         (np.float32(VALUES) * np.float32(1.0000001), "to 1.00000012: expected [0, 1]"),
         (LEVELS.astype(int) + 1, "to 256: expected levels 0 to 255"),
@@ -216,12 +229,18 @@ def test_images_that_are_refused(images, said):
         ([0, 1, 2, 0, 2**31, 1], "label 4 is 2147483648: expected at most 2147483647"),
         (np.full(6, 2**64 - 1, np.uint64), f"label 0 is {2**64 - 1}: expected at most"),
         ([2**70] * 6, "labels have the dtype object"),
-        (np.eye(6, dtype=int), "labels have the shape 6x6: expected one whole number for each image"),
+        (
+            np.eye(6, dtype=int),
+            "labels have the shape 6x6: expected one whole number for each image",
+        ),
         (LABELS[:, None], "labels have the shape 6x1: expected one"),
         (1, "labels have the shape of a single number: expected one"),
         ([0, 1], "2 labels were given for 6 images: expected one for each"),
         ([], "0 labels were given for 6 images"),
-        (list("abcabc"), "labels have the dtype <U1: expected whole numbers, 0 for the first class"),
+        (
+            list("abcabc"),
+            "labels have the dtype <U1: expected whole numbers, 0 for the first class",
+        ),
         ([[0], [1, 2]], "labels are no array of numbers"),
         (None, "labels have the shape of a single number"),
     ],
@@ -262,7 +281,9 @@ def test_digits():
     for part in parts:
         digest.update(part.store.tobytes() + part.labels.astype(np.uint8).tobytes())
     assert digest.hexdigest() == "4952e124b701eeea88f2d991b839739dca4170701438980a72f7907846a78080"
-    assert [part.fingerprint for part in nbconv.load_data("digits")] == [part.fingerprint for part in parts]
+    assert [part.fingerprint for part in nbconv.load_data("digits")] == [
+        part.fingerprint for part in parts
+    ]
     assert (resources.files("nbconv.data") / "digits.npz").stat().st_size < 100_000
 
 
@@ -288,7 +309,9 @@ def test_other_files_are_not_mnist(mnist, tmp_path, monkeypatch, bad):
     for path in folder.iterdir():
         shutil.copy(path, tmp_path)
     path = next(tmp_path.glob(bad + "*"))
-    content = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    content = bytearray(
+        gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    )
     content[-1] ^= 1
     path.unlink()
     (tmp_path / bad).write_bytes(content)
@@ -315,7 +338,9 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/"))
+    monkeypatch.setattr(
+        sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/")
+    )
     folder = sources.mnist_places()[-1]
     if tmp_path not in folder.parents:
         pytest.skip("this system's cache folder cannot be moved")
@@ -338,11 +363,15 @@ def mirror(tmp_path, nowhere, monkeypatch):
         (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
     hashes = {name: hashlib.sha256(idx_bytes(array)).hexdigest() for name, array in ARRAYS.items()}
     monkeypatch.setattr(sources, "MNIST_FILES", hashes)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     monkeypatch.setattr(
-        sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/", f"http://127.0.0.1:{server.server_address[1]}/")
+        sources,
+        "MNIST_MIRRORS",
+        ("http://127.0.0.1:9/", f"http://127.0.0.1:{server.server_address[1]}/"),
     )
     yield server, folder, Quiet.asked
     server.shutdown()
@@ -361,7 +390,9 @@ def test_mnist_nowhere(nowhere, tmp_path):
     message = refusal(nbconv.load_data, "mnist")
     for place in (tmp_path / "data" / "mnist", tmp_path / "data", nowhere):
         assert str(place) in message
-    assert "http://127.0.0.1:9/a/: ConnectionError; http://127.0.0.1:9/b/: ConnectionError" in message
+    assert (
+        "http://127.0.0.1:9/a/: ConnectionError; http://127.0.0.1:9/b/: ConnectionError" in message
+    )
     assert "put its four IDX files into a folder and set NBCONV_DATA to it" in message
     assert list(nowhere.iterdir()) == []
 
@@ -369,7 +400,9 @@ def test_mnist_nowhere(nowhere, tmp_path):
 def test_mnist_is_downloaded_once(mirror, nowhere):
     _, _, asked = mirror
     assert_small_mnist(nbconv.load_data("mnist"))
-    assert sorted(path.name for path in nowhere.iterdir()) == sorted(f"{name}.gz" for name in ARRAYS)
+    assert sorted(path.name for path in nowhere.iterdir()) == sorted(
+        f"{name}.gz" for name in ARRAYS
+    )
     assert sorted(asked) == sorted(f"/{name}.gz" for name in ARRAYS)
     assert_small_mnist(nbconv.load_data("mnist"))
     assert len(asked) == 4
@@ -385,11 +418,15 @@ def test_a_bad_download_is_not_kept(mirror, nowhere, damage):
         path.unlink()
     elif damage == "wrong length":
         send = server.RequestHandlerClass.func.send_header
-        longer = lambda self, key, value: send(self, key, str(int(value) + 9) if key == "Content-Length" else value)  # noqa: E731
+        longer = lambda self, key, value: send(
+            self, key, str(int(value) + 9) if key == "Content-Length" else value
+        )  # noqa: E731
         server.RequestHandlerClass.func.send_header = longer
     else:
         other = gzip.compress(idx_bytes(ARRAYS[name] ^ 1))
-        path.write_bytes({"half": good[: len(good) // 2], "other content": other, "not gzip": b"<html>"}[damage])
+        path.write_bytes(
+            {"half": good[: len(good) // 2], "other content": other, "not gzip": b"<html>"}[damage]
+        )
     message = refusal(nbconv.load_data, "mnist")
     assert "could not be downloaded" in message
     assert not [path for path in nowhere.rglob("*") if "t10k-images" in path.name or path.is_dir()]
@@ -429,4 +466,6 @@ def test_mnist_is_found_where_nbconv_data_says(nowhere, tmp_path, monkeypatch, p
 
 def test_a_name_too_long_for_a_folder(nowhere, monkeypatch):
     monkeypatch.setenv("NBCONV_DATA", "a" * 300)
-    assert f"cannot be read ({os.strerror(errno.ENAMETOOLONG)})" in refusal(nbconv.load_data, "mnist")
+    assert f"cannot be read ({os.strerror(errno.ENAMETOOLONG)})" in refusal(
+        nbconv.load_data, "mnist"
+    )

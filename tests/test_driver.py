@@ -25,10 +25,16 @@ int cuDriverGetVersion(int *version) { *version = atoi(getenv("VERSION")); retur
 
 def ask(script=ASK, path=(), options=(), **environment):
     """What a process prints that sees these folders' libraries first."""
-    variables = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    variables = {
+        name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"
+    }
     variables |= {"LD_LIBRARY_PATH": ":".join(map(str, path)), **environment}
     done = subprocess.run(
-        [sys.executable, *options, "-c", script], env=variables, capture_output=True, text=True, check=True
+        [sys.executable, *options, "-c", script],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.strip()
 
@@ -40,7 +46,9 @@ def driver(tmp_path_factory):
         pytest.skip("needs Linux and a C compiler to make a driver library that answers as asked")
     folder = tmp_path_factory.mktemp("driver")
     (folder / "driver.c").write_text(DRIVER)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "libcuda.so.1", folder / "driver.c"], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-o", folder / "libcuda.so.1", folder / "driver.c"], check=True
+    )
     return folder
 
 
@@ -62,13 +70,21 @@ def test_where_there_is_no_gpu(command):
     ("without", "expected"),
     [
         ("numba_cuda", r"numba-cuda is not installed: pip install 'nbconv\[cu13\]'"),
-        ("cuda_bindings", r"CUDA's packages for Python are not installed: pip install 'nbconv\[cu13\]'"),
-        ("nvidia", r"CUDA's (nvvm|nvrtc|nvJitLink) library is not installed: pip install 'nbconv\[cu13\]'"),
+        (
+            "cuda_bindings",
+            r"CUDA's packages for Python are not installed: pip install 'nbconv\[cu13\]'",
+        ),
+        (
+            "nvidia",
+            r"CUDA's (nvvm|nvrtc|nvJitLink) library is not installed: pip install 'nbconv\[cu13\]'",
+        ),
     ],
 )
 def test_without_a_package(tmp_path, driver, without, expected):
     """A folder of all installed packages but that one."""
-    pytest.importorskip("cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'")
+    pytest.importorskip(
+        "cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'"
+    )
     for package in Path(site.getsitepackages()[0]).iterdir():
         if not package.name.startswith((without, f"_{without}")):
             (tmp_path / package.name).symlink_to(package)
@@ -81,17 +97,34 @@ def test_without_a_package(tmp_path, driver, without, expected):
     ("status", "version", "visible", "expected"),
     [
         (100, 13000, None, "the NVIDIA driver finds no GPU: see what nvidia-smi shows"),
-        (100, 13000, "", "CUDA_VISIBLE_DEVICES is '', which hides every GPU: unset it, or name one that is there"),
+        (
+            100,
+            13000,
+            "",
+            "CUDA_VISIBLE_DEVICES is '', which hides every GPU: unset it, or name one that is there",
+        ),
         (3, 13000, None, "this process was forked from one that had used the GPU"),
         (803, 13000, None, "restart the machine"),
         (999, 13000, None, "the NVIDIA driver does not start (CUDA error 999)"),
-        (0, 11080, None, "the NVIDIA driver supports CUDA 11.8: expected 12 or newer; update the driver"),
-        (0, 12040, None, "supports CUDA 12.4 and the installed toolkit is CUDA 13: update the driver, or pip"),
+        (
+            0,
+            11080,
+            None,
+            "the NVIDIA driver supports CUDA 11.8: expected 12 or newer; update the driver",
+        ),
+        (
+            0,
+            12040,
+            None,
+            "supports CUDA 12.4 and the installed toolkit is CUDA 13: update the driver, or pip",
+        ),
         (0, 13000, None, "None"),
     ],
 )
 def test_one_line_for_each_driver(driver, status, version, visible, expected):
-    pytest.importorskip("cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'")
+    pytest.importorskip(
+        "cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'"
+    )
     environment = {"STATUS": str(status), "VERSION": str(version)}
     if visible is not None:
         environment["CUDA_VISIBLE_DEVICES"] = visible
@@ -101,7 +134,9 @@ def test_one_line_for_each_driver(driver, status, version, visible, expected):
 
 
 def test_a_fork_after_the_question(driver):
-    pytest.importorskip("cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'")
+    pytest.importorskip(
+        "cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'"
+    )
     script = (
         ASK
         + "; import os, sys; sys.stdout.flush(); child = os.fork(); child or print(why_not_cuda()); child and os.wait()"

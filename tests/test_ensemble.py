@@ -15,8 +15,10 @@ import pytest
 from test_cli import same
 
 import nbconv
-from nbconv import ensemble, members, runs
+from nbconv import ensemble
 from nbconv.ensemble import FILE
+from nbconv.runs import processes as members
+from nbconv.runs import run as runs
 
 SETTINGS = {"net": "4C3-MP2-10N", "eta": 0.3, "epochs": 2}
 OPTIONS = [f"--{name}={value}" for name, value in SETTINGS.items()]
@@ -28,7 +30,10 @@ LONG = {
     "expand": True,
     "epochs": 15,
 }
-LONG_OPTIONS = [f"--{name}={value}" for name, value in LONG.items() if name != "expand"] + ["--expand", "--members=2"]
+LONG_OPTIONS = [f"--{name}={value}" for name, value in LONG.items() if name != "expand"] + [
+    "--expand",
+    "--members=2",
+]
 NAMES = ("member-1.h5", "member-2.h5")
 
 
@@ -57,8 +62,13 @@ def wait_for(process, pattern):
 
 def children(parent):
     """The ids of the members that a process trains."""
-    shown = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    return [int(pid) for pid in re.findall(rf"^ *(\d+) +{parent} .* -m nbconv\.members ", shown, re.MULTILINE)]
+    shown = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    return [
+        int(pid)
+        for pid in re.findall(rf"^ *(\d+) +{parent} .* -m nbconv\.members ", shown, re.MULTILINE)
+    ]
 
 
 def is_running(pid):
@@ -66,7 +76,9 @@ def is_running(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    state = subprocess.run(
+        ["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
     return not state.startswith("Z")
 
 
@@ -103,10 +115,14 @@ def test_the_vote():
     assert len(voting) == len(list(voting)) == 3
 
 
-@pytest.mark.parametrize(("last", "cost"), [("softmax", None), ("sigmoid", None), ("sigmoid", "quadratic")])
+@pytest.mark.parametrize(
+    ("last", "cost"), [("softmax", None), ("sigmoid", None), ("sigmoid", "quadratic")]
+)
 def test_one_network_is_itself(digits, last, cost):
     layer = nbconv.Softmax(10) if last == "softmax" else nbconv.Dense(10, activation=last)
-    network = nbconv.Network([nbconv.Dense(20), layer], input_shape=(1, 8, 8), cost=cost, dtype="float64")
+    network = nbconv.Network(
+        [nbconv.Dense(20), layer], input_shape=(1, 8, 8), cost=cost, dtype="float64"
+    )
     network.fit(digits[0], 2, 10, 0.5)
     alone, result = network.evaluate(digits[2]), nbconv.Ensemble([network]).evaluate(digits[2])
     assert result["cost"] == pytest.approx(alone["cost"], rel=1e-9)
@@ -122,7 +138,9 @@ def test_what_is_no_ensemble():
     with pytest.raises(nbconv.SettingError, match="network 2 is a str"):
         nbconv.Ensemble([nbconv.Network([3, 2]), "run.h5"])
     for other in (nbconv.Network([4, 2]), nbconv.Network([3, 3])):
-        with pytest.raises(nbconv.SettingError, match=r"network 2 takes . and has . classes: expected 3 and 2"):
+        with pytest.raises(
+            nbconv.SettingError, match=r"network 2 takes . and has . classes: expected 3 and 2"
+        ):
             nbconv.Ensemble([nbconv.Network([3, 2]), other])
     with pytest.raises(nbconv.DataError, match="largest label is 2"):
         nbconv.Ensemble([nbconv.Network([3, 2])]).evaluate(nbconv.Dataset(np.eye(3), [0, 1, 2]))
@@ -191,9 +209,14 @@ def test_a_member_that_fails_keeps_no_other(tmp_path):
         for name, eta in (("bad", 1e30), ("good", 0.3), ("worse", 1e30))
     ]
     lines = []
-    with pytest.raises(nbconv.NbconvError, match=r"^bad failed \(and so did worse, see above\): .* beyond all bounds"):
+    with pytest.raises(
+        nbconv.NbconvError,
+        match=r"^bad failed \(and so did worse, see above\): .* beyond all bounds",
+    ):
         members.train_all(jobs, 3, tell=lines.append)
-    assert [line for line in lines if line.startswith("bad: ")] == [line for line in lines if "bad: Error: " in line]
+    assert [line for line in lines if line.startswith("bad: ")] == [
+        line for line in lines if "bad: Error: " in line
+    ]
     assert sum(line.startswith("good: epoch") for line in lines) == 2
     assert [job.name for job in members.unfinished(jobs)] == ["bad", "worse"]
 
@@ -201,15 +224,21 @@ def test_a_member_that_fails_keeps_no_other(tmp_path):
 def test_a_killed_member_is_told(tmp_path):
     job = members.Job("long", {**SETTINGS, "epochs": 500}, tmp_path / "long.h5")
     with pytest.raises(nbconv.NbconvError, match=r"^long failed: its process ended with signal 9$"):
-        members.train_all([job], tell=lambda line: [os.kill(pid, signal.SIGKILL) for pid in children(os.getpid())])
+        members.train_all(
+            [job], tell=lambda line: [os.kill(pid, signal.SIGKILL) for pid in children(os.getpid())]
+        )
 
 
 def test_train_and_eval(command, tmp_path):
-    table = command("ensemble", "train", *OPTIONS, "--members", "2", "--jobs", "2", "--seed", "7").stdout
+    table = command(
+        "ensemble", "train", *OPTIONS, "--members", "2", "--jobs", "2", "--seed", "7"
+    ).stdout
     again = command("ensemble", "train", *OPTIONS, "--members", "2", "--seed", "7")
     assert again.stdout == table
     assert "epoch" not in again.stderr
-    shown = dict(re.findall(r"^(member-\d|vote|mean probability) .* (\d+) of 300$", table, re.MULTILINE))
+    shown = dict(
+        re.findall(r"^(member-\d|vote|mean probability) .* (\d+) of 300$", table, re.MULTILINE)
+    )
     result = json.loads(command("ensemble", "eval", "ensemble", "--json").stdout)
     assert shown == {
         "member-1": str(round(300 * result["members"][0])),
@@ -219,9 +248,13 @@ def test_train_and_eval(command, tmp_path):
     }
     runs.begin({**SETTINGS, "seed": 8}, tmp_path / "alone.h5").go()
     assert same(tmp_path / "alone.h5", tmp_path / "ensemble" / "member-2.h5")
-    error = command("ensemble", "train", "--resume=ensemble", "--eta=0.5", code=1).stderr.splitlines()[-1]
+    error = command(
+        "ensemble", "train", "--resume=ensemble", "--eta=0.5", code=1
+    ).stderr.splitlines()[-1]
     assert error.startswith("Error: ensemble was trained with eta 0.3, and 0.5 was given")
-    assert "Usage: " in command("ensemble", "train", "--resume=ensemble", "--out=other", code=2).stderr
+    assert (
+        "Usage: " in command("ensemble", "train", "--resume=ensemble", "--out=other", code=2).stderr
+    )
 
 
 def test_going_on_with_something_else_is_refused(folder):
@@ -265,7 +298,11 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
         error = run.communicate(timeout=60)[1]
         assert run.returncode == code, error
         if number != signal.SIGKILL:
-            assert re.search(r"^member-\d: stopped and saved after epoch \d+, mini-batch \d+", error, re.MULTILINE)
+            assert re.search(
+                r"^member-\d: stopped and saved after epoch \d+, mini-batch \d+",
+                error,
+                re.MULTILINE,
+            )
             assert "without saving" not in error
             assert "nbconv ensemble train --resume ensemble" in error
         until = time.monotonic() + (20 if number == signal.SIGKILL else 0)
@@ -274,13 +311,22 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
             time.sleep(0.02)
         assert not list(folder.glob(".*"))
         if number == signal.SIGKILL:
-            assert all(nbconv.Network.load(folder / name).state.epoch < LONG["epochs"] for name in NAMES)
+            assert all(
+                nbconv.Network.load(folder / name).state.epoch < LONG["epochs"] for name in NAMES
+            )
         with pytest.raises(nbconv.CheckpointError, match="has not been trained to its end"):
             nbconv.Ensemble.load(folder)
-        run = start(tmp_path, *(LONG_OPTIONS if number == signal.SIGKILL else ["--resume=ensemble"]), "--jobs=2")
+        run = start(
+            tmp_path,
+            *(LONG_OPTIONS if number == signal.SIGKILL else ["--resume=ensemble"]),
+            "--jobs=2",
+        )
     error = run.communicate()[1]
     assert run.returncode == 0, error
-    whole = [members.Job(name, {**LONG, "seed": seed}, tmp_path / name) for seed, name in enumerate(NAMES)]
+    whole = [
+        members.Job(name, {**LONG, "seed": seed}, tmp_path / name)
+        for seed, name in enumerate(NAMES)
+    ]
     members.train_all(whole, 2)
     for name in NAMES:
         assert same(folder / name, tmp_path / name)
@@ -292,6 +338,8 @@ def test_no_file_of_the_current_folder_is_executed(tmp_path, module):
     (tmp_path / f"{module}.py").write_text("open('executed', 'w').close()\n")
     train = "ensemble train --members 1 --net 64-10 --epochs 1 --out e".split()
     arguments = ["-P", "-m", "nbconv", *train]
-    done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "executed").exists()

@@ -33,7 +33,9 @@ def idx_folder(folder, end="", replace=("", "")):
     folder.mkdir(exist_ok=True)
     for name, array in ARRAYS.items():
         content = idx_bytes(array)
-        (folder / (name.replace(*replace) + end)).write_bytes(gzip.compress(content) if end == ".gz" else content)
+        (folder / (name.replace(*replace) + end)).write_bytes(
+            gzip.compress(content) if end == ".gz" else content
+        )
     return folder
 
 
@@ -52,23 +54,31 @@ def write_h5(path, **arrays):
 
 def pickled_sets(protocol=2):
     flat = (IMAGES / 255).astype(np.float32).reshape(20, 16)
-    return pickle.dumps(tuple((flat[a:b], LABELS[a:b].astype(int)) for a, b in ((0, 10), (10, 15), (15, 20))), protocol)
+    return pickle.dumps(
+        tuple((flat[a:b], LABELS[a:b].astype(int)) for a, b in ((0, 10), (10, 15), (15, 20))),
+        protocol,
+    )
 
 
 def assert_is_all(parts, images=IMAGES, labels=LABELS):
     """The parts together are these images and labels, in any order."""
     seen = sorted(
-        (np.rint(i * 255).tobytes(), int(k)) for part in parts for i, k in zip(part.images, part.labels, strict=True)
+        (np.rint(i * 255).tobytes(), int(k))
+        for part in parts
+        for i, k in zip(part.images, part.labels, strict=True)
     )
     expected = (images / 255).astype(np.float32)
-    assert seen == sorted((np.rint(i * 255).tobytes(), int(k)) for i, k in zip(expected, labels, strict=True))
+    assert seen == sorted(
+        (np.rint(i * 255).tobytes(), int(k)) for i, k in zip(expected, labels, strict=True)
+    )
 
 
 # Files that are right
 
 
 @pytest.mark.parametrize(
-    ("end", "replace"), [("", ("", "")), (".gz", ("", "")), ("", ("-idx", ".idx")), (".gz", ("-idx", ".idx"))]
+    ("end", "replace"),
+    [("", ("", "")), (".gz", ("", "")), ("", ("-idx", ".idx")), (".gz", ("-idx", ".idx"))],
 )
 def test_idx_folders(tmp_path, monkeypatch, end, replace):
     idx_folder(tmp_path / "idx", end, replace)
@@ -92,8 +102,16 @@ def test_idx_of_other_numbers(tmp_path):
     np.testing.assert_array_equal(np.concatenate([train.images, valid.images])[:, 0], values)
 
 
-NAMED = [("train_images", "train_labels"), ("x_train", "y_train"), ("training_images", "training_labels")]
-VALID = [("valid_images", "valid_labels"), ("validation_images", "validation_labels"), ("x_val", "y_val")]
+NAMED = [
+    ("train_images", "train_labels"),
+    ("x_train", "y_train"),
+    ("training_images", "training_labels"),
+]
+VALID = [
+    ("valid_images", "valid_labels"),
+    ("validation_images", "validation_labels"),
+    ("x_val", "y_val"),
+]
 TEST = [("test_images", "test_labels"), ("x_test", "y_test"), ("testing_images", "testing_labels")]
 
 
@@ -103,12 +121,16 @@ def test_named_sets(tmp_path, suffix):
 
     def write(**arrays):
         path.unlink(missing_ok=True)  # an .h5 file stays open as long as its datasets live
-        write_h5(path, **arrays) if suffix.lower() != ".npz" else path.write_bytes(npz_bytes(**arrays))
+        write_h5(path, **arrays) if suffix.lower() != ".npz" else path.write_bytes(
+            npz_bytes(**arrays)
+        )
 
     for train, valid, test in zip(NAMED, VALID, TEST, strict=True):
         parts = ((train, slice(10)), (valid, slice(10, 15)), (test, slice(15, None)))
         named = {
-            name: array[part] for names, part in parts for name, array in zip(names, (IMAGES, LABELS), strict=True)
+            name: array[part]
+            for names, part in parts
+            for name, array in zip(names, (IMAGES, LABELS), strict=True)
         }
         write(**named)
         for part, (_, where) in zip(load_data(path), parts, strict=True):
@@ -117,12 +139,16 @@ def test_named_sets(tmp_path, suffix):
         write(**{name: array for name, array in named.items() if name not in valid})
         parts = load_data(path)
         assert [len(part) for part in parts] == [9, 1, 5]
-        assert_is_all(parts, np.delete(IMAGES, np.s_[10:15], 0)[:, None], np.delete(LABELS, np.s_[10:15]))
+        assert_is_all(
+            parts, np.delete(IMAGES, np.s_[10:15], 0)[:, None], np.delete(LABELS, np.s_[10:15])
+        )
     write(images=IMAGES, labels=LABELS)
     parts = load_data(path)
     assert [len(part) for part in parts] == [14, 3, 3]
     assert_is_all(parts, IMAGES[:, None])
-    assert [part.labels.tolist() for part in load_data(path)] == [part.labels.tolist() for part in parts]
+    assert [part.labels.tolist() for part in load_data(path)] == [
+        part.labels.tolist() for part in parts
+    ]
     for images in (IMAGES[:, None], IMAGES.reshape(20, 16), IMAGES / 255, (IMAGES / 255).astype(">f4"),
                    np.asfortranarray(IMAGES), IMAGES.astype(int), (IMAGES > 99)):  # fmt: skip
         write(images=images, labels=LABELS.astype(">i4"))
@@ -165,8 +191,22 @@ def test_h5_reads_like_an_array(tmp_path, storage):
     results = []
     for data, validation in ((train, valid), kept):
         net = nbconv.Network([nbconv.Conv2D(2, 3), nbconv.Softmax(3)], input_shape=(1, 4, 4))
-        net.fit(data, epochs=2, mini_batch_size=5, eta=0.5, validation=validation, test=test, expand=True)
-        results.append((net.parameters()[0]["weights"], net.history["validation_accuracy"], net.predict(test.images)))
+        net.fit(
+            data,
+            epochs=2,
+            mini_batch_size=5,
+            eta=0.5,
+            validation=validation,
+            test=test,
+            expand=True,
+        )
+        results.append(
+            (
+                net.parameters()[0]["weights"],
+                net.history["validation_accuracy"],
+                net.predict(test.images),
+            )
+        )
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -197,7 +237,9 @@ def test_pickles_of_other_arrays(tmp_path):
             values[::2].astype(">f8"),
             values > 0.5,
         ):
-            path.write_bytes(pickle.dumps([[images, LABELS[: len(images)].astype(">i2")]] * 3, protocol))
+            path.write_bytes(
+                pickle.dumps([[images, LABELS[: len(images)].astype(">i2")]] * 3, protocol)
+            )
             train, _, test = load_data(path)
             np.testing.assert_array_equal(train.store[:, 0, 0], images)
             assert test.labels.dtype == np.int64
@@ -216,7 +258,8 @@ def python2_pickle():
 
     images = (IMAGES / 255).astype("<f4").reshape(20, 16)
     pairs = [
-        array(images[a:b], b"f4") + array(LABELS[a:b].astype("<i8"), b"i8") + b"\x86" for a, b in ((0, 9), (9, 20))
+        array(images[a:b], b"f4") + array(LABELS[a:b].astype("<i8"), b"i8") + b"\x86"
+        for a, b in ((0, 9), (9, 20))
     ]
     return b"\x80\x02" + pairs[0] + pairs[1] + pairs[1] + b"\x87q\x09."
 
@@ -236,7 +279,9 @@ def test_python_2_pickles(tmp_path):
 def test_python_2_npy(tmp_path):
     content = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2L, 3L, 3L), }"
     content = content.ljust(117) + b"\n"
-    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(content)) + content + bytes(18))
+    (tmp_path / "a.npy").write_bytes(
+        b"\x93NUMPY\1\0" + struct.pack("<H", len(content)) + content + bytes(18)
+    )
     assert load_images(tmp_path / "a.npy", 1).shape == (2, 3, 3)
 
 
@@ -265,7 +310,9 @@ def test_pictures(tmp_path):
     for suffix in (".png", ".PNG", ".bmp", ".gif"):
         grey.save(tmp_path / f"grey{suffix}")
         np.testing.assert_array_equal(load_images(tmp_path / f"grey{suffix}", 1), IMAGES[None, :1])
-        np.testing.assert_array_equal(load_images(tmp_path / f"grey{suffix}", 3), IMAGES[[[0, 0, 0]]])
+        np.testing.assert_array_equal(
+            load_images(tmp_path / f"grey{suffix}", 3), IMAGES[[[0, 0, 0]]]
+        )
     colours.save(tmp_path / "colours.png")
     np.testing.assert_array_equal(load_images(tmp_path / "colours.png", 3), IMAGES[None, :3])
     assert load_images(tmp_path / "colours.png", 1).shape == (1, 1, 4, 4)
@@ -282,7 +329,9 @@ def test_pictures(tmp_path):
         *(content[:size] for size in range(8, 60, 9)),
     ):
         (tmp_path / "bad.png").write_bytes(bad)
-        assert refusal(load_images, tmp_path / "bad.png", 1).startswith(f"{tmp_path / 'bad.png'} is damaged or is not")
+        assert refusal(load_images, tmp_path / "bad.png", 1).startswith(
+            f"{tmp_path / 'bad.png'} is damaged or is not"
+        )
         assert "Ghostscript" not in refusal(load_images, tmp_path / "bad.png", 1)
     assert "does not exist" in refusal(load_images, tmp_path / "none", 1)
     assert "cannot be read (No such file" in refusal(load_images, tmp_path / "none.png", 1)
@@ -316,8 +365,14 @@ def test_places_that_are_wrong(tmp_path, monkeypatch, load):
         ("", ". lacks train-images"),
         ("a" * 300, "a cannot be read ("),
         ("nul\0", "does not exist"),
-        ("~nobody-of-that-name/data", "'~nobody-of-that-name/data' (Could not determine home directory"),
-        (5, "the data's source is 5 (expected str, bytes or os.PathLike object, not int): expected digits"),
+        (
+            "~nobody-of-that-name/data",
+            "'~nobody-of-that-name/data' (Could not determine home directory",
+        ),
+        (
+            5,
+            "the data's source is 5 (expected str, bytes or os.PathLike object, not int): expected digits",
+        ),
         (None, "the data's source is None"),
         (b"digits", "the data's source is b'digits'"),
     ]:
@@ -336,7 +391,9 @@ def test_files_that_may_not_be_read(tmp_path, name):
         pytest.skip("root may read every file")
     (tmp_path / name).write_bytes(b"content")
     (tmp_path / name).chmod(0)
-    assert f"{name} cannot be read ({os.strerror(errno.EACCES)})" in refusal(load_images, tmp_path / name, 1)
+    assert f"{name} cannot be read ({os.strerror(errno.EACCES)})" in refusal(
+        load_images, tmp_path / name, 1
+    )
 
 
 # IDX files that are bad
@@ -373,11 +430,15 @@ def test_bad_idx_files(tmp_path, content, said):
 def test_bad_idx_folders(tmp_path):
     folder = idx_folder(tmp_path / "idx")
     (folder / NAMES[3]).write_bytes(idx_bytes(ARRAYS[NAMES[3]][:3]))
-    assert f"{folder}: test images and labels: 3 labels were given for 4 images" in refusal(load_data, folder)
+    assert f"{folder}: test images and labels: 3 labels were given for 4 images" in refusal(
+        load_data, folder
+    )
     (folder / NAMES[3]).write_bytes(idx_bytes(ARRAYS[NAMES[3]].astype(">f4"), 0x0D))
     assert "labels have the dtype >f4: expected whole numbers" in refusal(load_data, folder)
     (folder / NAMES[3]).unlink()
-    assert f"{folder} lacks t10k-labels-idx1-ubyte (or .gz): expected the four" in refusal(load_data, folder)
+    assert f"{folder} lacks t10k-labels-idx1-ubyte (or .gz): expected the four" in refusal(
+        load_data, folder
+    )
     (folder / NAMES[3]).mkdir()
     assert f"{folder} lacks t10k-labels" in refusal(load_data, folder)
     folder = idx_folder(tmp_path / "idx2")
@@ -421,7 +482,9 @@ def npy_bytes(array=IMAGES, header=None, version=b"\1\0", length=None):
         file = io.BytesIO()
         np.save(file, array)
         return file.getvalue()
-    size = struct.pack("<H" if version == b"\1\0" else "<I", len(header) if length is None else length)
+    size = struct.pack(
+        "<H" if version == b"\1\0" else "<I", len(header) if length is None else length
+    )
     return b"\x93NUMPY" + version + size + header.encode() + bytes(320)
 
 
@@ -435,21 +498,36 @@ BAD_NPY = [
     (npy_bytes()[:-1], "declares 320 bytes of data and holds 319"),
     (npy_bytes() + b"x", "declares 320 bytes of data and holds more"),
     (npy_bytes()[:40], "is damaged or is not"),
-    (npy_bytes(version=b"\3\0", header=header("(20, 4, 4)")), "is of .npy version 3.0: expected 1.0 or 2.0"),
-    (npy_bytes(header=header(f"({HUGE}, 4, 4)")), f"declares {HUGE * 16} bytes in the shape ({HUGE}, 4, 4): expected"),
-    (npy_bytes(header=header("(3, 2000000000)")), "declares 6000000000 bytes in the shape (3, 2000000000)"),
+    (
+        npy_bytes(version=b"\3\0", header=header("(20, 4, 4)")),
+        "is of .npy version 3.0: expected 1.0 or 2.0",
+    ),
+    (
+        npy_bytes(header=header(f"({HUGE}, 4, 4)")),
+        f"declares {HUGE * 16} bytes in the shape ({HUGE}, 4, 4): expected",
+    ),
+    (
+        npy_bytes(header=header("(3, 2000000000)")),
+        "declares 6000000000 bytes in the shape (3, 2000000000)",
+    ),
     (npy_bytes(header=header("(-1, 4, 4)")), "in the shape (-1, 4, 4): expected at most"),
     (npy_bytes(header=header("(-4, -4)")), "in the shape (-4, -4): expected at most"),
     (npy_bytes(header=header("(1,)*999")), "is damaged or is not"),
     (npy_bytes(header=header("__import__('os').system('touch marker')")), "is damaged or is not"),
     (npy_bytes(header="(" * 5000), "is damaged or is not"),
     (npy_bytes(header="{" + "'a':1," * 3000 + "}"), "is damaged or is not"),
-    (npy_bytes(header=header("(20, 4, 4)"), version=b"\2\0", length=2**32 - 1), "is damaged or is not"),
+    (
+        npy_bytes(header=header("(20, 4, 4)"), version=b"\2\0", length=2**32 - 1),
+        "is damaged or is not",
+    ),
     (npy_bytes(header=header("(20,)", "'|V0'")), "holds |V0: expected numbers"),
     (npy_bytes(header=header("(20,)", "'nonsense'")), "is damaged or is not"),
     (npy_bytes(header=header("(20,)", "'<U4'")), "holds <U4: expected numbers"),
     (npy_bytes(header=header("(20,)", "'<c8'")), "holds complex64: expected numbers"),
-    (npy_bytes(header=header("(20,)", str([(f"a{i}", "<f4") for i in range(500)]))), "holds [('a0', '<f4'), ('a1', "),
+    (
+        npy_bytes(header=header("(20,)", str([(f"a{i}", "<f4") for i in range(500)]))),
+        "holds [('a0', '<f4'), ('a1', ",
+    ),
     (npy_bytes(header=header("(20,)", "[('a', '<f4')]")), "holds [('a', '<f4')]: expected numbers"),
 ]
 
@@ -493,22 +571,46 @@ def test_npz_with_python_objects(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"a\n\x1b[31m": IMAGES}, r"it holds 'a\n\x1b[31m': expected images and labels, or train_images"),
+        (
+            {"a\n\x1b[31m": IMAGES},
+            r"it holds 'a\n\x1b[31m': expected images and labels, or train_images",
+        ),
         ({"a" * 90: IMAGES, **{str(i): LABELS for i in range(50)}}, ": expected images and labels"),
         ({}, "it holds nothing: expected images and labels"),
         ({"images": IMAGES}, "it holds 'images': expected images and labels"),
         ({"train_images": IMAGES, "train_labels": LABELS}, "it holds 'train_"),
         ({"train_images": IMAGES, "train_labels": LABELS, "test_images": IMAGES}, "test_images'"),
-        ({"images": IMAGES, "labels": LABELS[:9]}, "images and labels: 9 labels were given for 20 images"),
-        ({"images": IMAGES, "labels": LABELS / 2}, "images and labels: labels have the dtype float64"),
-        ({"images": IMAGES, "labels": np.eye(20)}, "labels have the shape 20x20: expected one whole number"),
+        (
+            {"images": IMAGES, "labels": LABELS[:9]},
+            "images and labels: 9 labels were given for 20 images",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS / 2},
+            "images and labels: labels have the dtype float64",
+        ),
+        (
+            {"images": IMAGES, "labels": np.eye(20)},
+            "labels have the shape 20x20: expected one whole number",
+        ),
         ({"images": IMAGES, "labels": np.int64(3)}, "labels have the shape of a single number"),
-        ({"images": IMAGES, "labels": -LABELS.astype(int)}, "images and labels: label 2 is -2: expected 0 or more"),
-        ({"images": IMAGES[0, 0], "labels": LABELS}, "images have the shape 4: expected (n, channels"),
+        (
+            {"images": IMAGES, "labels": -LABELS.astype(int)},
+            "images and labels: label 2 is -2: expected 0 or more",
+        ),
+        (
+            {"images": IMAGES[0, 0], "labels": LABELS},
+            "images have the shape 4: expected (n, channels",
+        ),
         ({"images": np.uint8(1), "labels": LABELS}, "images have the shape of a single number"),
         ({"images": IMAGES.astype(int) * 2, "labels": LABELS}, ": expected levels 0 to 255"),
-        ({"images": IMAGES * 1.0, "labels": LABELS}, "images and labels: image values go from 0 to 255: expected"),
-        ({"images": np.full((20, 4), np.nan), "labels": LABELS}, "images and labels: image 0 has pixels that are NaN"),
+        (
+            {"images": IMAGES * 1.0, "labels": LABELS},
+            "images and labels: image values go from 0 to 255: expected",
+        ),
+        (
+            {"images": np.full((20, 4), np.nan), "labels": LABELS},
+            "images and labels: image 0 has pixels that are NaN",
+        ),
         (
             {"images": IMAGES[:6], "labels": LABELS[:6]},
             "6 images are too few to split 70 : 15 : 15: expected 7 or more",
@@ -550,7 +652,9 @@ def test_zips_that_numpy_does_not_write(tmp_path):
         with zipfile.ZipFile(path, "w", method) as archive:
             archive.writestr("images.npy", npy_bytes())
             archive.writestr("labels.npy", npy_bytes(LABELS))
-        assert "images.npy is packed by another method than numpy.savez's" in refusal(load_data, path)
+        assert "images.npy is packed by another method than numpy.savez's" in refusal(
+            load_data, path
+        )
     content = bytearray(npz_bytes(images=IMAGES, labels=LABELS))
     content[content.index(b"PK\1\2") + 8] |= 1  # encrypted
     path.write_bytes(content)
@@ -581,13 +685,22 @@ def test_code_in_a_pickle_never_runs(tmp_path, protocol):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"cos\nsystem\n(S'touch marker'\ntR.", "it asks for 'os.system', and only NumPy arrays are loaded"),
-        (b"(S'touch marker'\nios\nsystem\n.", "it takes the step INST, and only NumPy arrays are loaded"),
+        (
+            b"cos\nsystem\n(S'touch marker'\ntR.",
+            "it asks for 'os.system', and only NumPy arrays are loaded",
+        ),
+        (
+            b"(S'touch marker'\nios\nsystem\n.",
+            "it takes the step INST, and only NumPy arrays are loaded",
+        ),
         (b"(cos\nsystem\nS'touch marker'\no.", "it asks for 'os.system'"),
         (b"cbuiltins\neval\n(S'1'\ntR.", "it asks for 'builtins.eval'"),
         (b"cnumpy\nload\n(S'other'\ntR.", "it asks for 'numpy.load'"),
         (b"cnumpy.core.multiarray\nfromfile\n.", "it asks for 'numpy.core.multiarray.fromfile'"),
-        (b"\x80\x04\x8c\x05numpy\x8c\x10ndarray.__base__\x93.", "it asks for 'numpy.ndarray.__base__'"),
+        (
+            b"\x80\x04\x8c\x05numpy\x8c\x10ndarray.__base__\x93.",
+            "it asks for 'numpy.ndarray.__base__'",
+        ),
         (b"cnumpy\nndarray\n(I5\ntR.", "is damaged or is not a pickle of three"),
         (b"\x82\x01.", "it takes the step EXT1"),
         (b"Pname\n.", "it takes the step PERSID"),
@@ -600,15 +713,36 @@ def test_code_in_a_pickle_never_runs(tmp_path, protocol):
         (b"cnumpy\ndtype\n(S'" + b"f" * 999 + b"'\ntR.", "it holds an array of the dtype 'ffff"),
         (b"cnumpy\ndtype\n(S'f" + b"4" * 999 + b"'\ntR.", "is damaged or is not"),
         (pickle.dumps({"images": 1}), "it takes the step EMPTY_DICT"),
-        (pickle.dumps((1, 2, 3)), "holds something else: expected a pickle of three (images, labels) pairs"),
+        (
+            pickle.dumps((1, 2, 3)),
+            "holds something else: expected a pickle of three (images, labels) pairs",
+        ),
         (pickle.dumps(((1, 2),) * 3), "holds something else than arrays"),
         (pickle.dumps((IMAGES, LABELS)), "holds something else: expected"),
-        (pickle.dumps(((IMAGES, LABELS.astype(object)),) * 3), "it holds an array of the dtype 'O8'"),
-        (pickle.dumps(((IMAGES, LABELS[:4]),) * 3), "training data: 4 labels were given for 20 images"),
-        (pickle.dumps(((IMAGES, LABELS), (IMAGES[:0], LABELS[:0])) * 2)[:-1], "is damaged or is not"),
-        (pickle.dumps(((IMAGES, LABELS), (IMAGES[:0], LABELS[:0]), (IMAGES, LABELS))), "validation data: images have"),
-        (pickle.dumps(((np.zeros((0, 16)), LABELS[:0]),) * 3), "training data: images have the shape 0x1x4x4"),
-        (pickle.dumps(((IMAGES / 1.0, LABELS),) * 3), "training data: image values go from 0 to 255"),
+        (
+            pickle.dumps(((IMAGES, LABELS.astype(object)),) * 3),
+            "it holds an array of the dtype 'O8'",
+        ),
+        (
+            pickle.dumps(((IMAGES, LABELS[:4]),) * 3),
+            "training data: 4 labels were given for 20 images",
+        ),
+        (
+            pickle.dumps(((IMAGES, LABELS), (IMAGES[:0], LABELS[:0])) * 2)[:-1],
+            "is damaged or is not",
+        ),
+        (
+            pickle.dumps(((IMAGES, LABELS), (IMAGES[:0], LABELS[:0]), (IMAGES, LABELS))),
+            "validation data: images have",
+        ),
+        (
+            pickle.dumps(((np.zeros((0, 16)), LABELS[:0]),) * 3),
+            "training data: images have the shape 0x1x4x4",
+        ),
+        (
+            pickle.dumps(((IMAGES / 1.0, LABELS),) * 3),
+            "training data: image values go from 0 to 255",
+        ),
         (pickled_sets() + b"x", "goes on after its pickle: the file is damaged"),
         (b"", "is damaged or is not a pickle"),
         (b".", "is damaged or is not a pickle"),
@@ -634,7 +768,10 @@ def test_bad_pickles(tmp_path, monkeypatch, content, said):
 
 def test_a_forged_array_is_not_believed(tmp_path):
     """Bytes that are to be taken for pointers, and shapes that the bytes do not fill."""
-    for old, new in ((b"X\x02\x00\x00\x00f8", b"X\x02\x00\x00\x00O8"), (b"K\x14K\x10", b"K\xffK\xff")):
+    for old, new in (
+        (b"X\x02\x00\x00\x00f8", b"X\x02\x00\x00\x00O8"),
+        (b"K\x14K\x10", b"K\xffK\xff"),
+    ):
         content = pickle.dumps((((IMAGES / 255).reshape(20, 16), LABELS),) * 3, 2)
         assert old in content
         (tmp_path / "bad.pkl").write_bytes(content.replace(old, new))
@@ -649,7 +786,9 @@ def test_truncated_and_corrupt_pickles(tmp_path):
             path.write_bytes(good[:size])
             assert refusal(load_data, path).startswith(str(path))
         for position in range(0, len(good), 4):
-            path.write_bytes(good[:position] + bytes([good[position] ^ 0x55]) + good[position + 1 :])
+            path.write_bytes(
+                good[:position] + bytes([good[position] ^ 0x55]) + good[position + 1 :]
+            )
             try:
                 load_data(path)  # a pixel or a label changed: a pickle has no sum
             except nbconv.DataError as error:
@@ -699,7 +838,9 @@ def test_h5_of_other_files(tmp_path):
                 make(file)
             with pytest.raises(nbconv.DataError) as caught:
                 load_data(path)
-            assert str(caught.value).startswith(f"{path}: {said}")  # and it is closed, or HDF5 would not write it anew
+            assert str(caught.value).startswith(
+                f"{path}: {said}"
+            )  # and it is closed, or HDF5 would not write it anew
 
 
 def test_damaged_h5(tmp_path):
@@ -707,13 +848,17 @@ def test_damaged_h5(tmp_path):
     good = path.read_bytes()
     for size in (*range(0, 100, 9), *range(100, len(good) - 1, 301)):
         path.write_bytes(good[:size])
-        assert refusal(load_data, path).startswith(f"{path} is damaged or is not an HDF5 file with images and labels")
+        assert refusal(load_data, path).startswith(
+            f"{path} is damaged or is not an HDF5 file with images and labels"
+        )
 
 
 def half_damaged_h5(path, images=IMAGES):
     """Only the first images of it can be unpacked."""
     with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("train_images", data=images, chunks=(2, *images.shape[1:]), compression="gzip")
+        dataset = file.create_dataset(
+            "train_images", data=images, chunks=(2, *images.shape[1:]), compression="gzip"
+        )
         for first in range(4, 20, 2):
             dataset.id.write_direct_chunk((first, *[0] * (images.ndim - 1)), b"not what zlib wrote")
         file["train_labels"] = LABELS
@@ -731,7 +876,9 @@ def test_h5_is_read_when_it_is_wanted(tmp_path):
     for wanted in (lambda: train.images[4], lambda: train.images[[0, 9]], lambda: net.evaluate(valid),
                    lambda: net.fit(train, epochs=1, mini_batch_size=2, eta=0.1)):  # fmt: skip
         assert refusal(wanted).startswith(f"{path} is damaged or is not an HDF5 file")
-    assert "data.h5 is damaged" in refusal(load_data, half_damaged_h5(tmp_path / "more.data.h5", IMAGES / 255))
+    assert "data.h5 is damaged" in refusal(
+        load_data, half_damaged_h5(tmp_path / "more.data.h5", IMAGES / 255)
+    )
 
 
 def test_unknown_compression_is_said_at_once(tmp_path):
@@ -771,7 +918,9 @@ def with_little_memory(folder, code, megabytes=100, seconds=10):
     if not sys.platform.startswith("linux"):
         pytest.skip("limits the memory as Linux does")
     script = LIMITED.format(megabytes=megabytes, seconds=seconds, code=code)
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -853,10 +1002,14 @@ def test_h5_of_many_gigabytes(tmp_path):
     count = 2_000_000
     with h5py.File(tmp_path / "big.h5", "w") as file:
         for part in ("train", "test"):
-            images = file.create_dataset(f"{part}_images", (count, 1, 64, 64), np.uint8, chunks=(100, 1, 64, 64))
+            images = file.create_dataset(
+                f"{part}_images", (count, 1, 64, 64), np.uint8, chunks=(100, 1, 64, 64)
+            )
             images[:40] = np.arange(40, dtype=np.uint8)[:, None, None, None]
             images[-1:] = 255
-            file.create_dataset(f"{part}_labels", (count,), np.uint8, chunks=(10_000,))[:40] = np.arange(40) % 3
+            file.create_dataset(f"{part}_labels", (count,), np.uint8, chunks=(10_000,))[:40] = (
+                np.arange(40) % 3
+            )
     assert (tmp_path / "big.h5").stat().st_size < 10 * 2**20
     code = (
         "train, valid, test = nbconv.load_data('big.h5'); print(len(train), len(valid), len(test))\n"
@@ -864,14 +1017,26 @@ def test_h5_of_many_gigabytes(tmp_path):
         "    net = nbconv.Network([nbconv.Dense(3)], input_shape=4096)\n"
         "    print(net.fit(train[:40], 1, 10, 0.1, test=test[-50:], validation=valid[:50])['validation_accuracy'][0] >= 0)"
     )
-    assert with_little_memory(tmp_path, code, megabytes=600, seconds=60) == ["1666667 333333 2000000", "25 1.0", "True"]
+    assert with_little_memory(tmp_path, code, megabytes=600, seconds=60) == [
+        "1666667 333333 2000000",
+        "25 1.0",
+        "True",
+    ]
 
 
 def test_h5_that_declares_too_much(tmp_path):
     path = tmp_path / "bomb.h5"
     for shape, chunks, said in (
-        ((10**12, 1, 1), (1000, 1, 1), "labels has the shape (1000000000000,): expected at most 268435456 labels"),
-        ((20, 10**6, 10**6), (1, 1000, 1000), "declares more data than this machine's memory holds"),
+        (
+            (10**12, 1, 1),
+            (1000, 1, 1),
+            "labels has the shape (1000000000000,): expected at most 268435456 labels",
+        ),
+        (
+            (20, 10**6, 10**6),
+            (1, 1000, 1000),
+            "declares more data than this machine's memory holds",
+        ),
         (
             (20, 50_000, 50_000),
             (1, 50_000, 50_000),

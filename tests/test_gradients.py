@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import nbconv
-from nbconv import gradcheck
+from nbconv.diagnostics import gradcheck
 from nbconv.layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Randomness, Softmax
 
 
@@ -27,7 +27,19 @@ def test_every_layer_kind(name, backend):
     activation=st.sampled_from(["sigmoid", "tanh", "linear"]), dropout=st.sampled_from([0.0, 0.4]),
 )  # fmt: skip
 def test_any_geometry(
-    channels, rows, columns, filters, kernel, stride, padding, pool, size, pool_stride, seed, activation, dropout
+    channels,
+    rows,
+    columns,
+    filters,
+    kernel,
+    stride,
+    padding,
+    pool,
+    size,
+    pool_stride,
+    seed,
+    activation,
+    dropout,
 ):
     layers = [
         Conv2D(2, 2, padding=1, activation="tanh"),
@@ -98,13 +110,17 @@ def test_slices_change_nothing(count, channels):
     right = np.mean([network.engine.mean_gradient(data[n : n + 1]) for n in range(count)], axis=0)
     engine = network.engine
     for _ in range(2):
-        np.testing.assert_allclose(engine.mean_gradient(data, size=count), right, rtol=1e-9, atol=1e-12)
-    assert len(engine.stacks) == {1: 1, 15: 1, 64: 4, 65: 4, 150: 4, 300: 5}[count]
+        np.testing.assert_allclose(
+            engine.mean_gradient(data, size=count), right, rtol=1e-9, atol=1e-12
+        )
+    assert len(engine.replicas) == {1: 1, 15: 1, 64: 4, 65: 4, 150: 4, 300: 5}[count]
 
 
 def test_dropout_leaves_the_mean_of_the_inputs():
     """While training z = w x' + b, x' the kept inputs over 1 - p."""
-    network = nbconv.Network([Dense(3, activation="linear", dropout=0.4)], (20,), cost="quadratic", dtype="float64")
+    network = nbconv.Network(
+        [Dense(3, activation="linear", dropout=0.4)], (20,), cost="quadratic", dtype="float64"
+    )
     x, labels = np.random.default_rng(0).random((4, 20)), np.array([0, 1, 2, 1])
     (layer,) = network.parameters()
     kept = np.array([oracle.uniform(1, 2, 0, i) >= 0.4 for i in range(x.size)]).reshape(x.shape)

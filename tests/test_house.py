@@ -14,13 +14,13 @@ FLOORS = [
     {"errors", "schedules", "history", "initialisers", "checks", "plan", "page", "child"},
     {"geometry", "backend", "costs", "data", "checkpoint"},
     {"layers"},
-    {"stacks"},
+    {"replicas"},
     {"engine"},
     {"monitors"},
     {"training"},
     {"storage"},
     {"network", "notation", "book"},
-    {"gradcheck", "parity", "doctor", "runs", "rehearsal", "members", "ensemble"},
+    {"gradcheck", "parity", "doctor", "runs", "precompile", "members", "ensemble"},
     {"plots"},
     {"reproduce", "report"},
     {"__main__"},
@@ -43,7 +43,9 @@ def imports(path, package):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = (
+                package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            )
             module = ".".join([*base, node.module] if node.module else base)
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
@@ -51,7 +53,11 @@ def imports(path, package):
 
 def sources():
     """(file, its package, its module's name) of everything that is installed."""
-    for folder, package in (("nbconv", "nbconv"), ("kernels", "nbconv.kernels"), ("cli", "nbconv.cli")):
+    for folder, package in (
+        ("nbconv", "nbconv"),
+        ("kernels", "nbconv.kernels"),
+        ("cli", "nbconv.cli"),
+    ):
         for path in sorted((ROOT / folder).rglob("*.py")):
             inside = path.relative_to(ROOT / folder).with_suffix("").parts
             yield path, ".".join([package, *inside[:-1]]), ".".join([package, *inside])
@@ -63,12 +69,16 @@ def test_imports_run_one_way():
             continue
         for name in imports(path, package):
             if module.startswith("nbconv.kernels"):
-                assert name.split(".")[0] != "nbconv" or name.startswith("nbconv.kernels"), f"{path} imports {name}"
+                assert name.split(".")[0] != "nbconv" or name.startswith("nbconv.kernels"), (
+                    f"{path} imports {name}"
+                )
                 for one, others in BACKENDS.items():
                     if module.startswith(f"nbconv.kernels.{one}"):
                         assert not name.startswith(others), f"{path} imports {name}"
             elif not module.startswith("nbconv.cli"):
-                assert not name.startswith("nbconv.cli") or module == "nbconv.__main__", f"{path} imports {name}"
+                assert not name.startswith("nbconv.cli") or module == "nbconv.__main__", (
+                    f"{path} imports {name}"
+                )
                 if name.startswith("nbconv.kernels") or name.split(".")[0] == "numba":
                     assert module in ("nbconv.backend", "nbconv.doctor"), f"{path} imports {name}"
 
@@ -87,14 +97,18 @@ def test_the_floors_of_the_house():
 
 
 def test_every_folder_is_packaged():
-    packages = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    packages = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
     assert packages == {package for _, package, _ in sources()}
 
 
 def test_help_is_light():
     """nbconv --help loads neither Numba nor h5py nor NumPy."""
     script = "import sys; from nbconv.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
-    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
     loaded = out.splitlines()[-1].split()
     assert "click" in loaded
     assert not {"numba", "h5py", "numpy"} & set(loaded)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import test_kernels_conv
+import test_kernels_conv_pool
 import test_kernels_pool
-import test_kernels_winners
 from conftest import IS_COMPILED, close
 from nbconv.kernels import cpu, reference
 
-from nbconv.geometry import ConvGeometry
+from nbconv.layers.geometry import ConvGeometry
 
 if not IS_COMPILED:
     pytest.skip("as Python, so many cases take minutes", allow_module_level=True)
@@ -23,7 +23,9 @@ both = pytest.mark.parametrize("kernels", [cpu, reference])
     columns=st.integers(1, 9), kernel_rows=st.integers(1, 5), kernel_columns=st.integers(1, 5),
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
 )  # fmt: skip
-def test_convolution(kernels, channels, filters, images, rows, columns, kernel_rows, kernel_columns, stride, padding):
+def test_convolution(
+    kernels, channels, filters, images, rows, columns, kernel_rows, kernel_columns, stride, padding
+):
     kernel = min(kernel_rows, rows + 2 * padding[0]), min(kernel_columns, columns + 2 * padding[1])
     geometry = channels, (rows, columns), filters, kernel, stride, padding, images
     ours, theirs, *_ = test_kernels_conv.run(kernels, geometry, np.dtype("float64"))
@@ -50,8 +52,10 @@ def test_pooling(kernels, kind, channels, images, rows, columns, size, stride):
     stride=st.tuples(st.integers(1, 2), st.integers(1, 2)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
     window=st.tuples(st.integers(1, 3), st.integers(1, 3)), pool_stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
 )  # fmt: skip
-def test_winners(kernels, channels, images, filters, seed, size, kernel, stride, padding, window, pool_stride):
+def test_winners(
+    kernels, channels, images, filters, seed, size, kernel, stride, padding, window, pool_stride
+):
     conv = ConvGeometry(channels, size, filters, kernel, stride, padding)
     window = tuple(min(*pair) for pair in zip(window, conv.output[1:], strict=True))
     geometry = channels, size, filters, kernel, stride, padding, window, pool_stride, images
-    test_kernels_winners.compare(kernels, geometry, np.dtype("float64"), seed=seed)
+    test_kernels_conv_pool.compare(kernels, geometry, np.dtype("float64"), seed=seed)

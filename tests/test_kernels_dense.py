@@ -28,7 +28,9 @@ def test_agrees_with_the_oracle(kernels, dtype, images, n_in, n_out):
     w = random.standard_normal((n_out, n_in)).astype(dtype)
     b = random.standard_normal(n_out).astype(dtype)
     dz = random.standard_normal((images, n_out)).astype(dtype)
-    z, dw, db, da = (np.full(shape, np.nan, dtype) for shape in (dz.shape, w.shape, b.shape, a.shape))
+    z, dw, db, da = (
+        np.full(shape, np.nan, dtype) for shape in (dz.shape, w.shape, b.shape, a.shape)
+    )
     kernels.dense_forward(z, a, w, b, kernels.LINEAR)
     kernels.dense_backward_weights(dw, dz, a)
     kernels.dense_backward_biases(db, dz)
@@ -40,11 +42,15 @@ def test_agrees_with_the_oracle(kernels, dtype, images, n_in, n_out):
 
 @pytest.mark.parametrize("name", ["SIGMOID", "TANH", "RELU"])
 @pytest.mark.parametrize(
-    ("images", "n_in", "n_out"), unless_simulated([(1, 3, 1), (3, 4, 33), (7, 20_000, 11)], [(3, 4, 9)])
+    ("images", "n_in", "n_out"),
+    unless_simulated([(1, 3, 1), (3, 4, 33), (7, 20_000, 11)], [(3, 4, 9)]),
 )
 def test_activation_comes_last(kernels, dtype, images, n_in, n_out, name):
     random = np.random.default_rng(images)
-    x, w = random.standard_normal((images, n_in)).astype(dtype), random.standard_normal((n_out, n_in)).astype(dtype)
+    x, w = (
+        random.standard_normal((images, n_in)).astype(dtype),
+        random.standard_normal((n_out, n_in)).astype(dtype),
+    )
     b, a = random.standard_normal(n_out).astype(dtype), np.full((images, n_out), np.nan, dtype)
     kernels.dense_forward(a, x, w / n_in, b, getattr(kernels, name))
     right = np.vectorize(oracle.ACTIVATIONS[name.lower()])(oracle.dense_forward(x, w / n_in, b))
@@ -70,9 +76,25 @@ def test_neighbouring_memory_is_left_alone(kernels, dtype):
 @pytest.mark.parametrize(("images", "n_in", "n_out"), FEW)
 def test_plain_descent_is_the_gradient_s(kernels, dtype, images, n_in, n_out, decay):
     random = np.random.default_rng(images)
-    a, dz = random.standard_normal((images, n_in)).astype(dtype), random.standard_normal((images, n_out)).astype(dtype)
-    w, b = random.standard_normal((n_out, n_in)).astype(dtype), random.standard_normal(n_out).astype(dtype)
+    a, dz = (
+        random.standard_normal((images, n_in)).astype(dtype),
+        random.standard_normal((images, n_out)).astype(dtype),
+    )
+    w, b = (
+        random.standard_normal((n_out, n_in)).astype(dtype),
+        random.standard_normal(n_out).astype(dtype),
+    )
     dw, db, _ = oracle.dense_backward(dz, a, w)
-    right = oracle.sgd(np.append(w, b), np.zeros(w.size + n_out), np.append(dw, db), w.size, 0.1, decay, 0, 0, False)[0]
+    right = oracle.sgd(
+        np.append(w, b),
+        np.zeros(w.size + n_out),
+        np.append(dw, db),
+        w.size,
+        0.1,
+        decay,
+        0,
+        0,
+        False,
+    )[0]
     kernels.dense_descend(w, b, dz, a, np.array([0.1, decay]))
     close(np.append(w, b), right, dtype, images + 2)

@@ -8,9 +8,17 @@ import pytest
 from conftest import close, unless_simulated
 from nbconv.kernels import scalar
 
-KINDS = {"sigmoid": scalar.SIGMOID, "tanh": scalar.TANH, "relu": scalar.RELU, "linear": scalar.LINEAR}
+KINDS = {
+    "sigmoid": scalar.SIGMOID,
+    "tanh": scalar.TANH,
+    "relu": scalar.RELU,
+    "linear": scalar.LINEAR,
+}
 Z = np.concatenate(
-    [np.linspace(-30, 30, unless_simulated(1001, 51)), [-1e4, 1e4, -800, 800, -0.0, 1e-30, -709, -708, 36.9]]
+    [
+        np.linspace(-30, 30, unless_simulated(1001, 51)),
+        [-1e4, 1e4, -800, 800, -0.0, 1e-30, -709, -708, 36.9],
+    ]
 )
 
 
@@ -35,7 +43,9 @@ def test_activation(kernels, dtype, name):
 def test_activation_of_nan_and_infinity(kernels, dtype, name):
     a = np.array([np.nan, np.inf, -np.inf], dtype)
     kernels.activation_forward(a, KINDS[name])
-    limits = {"sigmoid": (1, 0), "tanh": (1, -1), "relu": (np.inf, 0), "linear": (np.inf, -np.inf)}[name]
+    limits = {"sigmoid": (1, 0), "tanh": (1, -1), "relu": (np.inf, 0), "linear": (np.inf, -np.inf)}[
+        name
+    ]
     assert math.isnan(a[0])
     assert tuple(a[1:]) == limits
 
@@ -67,7 +77,9 @@ def test_dropout_masks_of_other_seeds_steps_and_layers_are_independent(kernels, 
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 1e4])
-@pytest.mark.parametrize("name", ["log_likelihood", "cross_entropy", "sigmoid", "tanh", "relu", "linear"])
+@pytest.mark.parametrize(
+    "name", ["log_likelihood", "cross_entropy", "sigmoid", "tanh", "relu", "linear"]
+)
 def test_cost(kernels, dtype, name, scale):
     random = np.random.default_rng(3)
     z = (random.uniform(-1, 1, (9, 6)) * scale).astype(dtype)
@@ -76,10 +88,16 @@ def test_cost(kernels, dtype, name, scale):
     delta, sums = np.full(z.shape, np.nan, dtype), np.array([2.0, 1.0])
     if name in KINDS:
         kernels.quadratic(delta, sums, z, labels, 0.25, KINDS[name])
-        right = [oracle.quadratic([float(v) for v in row], label, name) for row, label in zip(z, labels, strict=True)]
+        right = [
+            oracle.quadratic([float(v) for v in row], label, name)
+            for row, label in zip(z, labels, strict=True)
+        ]
     else:
         getattr(kernels, name)(delta, sums, z, labels, 0.25)
-        right = [getattr(oracle, name)([float(v) for v in row], label) for row, label in zip(z, labels, strict=True)]
+        right = [
+            getattr(oracle, name)([float(v) for v in row], label)
+            for row, label in zip(z, labels, strict=True)
+        ]
     assert sums[0] == pytest.approx(2 + sum(cost for cost, _ in right), rel=1e-9)
     assert sums[1] == 1 + (z.argmax(axis=1) == labels).sum()
     deltas = 0.25 * np.array([row for _, row in right])
@@ -110,7 +128,11 @@ def test_sgd(kernels, dtype, weights, momentum, nesterov):
     parameters, velocity, gradient = (random.standard_normal(size).astype(dtype) for _ in range(3))
     parameters[::7] = 0
     right = oracle.sgd(parameters, velocity, gradient, weights, 0.1, 0.01, 0.02, momentum, nesterov)
-    halves = [half for array in (parameters, velocity, gradient) for half in (array[:weights], array[weights:])]
+    halves = [
+        half
+        for array in (parameters, velocity, gradient)
+        for half in (array[:weights], array[weights:])
+    ]
     kernels.sgd(*halves, np.array([0.1, 0.01, 0.02, momentum, nesterov]))
     close(parameters, right[0], dtype, 4)
     if momentum:
@@ -126,11 +148,15 @@ def test_add(kernels, dtype, size):
 
 def test_advance(kernels):
     """Mini-batches count as long as the summed cost is below the bound, up to the first that leaves it above."""
-    clock, rates, etas = np.array([7, 40, 0, 0]), np.array([0.5, 0.1, 0, 0, 0]), np.array([0.5, 0.4, 0.3, 0.2])
+    counters, rates, etas = (
+        np.array([7, 40, 0, 0]),
+        np.array([0.5, 0.1, 0, 0, 0]),
+        np.array([0.5, 0.4, 0.3, 0.2]),
+    )
     for cost, expected in ((1.0, [7, 41, 1, 1]), (np.nan, [7, 42, 2, 1]), (1.0, [7, 43, 3, 1])):
-        kernels.advance(clock, rates, np.array([cost, 0.0]), etas, 2.0)
-        assert clock.tolist() == expected
-        assert rates.tolist() == [etas[clock[2]], 0.1, 0, 0, 0]
+        kernels.advance(counters, rates, np.array([cost, 0.0]), etas, 2.0)
+        assert counters.tolist() == expected
+        assert rates.tolist() == [etas[counters[2]], 0.1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("stored", [np.uint8, np.float32, np.float64])
@@ -145,13 +171,25 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
     a = np.full((30, 24) if flat else (2, 4, 3, 30), np.nan, dtype)
     y = np.full(30, -1)
     orders = np.stack([order[::-1], np.concatenate([order[:2], order[:-2]]), order])
-    clock = np.array([0, 0, 1, 0])
-    kernels.gather(a[:10] if flat else a[..., :10].copy(), y[:10], images, labels, orders, clock, 2, 5, scale)
+    counters = np.array([0, 0, 1, 0])
+    kernels.gather(
+        a[:10] if flat else a[..., :10].copy(),
+        y[:10],
+        images,
+        labels,
+        orders,
+        counters,
+        2,
+        5,
+        scale,
+    )
     assert np.array_equal(y[:10], labels[order[:10] // 5])
-    clock[2] = 2
-    kernels.gather(a, y, images, labels, orders, clock, 0, 5, scale)
+    counters[2] = 2
+    kernels.gather(a, y, images, labels, orders, counters, 0, 5, scale)
     assert np.array_equal(y, labels[order // 5])
-    right = np.stack([oracle.moved(images[code // 5] * np.float64(scale), code % 5) for code in order])
+    right = np.stack(
+        [oracle.moved(images[code // 5] * np.float64(scale), code % 5) for code in order]
+    )
     ours = a.reshape(right.shape) if flat else oracle.first(a)
     close(ours, right, dtype)
 
@@ -159,7 +197,8 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
 @pytest.mark.parametrize("stored", [np.uint8, np.float32])
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize(
-    "amounts", [(0.0, 0.0, 0.0, 0.0), (0.4, 0.2, 2.0, 0.0), (0.0, 0.0, 0.0, 1.5), (0.3, 0.3, 9.0, 1.0)]
+    "amounts",
+    [(0.0, 0.0, 0.0, 0.0), (0.4, 0.2, 2.0, 0.0), (0.0, 0.0, 0.0, 1.5), (0.3, 0.3, 9.0, 1.0)],
 )
 def test_gather_distorted(kernels, dtype, stored, flat, amounts):
     """What the equations say, to single precision; of no distortion the image to the bit; a slice as in the whole mini-batch."""
@@ -167,16 +206,24 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
     images = random.integers(0, 256, (4, channels, rows, columns)).astype(stored)
     scale = 1 / 255 if stored == np.uint8 else 1.0
     images = images if stored == np.uint8 else images / images.dtype.type(255)
-    labels, order, clock = np.arange(4) * 3, np.array([[0, 0, 0, 0, 0], [3, 1, 2, 1, 0]]), np.array([11, 7, 1, 0])
+    labels, order, counters = (
+        np.arange(4) * 3,
+        np.array([[0, 0, 0, 0, 0], [3, 1, 2, 1, 0]]),
+        np.array([11, 7, 1, 0]),
+    )
 
     def gathered(first, after):
         size = after - first
-        a = np.full((size, channels * rows * columns) if flat else (channels, rows, columns, size), np.nan, dtype)
+        a = np.full(
+            (size, channels * rows * columns) if flat else (channels, rows, columns, size),
+            np.nan,
+            dtype,
+        )
         y, lines = np.full(size, -1), np.full((size, rows, kernels.LINE), np.nan, np.float32)
         points = np.full((size, 2, kernels.POINTS, kernels.POINTS), np.nan, np.float32)
         framed = np.zeros((size, channels, rows + 2, columns + 2), np.float32)
-        kernels.draw_distortions(lines, points, amounts, columns, clock, first)
-        kernels.gather_distorted(a, y, images, labels, order, clock, first, lines, framed, scale)
+        kernels.draw_distortions(lines, points, amounts, columns, counters, first)
+        kernels.gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale)
         assert np.array_equal(y, labels[order[1, first:after]])
         return a.reshape(size, channels, rows, columns) if flat else oracle.first(a)
 
@@ -185,7 +232,9 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
         right = oracle.distorted(images[image] * np.float64(scale), n, 11, 7, *amounts)
         np.testing.assert_allclose(ours[n], right, atol=2e-5)
     if not any(amounts):
-        assert np.array_equal(ours, (np.float32(scale) * images[order[1]].astype(np.float32)).astype(dtype))
+        assert np.array_equal(
+            ours, (np.float32(scale) * images[order[1]].astype(np.float32)).astype(dtype)
+        )
     assert np.array_equal(ours[2:4], gathered(2, 4))
 
 
@@ -201,12 +250,18 @@ def test_images_first_and_last_are_transposes(kernels, dtype):
 def test_compiled_tanh_and_softmax_keep_float64_precision(kernels):
     """The compiler may not reorder what the order makes precise."""
     z = np.concatenate(
-        [10.0 ** np.arange(-300.0, 1.5, unless_simulated(1, 10)), np.linspace(0, 30, unless_simulated(3001, 31))]
+        [
+            10.0 ** np.arange(-300.0, 1.5, unless_simulated(1, 10)),
+            np.linspace(0, 30, unless_simulated(3001, 31)),
+        ]
     )
     a = z.copy()
     kernels.activation_forward(a, scalar.TANH)
     assert (np.abs(a - np.tanh(z)) <= 4 * np.spacing(np.tanh(z))).all()
-    z = np.stack([np.zeros(unless_simulated(5001, 51)), -np.linspace(0, 700, unless_simulated(5001, 51))], axis=1)
+    z = np.stack(
+        [np.zeros(unless_simulated(5001, 51)), -np.linspace(0, 700, unless_simulated(5001, 51))],
+        axis=1,
+    )
     a = np.empty_like(z)
     kernels.softmax(a, z)
     right = np.exp(z[:, 1]) / (1 + np.exp(z[:, 1]))

@@ -5,7 +5,7 @@ import oracle
 import pytest
 from conftest import close, unless_simulated
 
-from nbconv.geometry import PoolGeometry
+from nbconv.layers.geometry import PoolGeometry
 
 # channels, input, size, stride, images
 GEOMETRIES = [
@@ -19,7 +19,11 @@ GEOMETRIES = [
     (2, (9, 75), (2, 2), (2, 2), 1),  # a picture alone, in vectors of columns
     (1, (4, 8), (3, 2), (1, 2), 1),
 ]
-SMALL = [(1, (5, 7), (2, 3), (2, 3), 1), (2, (5, 4), (3, 3), (2, 1), 3), (1, (7, 6), (2, 1), (3, 2), 2)]
+SMALL = [
+    (1, (5, 7), (2, 3), (2, 3), 1),
+    (2, (5, 4), (3, 3), (2, 1), 3),
+    (1, (7, 6), (2, 1), (3, 2), 2),
+]
 
 
 def run(kernels, kind, x, size, stride, da=None):
@@ -31,9 +35,9 @@ def run(kernels, kind, x, size, stride, da=None):
     dx = np.full(inside.shape, np.nan, x.dtype)
     delta = oracle.last(da) if da is not None else np.zeros_like(a)
     if kind == "max":
-        winner = np.full(a.shape, -1, np.int32)
-        kernels.max_pool2d_forward(a, winner, inside, *sizes.window)
-        kernels.max_pool2d_backward(dx, delta, winner, *sizes.window)
+        argmax = np.full(a.shape, -1, np.int32)
+        kernels.max_pool2d_forward(a, argmax, inside, *sizes.window)
+        kernels.max_pool2d_backward(dx, delta, argmax, *sizes.window)
     elif kind == "l2":
         kernels.l2_pool2d_forward(a, inside, *sizes.window)
         kernels.l2_pool2d_backward(dx, delta, a, inside, *sizes.window)
@@ -69,7 +73,9 @@ def test_a_tie_goes_to_the_first(kernels, dtype):
 
 
 def test_l2_pooling_of_zeros_has_no_gradient(kernels, dtype):
-    a, dx = run(kernels, "l2", np.zeros((1, 1, 2, 2), dtype), (2, 2), (2, 2), np.ones((1, 1, 1, 1), dtype))
+    a, dx = run(
+        kernels, "l2", np.zeros((1, 1, 2, 2), dtype), (2, 2), (2, 2), np.ones((1, 1, 1, 1), dtype)
+    )
     assert a.item() == 0
     assert (dx == 0).all()
 
@@ -82,6 +88,13 @@ def test_max_pooling_keeps_nan(kernels, dtype):
 
 
 def test_minus_infinity_can_win(kernels, dtype):
-    a, dx = run(kernels, "max", np.full((1, 1, 2, 2), -np.inf, dtype), (2, 2), (2, 2), np.ones((1, 1, 1, 1), dtype))
+    a, dx = run(
+        kernels,
+        "max",
+        np.full((1, 1, 2, 2), -np.inf, dtype),
+        (2, 2),
+        (2, 2),
+        np.ones((1, 1, 1, 1), dtype),
+    )
     assert a.item() == -np.inf
     assert np.array_equal(dx[0, 0], [[1, 0], [0, 0]])

@@ -24,13 +24,15 @@ def test_the_first_epochs_of_the_book(mnist):
     assert net.evaluate(test)["accuracy"] > 0.955
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="reads the peak from Linux's /proc"
+)
 @pytest.mark.parametrize(("option", "bound"), [("--no-expand", 450), ("--expand", 600)])
 def test_memory(mnist, tmp_path, option, bound):
     """Peak resident set of a training on MNIST, in MiB."""
     script = (
-        "import nbconv.runs, pathlib;"
-        f"run = nbconv.runs.begin(dict(data='mnist', net='4C5-MP2-10N', epochs=1, expand={option == '--expand'},"
+        "import nbconv.runs.run, pathlib;"
+        f"run = nbconv.runs.run.begin(dict(data='mnist', net='4C5-MP2-10N', epochs=1, expand={option == '--expand'},"
         "mini_batch_size=100), pathlib.Path('run.h5')); run.go();"
         "print(pathlib.Path('/proc/self/status').read_text())"  # ru_maxrss would begin with that of pytest
     )

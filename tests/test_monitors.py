@@ -8,7 +8,12 @@ import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, MaxPool2D, Softmax
 
 IMAGES = 70  # more than are looked at together, and not a whole number of those
-SIGMA = {"sigmoid": oracle.sigmoid, "tanh": np.tanh, "relu": lambda z: max(z, 0.0), "linear": lambda z: z}
+SIGMA = {
+    "sigmoid": oracle.sigmoid,
+    "tanh": np.tanh,
+    "relu": lambda z: max(z, 0.0),
+    "linear": lambda z: z,
+}
 
 
 def network(kinds, dtype="float32"):
@@ -35,7 +40,9 @@ def by_hand(net, x, kinds):
     z = oracle.conv2d_forward(np.asarray(x), w1, b1)
     one = sigma(kinds[0], z.reshape(*z.shape[:2], 2, 2, 2, 2).max(axis=(3, 5)))
     two = sigma(kinds[1], oracle.conv2d_forward(one, w2, b2, padding=(1, 1)))
-    three = (two[..., :-1, :] + two[..., 1:, :])[..., :-1] / 4 + (two[..., :-1, :] + two[..., 1:, :])[..., 1:] / 4
+    three = (two[..., :-1, :] + two[..., 1:, :])[..., :-1] / 4 + (
+        two[..., :-1, :] + two[..., 1:, :]
+    )[..., 1:] / 4
     four = sigma(kinds[2], oracle.dense_forward(three.reshape(len(three), -1), w3, b3))
     z = oracle.dense_forward(four, w4, b4)
     return [one, two, three, four, np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)]
@@ -67,13 +74,19 @@ def test_monitor(data, kinds):
     gradients, parameters = net.gradients(data.images, data.labels), net.parameters()
     for k in range(1, 5):
         assert found.pop(f"speed_{k}") == pytest.approx(np.linalg.norm(gradients[k - 1]["biases"]))
-        assert found.pop(f"gradient_norm_{k}") == pytest.approx(np.linalg.norm(gradients[k - 1]["weights"]))
-        assert found.pop(f"weight_norm_{k}") == pytest.approx(np.linalg.norm(parameters[k - 1]["weights"]))
+        assert found.pop(f"gradient_norm_{k}") == pytest.approx(
+            np.linalg.norm(gradients[k - 1]["weights"])
+        )
+        assert found.pop(f"weight_norm_{k}") == pytest.approx(
+            np.linalg.norm(parameters[k - 1]["weights"])
+        )
     one, two, _, four, _ = by_hand(net, data.images, kinds)
     expected = {}
     for k, (kind, a) in enumerate(zip(kinds, (one, two, four), strict=True), 1):
         if kind == "relu":
-            expected[f"dead_{k}"] = float(np.mean(a.reshape(IMAGES, a.shape[1], -1).max(axis=(0, 2)) == 0))
+            expected[f"dead_{k}"] = float(
+                np.mean(a.reshape(IMAGES, a.shape[1], -1).max(axis=(0, 2)) == 0)
+            )
         elif kind != "linear":
             slope = a * (1 - a) * 4 if kind == "sigmoid" else 1 - a**2
             expected[f"saturated_{k}"] = float(np.mean(slope < 0.05))

@@ -26,7 +26,12 @@ def small(**options):
 def test_the_network_of_the_design():
     network = Network(DESIGN, input_shape=(1, 28, 28), backend="auto", seed=0, dtype="float32")
     shapes = [(layer["weights"].shape, layer["biases"].shape) for layer in network.parameters()]
-    assert shapes == [((20, 1, 5, 5), (20,)), ((40, 20, 5, 5), (40,)), ((100, 640), (100,)), ((10, 100), (10,))]
+    assert shapes == [
+        ((20, 1, 5, 5), (20,)),
+        ((40, 20, 5, 5), (40,)),
+        ((100, 640), (100,)),
+        ((10, 100), (10,)),
+    ]
     summary = network.summary()
     assert "520" in summary  # the book's twenty feature maps
     assert "20x24x24" in summary
@@ -37,7 +42,10 @@ def test_the_network_of_the_design():
 def test_the_shorthand_of_the_book():
     network = Network([784, 30, 10])
     assert network.cost == "cross-entropy"
-    assert [layer["weights"].size + layer["biases"].size for layer in network.parameters()] == [23550, 310]
+    assert [layer["weights"].size + layer["biases"].size for layer in network.parameters()] == [
+        23550,
+        310,
+    ]
     assert [spec.activation for spec in network.specs] == ["sigmoid", "sigmoid"]
 
 
@@ -95,9 +103,9 @@ def test_images_in_any_form_give_the_same_answer(digits):
 def test_any_number_of_images(digits, count):
     network = Network([Conv2D(3, 3), MaxPool2D(2), Softmax(10)], (1, 8, 8))
     whole = network.predict_proba(digits[0].images[:250])
-    assert np.array_equal(network.predict_proba(digits[0].images[:count]), whole[:count]) or np.allclose(
-        network.predict_proba(digits[0].images[:count]), whole[:count], rtol=1e-5
-    )
+    assert np.array_equal(
+        network.predict_proba(digits[0].images[:count]), whole[:count]
+    ) or np.allclose(network.predict_proba(digits[0].images[:count]), whole[:count], rtol=1e-5)
     result = network.evaluate(digits[0][:count])
     assert result["total"] == count
     assert result["correct"] == (whole[:count].argmax(axis=1) == digits[0].labels[:count]).sum()
@@ -180,10 +188,19 @@ REFUSED = {
     "two-part input shape": (lambda: Network([Dense(3)], (8, 8)), "input_shape"),
     "zero in the input shape": (lambda: Network([Dense(3)], (1, 0, 8)), "input_shape is 0"),
     "shorthand with another input": (lambda: Network([784, 10], (1, 8, 8)), "expected 784 inputs"),
-    "convolution of neurons": (lambda: Network([Dense(64), Conv2D(2, 3), Softmax(3)], IMAGE), "64 neurons"),
-    "convolution of flat input": (lambda: Network([Conv2D(2, 3), Softmax(3)], (64,)), "layer 1, 2C3"),
+    "convolution of neurons": (
+        lambda: Network([Dense(64), Conv2D(2, 3), Softmax(3)], IMAGE),
+        "64 neurons",
+    ),
+    "convolution of flat input": (
+        lambda: Network([Conv2D(2, 3), Softmax(3)], (64,)),
+        "layer 1, 2C3",
+    ),
     "convolution at the end": (lambda: Network([Conv2D(2, 3)], IMAGE), "last layer is 2C3"),
-    "cost and layer 1": (lambda: Network([Softmax(3)], IMAGE, cost="cross-entropy"), "cross-entropy behind a sigmoid"),
+    "cost and layer 1": (
+        lambda: Network([Softmax(3)], IMAGE, cost="cross-entropy"),
+        "cross-entropy behind a sigmoid",
+    ),
     "cost and layer 2": (
         lambda: Network([Dense(3)], IMAGE, cost="log-likelihood"),
         "expected log-likelihood behind Softmax",
@@ -193,7 +210,10 @@ REFUSED = {
         "Dense with activation relu",
     ),
     "unknown cost": (lambda: Network([Dense(3)], IMAGE, cost="hinge"), "cost is 'hinge'"),
-    "unknown initialiser": (lambda: Network([3, 2], initialiser="ones"), "default, large, glorot, he, book3"),
+    "unknown initialiser": (
+        lambda: Network([3, 2], initialiser="ones"),
+        "default, large, glorot, he, book3",
+    ),
     "unknown dtype": (lambda: Network([3, 2], dtype="float16"), "float32, float64"),
     "negative seed": (lambda: Network([3, 2], seed=-1), "seed is -1"),
     "unknown backend": (lambda: Network([3, 2], backend="tpu"), "auto, cpu, cuda"),
@@ -243,7 +263,11 @@ def test_data_that_does_not_fit(digits):
 
 
 def test_dtypes_by_name_and_by_numpy():
-    assert Network([3, 2], dtype=np.float64).dtype == Network([3, 2], dtype="float64").dtype == "float64"
+    assert (
+        Network([3, 2], dtype=np.float64).dtype
+        == Network([3, 2], dtype="float64").dtype
+        == "float64"
+    )
     assert Network([3, 2], dtype=np.float64).predict_proba(np.zeros((1, 3))).dtype == np.float64
     assert Network([3, 2]).predict_proba(np.zeros((1, 3))).dtype == np.float32
 
@@ -291,7 +315,9 @@ def test_two_threads_may_use_one_network(digits):
     assert not wrong
 
 
-@pytest.mark.parametrize("value", [[[1, 2], [3]], None, np.full((4, 5), 1e300), np.full((4, 5), np.inf)])
+@pytest.mark.parametrize(
+    "value", [[[1, 2], [3]], None, np.full((4, 5), 1e300), np.full((4, 5), np.inf)]
+)
 def test_parameters_must_be_finite_arrays_of_the_dtype(value):
     network = small()
     given = network.parameters()

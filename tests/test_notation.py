@@ -2,7 +2,17 @@
 
 import pytest
 
-from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Network, SettingError, Softmax, notation
+from nbconv import (
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    L2Pool2D,
+    MaxPool2D,
+    Network,
+    SettingError,
+    Softmax,
+    notation,
+)
 from nbconv.book.experiments import EXPERIMENTS
 
 

@@ -5,9 +5,9 @@ import pytest
 from nbconv.kernels import cpu
 
 from nbconv import Dense, Network
-from nbconv.engine import OUTPUTS, ROUTES, ROWS, _orders
+from nbconv.engine.engine import MAX_PLANS, OUTPUTS, ROWS, _orders
+from nbconv.engine.plan import Recorder
 from nbconv.layers import Randomness, Rates
-from nbconv.plan import Recorder
 
 
 def test_calls_are_noted_and_run_later():
@@ -38,7 +38,7 @@ def test_rates_and_randomness_are_read_anew(digits):
         engine.parameters[:] = before
         engine.descend(data, order, Randomness(3, step), Rates(0, 0, 0, 0, False), np.array([eta]))
         changes.append(engine.parameters - before)
-    assert len(engine.routes) == 1
+    assert len(engine.plans) == 1
     assert not changes[0].any()
     assert not np.allclose(changes[1], changes[2])
     np.testing.assert_allclose(changes[3], 2 * changes[2], rtol=1e-9, atol=1e-12)
@@ -49,8 +49,8 @@ def test_ever_new_sizes_do_not_pile_up(digits):
     right = net.predict(digits[0].images[:100])
     for count in range(1, 101):
         assert np.array_equal(net.predict(digits[0].images[:count]), right[:count])
-        assert len(net.engine.routes) <= ROUTES
-    assert (OUTPUTS, 100, np.dtype(np.float32)) in net.engine.routes
+        assert len(net.engine.plans) <= MAX_PLANS
+    assert (OUTPUTS, 100, np.dtype(np.float32)) in net.engine.plans
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 4), (8, 4), (130, 2), (131, 2)])

@@ -17,8 +17,9 @@ from nbconv.cli import main
 from nbconv.cli.plot import KINDS
 
 import nbconv
-from nbconv import plots, runs
-from nbconv.plots import paper
+from nbconv import plots
+from nbconv.plots import style as paper
+from nbconv.runs import run as runs
 
 NAN = float("nan")
 NET = "6C3-MP2-4C2-20N-10N"
@@ -41,15 +42,18 @@ def path(tmp_path_factory):
 
 
 @pytest.fixture
-def subject(path):
-    return plots.Subject(nbconv.Network.load(path, weights="best"))
+def figures(path):
+    return plots.Figures(nbconv.Network.load(path, weights="best"))
 
 
 def texts(axes, tmp_path):
     """The words of a picture, from its SVG."""
     plots.save(axes, tmp_path / "words.svg")
     root = ElementTree.parse(tmp_path / "words.svg").getroot()
-    return ["".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    return [
+        "".join(element.itertext()).strip()
+        for element in root.iter("{http://www.w3.org/2000/svg}text")
+    ]
 
 
 def tiles(ax, height, width, columns, count, captions=False):
@@ -70,64 +74,86 @@ def grey(values):
 # Each kind, of a real checkpoint
 
 
-def test_curves(subject, tmp_path):
-    cost, accuracy = subject.draw("curves")
-    best = subject.network.state.best
+def test_curves(figures, tmp_path):
+    cost, accuracy = figures.draw("curves")
+    best = figures.network.state.best
     found = texts([cost, accuracy], tmp_path)
     title = f"epoch {best.epoch} is the best in validation: {100 * best.validation_accuracy:.2f} %"
-    assert {"cost", "accuracy, %", "validation", "test, at the best", "mini-batches", title} <= set(found)
+    assert {"cost", "accuracy, %", "validation", "test, at the best", "mini-batches", title} <= set(
+        found
+    )
     for ax in (cost, accuracy):
         assert ax.lines[-1].get_xdata()[0] == best.epoch
     shown = {line.get_label(): list(line.get_ydata()) for line in accuracy.lines}
-    assert shown["validation"] == [100 * share for share in subject.network.history["validation_accuracy"]]
+    assert shown["validation"] == [
+        100 * share for share in figures.network.history["validation_accuracy"]
+    ]
 
 
-def test_filters(subject, tmp_path):
-    one, two = (plots.filters(subject.network, layer) for layer in (1, 2))
-    weights = [parameters["weights"] for parameters in subject.network.parameters()]
+def test_filters(figures, tmp_path):
+    one, two = (plots.filters(figures.network, layer) for layer in (1, 2))
+    weights = [parameters["weights"] for parameters in figures.network.parameters()]
     for ax, w, columns in ((one, weights[0], 3), (two, weights[1], 4)):
         most = np.quantile(np.abs(w), 0.995)
-        wanted = w.swapaxes(0, 1).reshape(-1, *w.shape[2:])  # a row for each channel, a column for each filter
+        wanted = w.swapaxes(0, 1).reshape(
+            -1, *w.shape[2:]
+        )  # a row for each channel, a column for each filter
         found = tiles(ax, *w.shape[2:], columns, len(wanted))
-        np.testing.assert_allclose(found, grey(0.5 - wanted.clip(-most, most) / most / 2), atol=1e-6)
+        np.testing.assert_allclose(
+            found, grey(0.5 - wanted.clip(-most, most) / most / 2), atol=1e-6
+        )
     assert {"6C3: 6 filters of 3x3", "weight"} <= set(texts(one, tmp_path))
-    assert {"4C2: 4 filters of 2x2 on 6 feature maps", "filter", "feature map of the layer before"} <= set(
-        texts(two, tmp_path)
-    )
+    assert {
+        "4C2: 4 filters of 2x2 on 6 feature maps",
+        "filter",
+        "feature map of the layer before",
+    } <= set(texts(two, tmp_path))
 
 
-def test_feature_maps(subject, tmp_path):
-    subject = replace(subject, digit=5)
-    axes = subject.draw("feature-maps")
-    image = subject.dataset.images[5]
+def test_feature_maps(figures, tmp_path):
+    figures = replace(figures, digit=5)
+    axes = figures.draw("feature-maps")
+    image = figures.dataset.images[5]
     np.testing.assert_allclose(tiles(axes[0], 8, 8, 1, 1)[0], grey(1 - image[0]), atol=1e-6)
-    layers = subject.network.activations(image[None])
+    layers = figures.network.activations(image[None])
     assert len(axes) == len(layers) + 1 == 5
     for ax, (_, (a,)) in zip(axes[1:], layers[:3], strict=False):
         a = a if a.ndim == 3 else a[:, None, None]
         found = tiles(ax, *a.shape[1:], len(a), len(a))
         np.testing.assert_allclose(found, grey((a.max() - a) / (a.max() - a.min())), atol=1e-6)
-    assert [bar.get_height() for bar in axes[-1].patches] == pytest.approx(layers[-1][1][0].tolist())
+    assert [bar.get_height() for bar in axes[-1].patches] == pytest.approx(
+        layers[-1][1][0].tolist()
+    )
     found = texts(axes, tmp_path)
     assert found[0] == "image, 1x8x8"
-    for start in ("6C3-MP2: 6 feature maps of 3x3, white -", "4C2: 4 feature maps of 2x2, ", "20N: 20 neurons, "):
+    for start in (
+        "6C3-MP2: 6 feature maps of 3x3, white -",
+        "4C2: 4 feature maps of 2x2, ",
+        "20N: 20 neurons, ",
+    ):
         assert any(text.startswith(start) for text in found), start
     assert f"10N: the answer is {layers[-1][1][0].argmax()}" in found
 
 
-def test_errors(subject, tmp_path):
-    test, given = subject.dataset, subject.network.predict(subject.dataset.images)
+def test_errors(figures, tmp_path):
+    test, given = figures.dataset, figures.network.predict(figures.dataset.images)
     wrong = np.flatnonzero(given != test.labels)
     assert 3 <= len(wrong) <= 100, "the test needs a network that is wrong sometimes"
-    ax = subject.draw("errors")
+    ax = figures.draw("errors")
     found = texts(ax, tmp_path)
-    assert [text for text in found if len(text) == 3] == [f"{test.labels[k]}→{given[k]}" for k in wrong]
+    assert [text for text in found if len(text) == 3] == [
+        f"{test.labels[k]}→{given[k]}" for k in wrong
+    ]
     assert f"{len(wrong)} misclassified: right → given" in found
     shades = tiles(ax, 8, 8, min(20, len(wrong)), len(wrong), captions=True)
     np.testing.assert_allclose(shades, grey(1 - test.images[wrong][:, 0]), atol=1e-6)
-    chosen = plots.errors(test.images[wrong], test.labels[wrong], given[wrong])  # as reproduce draws an ensemble's
+    chosen = plots.errors(
+        test.images[wrong], test.labels[wrong], given[wrong]
+    )  # as reproduce draws an ensemble's
     np.testing.assert_array_equal(chosen.images[0].get_array(), ax.images[0].get_array())
-    assert texts(plots.errors(test.images, given, given), tmp_path) == [f"none of {len(test)} is misclassified"]
+    assert texts(plots.errors(test.images, given, given), tmp_path) == [
+        f"none of {len(test)} is misclassified"
+    ]
     many = plots.errors(np.zeros((150, 8, 8)), np.zeros(150, int), np.ones(150, int))
     assert texts(many, tmp_path).count("0→1") == 100
     assert "150 misclassified, the first 100: right → given" in texts(many, tmp_path)
@@ -135,16 +161,20 @@ def test_errors(subject, tmp_path):
         plots.errors(test.images, test.labels, given[:3])
 
 
-def test_confusion(subject, tmp_path):
-    ax = subject.draw("confusion")
-    right, given = subject.dataset.labels, subject.given
+def test_confusion(figures, tmp_path):
+    ax = figures.draw("confusion")
+    right, given = figures.dataset.labels, figures.given
     pairs = list(zip(right.tolist(), given.tolist(), strict=True))
     cells = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in ax.texts if "%" not in t.get_text()
              and t.get_text() != "right"}  # fmt: skip
     assert cells == {pair: str(pairs.count(pair)) for pair in set(pairs)}
     shades = ax.images[0].get_array()
-    assert np.isnan(np.ma.filled(np.diag(shades), NAN)).all(), "the right answers are not on the errors' scale"
-    assert ax.images[0].get_clim()[1] == max(pairs.count(pair) for pair in set(pairs) if pair[0] != pair[1])
+    assert np.isnan(np.ma.filled(np.diag(shades), NAN)).all(), (
+        "the right answers are not on the errors' scale"
+    )
+    assert ax.images[0].get_clim()[1] == max(
+        pairs.count(pair) for pair in set(pairs) if pair[0] != pair[1]
+    )
     found = texts(ax, tmp_path)
     count = sum(one == other for one, other in pairs)
     assert f"{count} of {len(pairs)} right, {len(pairs) - count} misclassified" in found
@@ -154,18 +184,20 @@ def test_confusion(subject, tmp_path):
         plots.confusion([], [])
 
 
-def test_speeds(subject, tmp_path):
-    ax = subject.draw("speeds")
-    history = subject.network.history
+def test_speeds(figures, tmp_path):
+    ax = figures.draw("speeds")
+    history = figures.network.history
     assert ax.get_yscale() == "log"
-    assert [list(line.get_ydata()) for line in ax.lines] == [history[f"speed_{k}"] for k in (1, 2, 3, 4)]
+    assert [list(line.get_ydata()) for line in ax.lines] == [
+        history[f"speed_{k}"] for k in (1, 2, 3, 4)
+    ]
     assert {"layer 1", "layer 4", "epoch", "speed of learning, |dC/db|"} <= set(texts(ax, tmp_path))
     assert list(ax.lines[0].get_xdata()) == [1, 2, 3, 4]
 
 
-def test_digits(subject, tmp_path):
-    ax = subject.draw("digits")
-    test = subject.dataset
+def test_digits(figures, tmp_path):
+    ax = figures.draw("digits")
+    test = figures.dataset
     assert texts(ax, tmp_path) == [str(label) for label in test.labels[:100]]
     shades = tiles(ax, 8, 8, 20, 100, captions=True)
     np.testing.assert_allclose(shades, grey(1 - test.images[:100][:, 0]), atol=1e-6)
@@ -174,9 +206,13 @@ def test_digits(subject, tmp_path):
 def test_images_of_other_shapes():
     numbers = np.random.default_rng(0)
     coloured = numbers.random((3, 3, 5, 4))
-    np.testing.assert_allclose(tiles(plots.digits(coloured), 5, 4, 3, 3), coloured.transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(
+        tiles(plots.digits(coloured), 5, 4, 3, 3), coloured.transpose(0, 2, 3, 1)
+    )
     flat = numbers.integers(0, 256, (2, 16), np.uint8)
-    np.testing.assert_allclose(tiles(plots.digits(flat), 4, 4, 2, 2), grey(1 - flat.reshape(2, 4, 4) / 255), atol=1e-6)
+    np.testing.assert_allclose(
+        tiles(plots.digits(flat), 4, 4, 2, 2), grey(1 - flat.reshape(2, 4, 4) / 255), atol=1e-6
+    )
     assert tiles(plots.digits(numbers.random((2, 15))), 1, 15, 2, 2).shape == (2, 1, 15, 3)
 
 
@@ -187,7 +223,13 @@ def test_curves_of_little(tmp_path):
     one = plots.curves({"cost": [0.3]})
     assert one[0].lines[0].get_markevery() == [0]
     assert "no accuracy was recorded" in texts(one, tmp_path)
-    late = plots.curves({"cost": [0.3] * 30, "validation_accuracy": [NAN] * 29 + [0.9], "validation_cost": [NAN] * 30})
+    late = plots.curves(
+        {
+            "cost": [0.3] * 30,
+            "validation_accuracy": [NAN] * 29 + [0.9],
+            "validation_cost": [NAN] * 30,
+        }
+    )
     assert [line.get_label() for line in late[0].lines[:-1]] == ["mini-batches"]
     assert late[1].lines[0].get_markevery() == [29]
     assert late[0].lines[0].get_markevery()[-2:] == [28, 29]  # the end has its mark
@@ -204,8 +246,13 @@ def test_curves_of_little(tmp_path):
 def test_curves_leave_room_for_what_matters():
     """A cost over decades has a logarithmic axis; an accuracy's axis begins where its later epochs are, and says so."""
     epochs = np.arange(60)
-    history = {"cost": 2 * np.exp(-epochs / 2) + 0.001, "validation_accuracy": 0.99 - 0.5 * np.exp(-epochs)}
-    cost, accuracy = plots.curves({name: numbers.tolist() for name, numbers in history.items()}, best=7)
+    history = {
+        "cost": 2 * np.exp(-epochs / 2) + 0.001,
+        "validation_accuracy": 0.99 - 0.5 * np.exp(-epochs),
+    }
+    cost, accuracy = plots.curves(
+        {name: numbers.tolist() for name, numbers in history.items()}, best=7
+    )
     assert cost.get_yscale() == "log"
     assert accuracy.get_ylim()[0] > 98
     assert accuracy.get_ylabel().startswith("accuracy, %, from 9")
@@ -215,7 +262,9 @@ def test_curves_leave_room_for_what_matters():
 def test_labels_beside_lines_do_not_meet():
     ax = plots.course([[1, 0.1], [1, 0.1001], [1, 0.1002], [1, 0.5]])
     ax.figure.draw_without_rendering()
-    boxes = sorted((Text.get_window_extent(text).extents for text in ax.texts), key=lambda box: box[1])
+    boxes = sorted(
+        (Text.get_window_extent(text).extents for text in ax.texts), key=lambda box: box[1]
+    )
     assert len(boxes) == 4
     assert all(below[3] <= above[1] + 1 for below, above in itertools.pairwise(boxes))
     assert [text.get_text() for text in sorted(ax.texts, key=lambda text: Text.get_window_extent(text).y0)] == [
@@ -224,19 +273,30 @@ def test_labels_beside_lines_do_not_meet():
 
 
 def test_course_beside_the_book_s(tmp_path):
-    ax = plots.course([[0.1, 0.05, 0.0], [0.4, NAN, 0.2]], {0: (0.11, 0.38), 2: (0.03, 0.21)}, "a title")
+    ax = plots.course(
+        [[0.1, 0.05, 0.0], [0.4, NAN, 0.2]], {0: (0.11, 0.38), 2: (0.03, 0.21)}, "a title"
+    )
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
     assert [list(line.get_ydata()) for line in hollow] == [[0.11, 0.03], [0.38, 0.21]]
     assert [list(line.get_xdata()) for line in hollow] == [[0, 2], [0, 2]]
     ours = [line for line in ax.lines if line not in hollow]
     assert [line.get_color() for line in ours] == [line.get_color() for line in hollow]
-    assert len({str(line._unscaled_dash_pattern) for line in ours}) == len({line.get_marker() for line in ours}) == 2
-    assert {"a title", "layer 1", "layer 2", "ours", "the book's figure"} <= set(texts(ax, tmp_path))
+    assert (
+        len({str(line._unscaled_dash_pattern) for line in ours})
+        == len({line.get_marker() for line in ours})
+        == 2
+    )
+    assert {"a title", "layer 1", "layer 2", "ours", "the book's figure"} <= set(
+        texts(ax, tmp_path)
+    )
     plots.course([[0.0, NAN]])  # nothing that a logarithmic axis could show
 
 
 def test_courses_bars_sigma(tmp_path):
-    named = {name: [[0.1 * k, 0.01], [1, 0.2]] for k, name in enumerate(("one", "two", "three", "four"), 1)}
+    named = {
+        name: [[0.1 * k, 0.01], [1, 0.2]]
+        for k, name in enumerate(("one", "two", "three", "four"), 1)
+    }
     axes = plots.courses(named)
     assert [ax.get_title(loc="left") for ax in axes] == list(named)
     assert len(axes[0].figure.axes) == 4
@@ -252,17 +312,17 @@ def test_courses_bars_sigma(tmp_path):
 # Axes, figures, files
 
 
-def test_axes_in_and_out(subject):
+def test_axes_in_and_out(figures):
     """What is drawn on axes that are given is on these, of any figure; of another number it is refused."""
     figure = Figure()
     left, right = figure.subplots(1, 2)
-    assert plots.curves(subject.network.history, [left, right]) == [left, right]
+    assert plots.curves(figures.network.history, [left, right]) == [left, right]
     for draw in (
-        lambda ax: plots.filters(subject.network, 1, ax),
-        lambda ax: plots.errors(subject.dataset.images, subject.dataset.labels, subject.given, ax),
-        lambda ax: plots.confusion(subject.dataset.labels, subject.given, ax),
-        lambda ax: plots.digits(subject.dataset.images, ax=ax),
-        lambda ax: plots.speeds(subject.network.history, ax),
+        lambda ax: plots.filters(figures.network, 1, ax),
+        lambda ax: plots.errors(figures.dataset.images, figures.dataset.labels, figures.given, ax),
+        lambda ax: plots.confusion(figures.dataset.labels, figures.given, ax),
+        lambda ax: plots.digits(figures.dataset.images, ax=ax),
+        lambda ax: plots.speeds(figures.network.history, ax),
         lambda ax: plots.bars([[1, 2]], ax),
         plots.sigma,
     ):
@@ -270,11 +330,11 @@ def test_axes_in_and_out(subject):
         assert draw(ax) is ax
         assert ax.has_data()
     with pytest.raises(nbconv.SettingError, match="axes are 2: expected 5"):
-        plots.feature_maps(subject.network, subject.dataset.images[0], [left, right])
+        plots.feature_maps(figures.network, figures.dataset.images[0], [left, right])
 
 
-def test_notebooks_show_figures(subject):
-    assert subject.draw("speeds").figure._repr_png_().startswith(b"\x89PNG")
+def test_notebooks_show_figures(figures):
+    assert figures.draw("speeds").figure._repr_png_().startswith(b"\x89PNG")
 
 
 def test_no_global_state(path):
@@ -294,10 +354,10 @@ assert settings() == before
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_the_same_picture_is_the_same_file(subject, tmp_path, ending):
+def test_the_same_picture_is_the_same_file(figures, tmp_path, ending):
     files = [tmp_path / f"{number}.{ending}" for number in (1, 2)]
     for file in files:
-        plots.save(subject.draw("confusion"), file)
+        plots.save(figures.draw("confusion"), file)
     first, second = (file.read_bytes() for file in files)
     assert first == second
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
@@ -331,8 +391,12 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert said == f"SettingError {old} could not be written: File too large; choose another place\n"
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert (
+        said == f"SettingError {old} could not be written: File too large; choose another place\n"
+    )
     assert old.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [old]
 
@@ -344,9 +408,13 @@ sys.modules["matplotlib"] = None
 from nbconv.cli import main
 main(["plot", "curves", {str(path)!r}])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
-    assert done.stderr == "Error: matplotlib is not installed: expected pip install 'nbconv[plot]'\n"
+    assert (
+        done.stderr == "Error: matplotlib is not installed: expected pip install 'nbconv[plot]'\n"
+    )
 
 
 def test_colours_are_told_apart():
@@ -354,7 +422,9 @@ def test_colours_are_told_apart():
 
     def luminance(color):
         channels = np.array(to_rgb(color))
-        return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4) @ [
+        return np.where(
+            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+        ) @ [
             0.2126,
             0.7152,
             0.0722,
@@ -381,7 +451,10 @@ def test_the_command(path, command, tmp_path):
     assert command("plot", "filters", path, *options).stdout == "two.svg\n"
     assert "4C2: 4 filters of 2x2 on 6 feature maps" in (tmp_path / "two.svg").read_text()
     done = command("plot", "speeds", path, "-o", "missing/a.png", code=1)
-    assert done.stderr == "Error: missing/a.png could not be written: No such file or directory; choose another place\n"
+    assert (
+        done.stderr
+        == "Error: missing/a.png could not be written: No such file or directory; choose another place\n"
+    )
 
 
 def test_the_command_s_errors(path, tmp_path):
@@ -389,26 +462,54 @@ def test_the_command_s_errors(path, tmp_path):
     nbconv.Network([64, 5, 10]).save(bare)
     for arguments, said in {
         ("curves", bare): "the history has no epochs: expected that of a training",
-        ("speeds", bare): "the history has no speeds of learning: expected a training with --monitor-layers "
+        (
+            "speeds",
+            bare,
+        ): "the history has no speeds of learning: expected a training with --monitor-layers "
         "(fit's monitor_layers=True)",
-        ("filters", bare): "5N-10N has no filters: expected a network with a convolution, such as 20C5-MP2-10N",
-        ("digits", bare): "the checkpoint does not say what data it was trained on: expected --data",
+        (
+            "filters",
+            bare,
+        ): "5N-10N has no filters: expected a network with a convolution, such as 20C5-MP2-10N",
+        (
+            "digits",
+            bare,
+        ): "the checkpoint does not say what data it was trained on: expected --data",
         ("filters", path, "--layer", 3): f"layer is 3: expected 1 to 2, the convolutions of {NET}",
-        ("feature-maps", path, "--digit", 300): "digit is 300: expected 0 to 299, one of the test images of digits",
+        (
+            "feature-maps",
+            path,
+            "--digit",
+            300,
+        ): "digit is 300: expected 0 to 299, one of the test images of digits",
         ("digits", path, "--data", "none.npz"): "none.npz does not exist",
         ("curves", path, "-o", "run.h5"): "run.h5 has no known ending: expected .png, .svg, .pdf",
     }.items():
         result = CliRunner().invoke(main, ["plot", *map(str, arguments)])
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.splitlines()[-1].startswith(f"Error: {said}")
-    arguments = ["digits", str(bare), "--data", "digits", "--split", "train", "-o", str(tmp_path / "train.png")]
+    arguments = [
+        "digits",
+        str(bare),
+        "--data",
+        "digits",
+        "--split",
+        "train",
+        "-o",
+        str(tmp_path / "train.png"),
+    ]
     assert CliRunner().invoke(main, ["plot", *arguments]).exit_code == 0
     assert CliRunner().invoke(main, ["plot", "poster", str(path)]).exit_code == 2
 
 
-def test_matplotlib_s_settings_are_not_needed(subject, tmp_path):
+def test_matplotlib_s_settings_are_not_needed(figures, tmp_path):
     """A reader's own style (dark, here) leaves the pictures as they are."""
-    plain = texts(subject.draw("confusion"), tmp_path), subject.draw("confusion").figure.get_facecolor()
-    with matplotlib.rc_context({"axes.facecolor": "black", "figure.facecolor": "black", "text.color": "white"}):
-        ax = subject.draw("confusion")
+    plain = (
+        texts(figures.draw("confusion"), tmp_path),
+        figures.draw("confusion").figure.get_facecolor(),
+    )
+    with matplotlib.rc_context(
+        {"axes.facecolor": "black", "figure.facecolor": "black", "text.color": "white"}
+    ):
+        ax = figures.draw("confusion")
     assert (texts(ax, tmp_path), ax.figure.get_facecolor()) == plain

@@ -21,13 +21,18 @@ print(gradcheck.check("a network", layers, (1, 10, 10), None).error)
 """
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="compiles for older x86-64 processors: needs one to run on")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64",
+    reason="compiles for older x86-64 processors: needs one to run on",
+)
 @pytest.mark.parametrize(("processor", "features", "registers"), PROCESSORS)
 def test_gradients_on_another_processor(tmp_path, processor, features, registers):
     environment = os.environ | {
         "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path),
     }  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     found, error = done.stdout.splitlines()
     assert tuple(map(int, found.split())) == registers

@@ -34,9 +34,9 @@ def test_arguments_of_every_kind_reach_the_kernel(dtype):
     b, taps = random.random(5).astype(dtype), np.arange(12, dtype=np.uint64)
     results = []
     for is_program in (False, True):
-        a, winner = np.zeros((5, 2, 3, 3), dtype), np.zeros((5, 2, 3, 3), np.int32)
+        a, argmax = np.zeros((5, 2, 3, 3), dtype), np.zeros((5, 2, 3, 3), np.int32)
         calls = [
-            (cpu.conv2d_max_pool_forward, (a, winner, x, w, b, taps, 7, 6, (2, 2, 2, 2), cpu.TANH)),
+            (cpu.conv2d_max_pool_forward, (a, argmax, x, w, b, taps, 7, 6, (2, 2, 2, 2), cpu.TANH)),
             (cpu.dropout, (a.reshape(-1), a.reshape(-1), 0.25, 2.0, np.array([3, 4]), 5)),
         ]
         if is_program:
@@ -44,7 +44,7 @@ def test_arguments_of_every_kind_reach_the_kernel(dtype):
         else:
             for kernel, arguments in calls:
                 kernel(*arguments)
-        results.append((a, winner))
+        results.append((a, argmax))
     for one, other in zip(*results, strict=True):
         assert np.array_equal(one, other)
         assert one.any()
@@ -53,7 +53,9 @@ def test_arguments_of_every_kind_reach_the_kernel(dtype):
 @both
 def test_each_run_has_its_own_arrays(kernels):
     total, first = np.zeros(3), np.ones(3)
-    program = kernels.Program([(kernels.add, (total, first)), (kernels.add, (total, total))], (first,))
+    program = kernels.Program(
+        [(kernels.add, (total, first)), (kernels.add, (total, total))], (first,)
+    )
     program(2, first)
     assert (total == 6).all()
     read_only = np.full(3, 0.5)
@@ -66,7 +68,9 @@ def test_each_run_has_its_own_arrays(kernels):
 def test_a_program_keeps_what_it_needs_and_nothing_else(kernels):
     total, part, given = np.zeros(3), np.ones(3), np.full(3, 5.0)
     alive = weakref.ref(part)
-    program = kernels.Program([(kernels.add, (total, part)), (kernels.add, (total, given))], (given,))
+    program = kernels.Program(
+        [(kernels.add, (total, part)), (kernels.add, (total, given))], (given,)
+    )
     del part
     program(1, np.zeros(3))
     gc.collect()
@@ -97,9 +101,16 @@ def test_every_threading_layer_gives_the_same_bits(threads):
     """workqueue's threads cannot call parallel kernels: there slices go one after the other."""
     results = {}
     for layer in ("default", "workqueue"):
-        environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": str(threads)}
+        environment = os.environ | {
+            "NUMBA_THREADING_LAYER": layer,
+            "NUMBA_NUM_THREADS": str(threads),
+        }
         done = subprocess.run(
-            [sys.executable, "-c", SIDE_BY_SIDE], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", SIDE_BY_SIDE],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         results[layer] = json.loads(done.stdout)
     assert results["workqueue"][0] == "workqueue"

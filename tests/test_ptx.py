@@ -10,7 +10,9 @@ import pytest
 SHARED = 48 << 10  # bytes of shared memory that a block may have without asking
 REGISTERS = 65536 // 256  # of a multiprocessor, for a block of 256 threads
 
-pytest.importorskip("cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'")
+pytest.importorskip(
+    "cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'"
+)
 if os.environ.get("NUMBA_ENABLE_CUDASIM"):
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
 
@@ -44,7 +46,9 @@ def test_no_kernel_is_left_out(reports):
     assert len(decorated) > 20
     for report in reports.values():
         for dtype in ("float32", "float64"):
-            assert {kernel["kernel"] for kernel in report if kernel["dtype"] == dtype} >= decorated - ONE_PRECISION
+            assert {
+                kernel["kernel"] for kernel in report if kernel["dtype"] == dtype
+            } >= decorated - ONE_PRECISION
         assert {kernel["kernel"] for kernel in report} >= ONE_PRECISION
 
 
@@ -55,5 +59,8 @@ def test_cuda_has_the_reference_s_functions():
     for name in set(backends[0].__all__) - {"Program"}:
         functions = [getattr(backend, name) for backend in backends]
         if callable(functions[0]):
-            ours, theirs = (list(inspect.signature(getattr(each, "py_func", each)).parameters) for each in functions)
+            ours, theirs = (
+                list(inspect.signature(getattr(each, "py_func", each)).parameters)
+                for each in functions
+            )
             assert ours == theirs, name

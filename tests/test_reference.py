@@ -15,9 +15,10 @@ from conftest import IS_COMPILED
 from nbconv.kernels import cpu, reference
 
 import nbconv
-from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax, parity
+from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv.data.dataset import Images
 from nbconv.data.hdf5 import H5Images
+from nbconv.diagnostics import parity
 
 compiled = pytest.mark.skipif(not IS_COMPILED, reason="needs Numba's compiler")
 
@@ -58,7 +59,9 @@ except nbconv.BackendError as error:
 
 def pictures(count, seed=0):
     random = np.random.default_rng(seed)
-    return nbconv.Dataset(random.integers(0, 256, (count, 1, 6, 6)).astype(np.uint8), random.integers(0, 3, count))
+    return nbconv.Dataset(
+        random.integers(0, 256, (count, 1, 6, 6)).astype(np.uint8), random.integers(0, 3, count)
+    )
 
 
 def trained(backend, name, training="plain", dtype="float64", data=None):
@@ -77,7 +80,9 @@ def test_a_training(name, training, dtype):
     assert np.isfinite(network.predict_proba(pictures(3).images)).all()
     if IS_COMPILED:
         right = trained("cpu", name, training, dtype.name).engine.parameters
-        is_single = dtype == np.float32 or training == "distorted"  # which distorts images in float32
+        is_single = (
+            dtype == np.float32 or training == "distorted"
+        )  # which distorts images in float32
         bound = 1e-4 if is_single else 1e-10
         np.testing.assert_allclose(network.engine.parameters, right, rtol=bound, atol=bound)
 
@@ -86,7 +91,9 @@ def test_images_that_stay_in_their_file(tmp_path):
     data = pictures(9)
     with h5py.File(tmp_path / "images.h5", "w") as file:
         file["images"] = data.store
-        read = trained("reference", "book", data=nbconv.Dataset(Images(H5Images(file["images"])), data.labels))
+        read = trained(
+            "reference", "book", data=nbconv.Dataset(Images(H5Images(file["images"])), data.labels)
+        )
     assert np.array_equal(read.engine.parameters, trained("reference", "book").engine.parameters)
 
 
@@ -96,7 +103,9 @@ def test_it_has_the_cpu_s_functions():
     for name in set(reference.__all__) - {"Program"}:
         ours, theirs = getattr(reference, name), getattr(cpu, name)
         if callable(ours):
-            ours, theirs = (inspect.signature(getattr(kernel, "py_func", kernel)) for kernel in (ours, theirs))
+            ours, theirs = (
+                inspect.signature(getattr(kernel, "py_func", kernel)) for kernel in (ours, theirs)
+            )
             assert ours == theirs, name
 
 
@@ -108,7 +117,9 @@ def test_an_equation_s_loops_are_read_in_one_place(name):
     (function,) = ast.parse(source).body
     code = source.splitlines()[function.body[1].lineno - 1 :]
     assert len(code) <= 20
-    assert {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)} - {"njit"} <= CALLED
+    assert {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)} - {
+        "njit"
+    } <= CALLED
 
 
 @compiled
@@ -133,7 +144,10 @@ def test_it_runs_without_the_compiler():
     sums, error = json.loads(done.stdout)
     right = [np.abs(trained("reference", name).engine.parameters).sum() for name in NETWORKS]
     np.testing.assert_allclose(sums, right, rtol=1e-12)
-    assert error == "backend 'cpu' is not there: NUMBA_DISABLE_JIT is set: unset it, or use backend 'reference'"
+    assert (
+        error
+        == "backend 'cpu' is not there: NUMBA_DISABLE_JIT is set: unset it, or use backend 'reference'"
+    )
 
 
 @compiled
@@ -145,7 +159,10 @@ def test_commands(command):
     assert error.startswith("Error: backends is 'cpu,cpu': expected two of cpu, cuda and reference")
     assert "All 20 within 1e-06." in command("gradcheck", "--backend", "reference").stdout
     command("train", "--net", "10N", "--epochs", 1, "--backend", "reference", "--out", "run.h5")
-    assert json.loads(command("eval", "run.h5", "--backend", "reference", "--json").stdout)["correct"] > 0
+    assert (
+        json.loads(command("eval", "run.h5", "--backend", "reference", "--json").stdout)["correct"]
+        > 0
+    )
 
 
 @pytest.mark.parametrize("given", ["cpu", "cpu,auto", "cpu,tpu", "cpu,reference,cuda", ""])

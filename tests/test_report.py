@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 import nbconv
-from nbconv import checkpoint, runs
-from nbconv.report import write_report
+from nbconv.checkpoint import file as checkpoint
+from nbconv.report.report import write_report
+from nbconv.runs import run as runs
 
 SETTINGS = {"net": "6C3-MP2-4C2-20N-10N", "activation": "tanh", "initialiser": "glorot", "epochs": 3, "eta": 0.2,
             "monitor_layers": True}  # fmt: skip
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 VOID = {"meta", "img"}
 
 
@@ -84,10 +87,18 @@ def test_what_it_says(path, text):
         ),
         "network": ("6C3 (Conv2D, tanh)", "6x6x6", "60", "log-likelihood"),
         "settings": ("eta", "0.2", "activation", "tanh", "digits"),
-        "results": ("validation accuracy", f"{100 * best.validation_accuracy:.2f} %", f"epoch {best.epoch}, the best"),
+        "results": (
+            "validation accuracy",
+            f"{100 * best.validation_accuracy:.2f} %",
+            f"epoch {best.epoch}, the best",
+        ),
         "misclassified-images": (f"{300 - score['correct']} of 300 test images of digits",),
         "feature-maps": (f"test image 7 of digits, a {test.labels[7]}",),
-        "environment": (checkpoint.load(path).attributes[""]["digest"], np.__version__, "nbconv 0.1.0"),
+        "environment": (
+            checkpoint.load(path).attributes[""]["digest"],
+            np.__version__,
+            "nbconv 0.1.0",
+        ),
     }.items():
         for word in words:
             assert word in page.sections[section], (section, word)
@@ -96,7 +107,10 @@ def test_what_it_says(path, text):
 def test_pictures_have_words(text):
     images = Page(text).all("img")
     assert len(images) == 7
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") and len(image["alt"]) > 20 for image in images)
+    assert all(
+        image["src"].startswith("data:image/svg+xml;base64,") and len(image["alt"]) > 20
+        for image in images
+    )
     assert len(Page(text).all("figcaption")) == 7
 
 
@@ -152,7 +166,9 @@ def test_the_command(path, command, tmp_path):
     command("report", "run.h5", "--digit", 3, "-o", "again.htm")
     assert (tmp_path / "again.htm").read_bytes() == before
     done = command("report", "run.h5", "--digit", 300, code=1)
-    assert done.stderr == "Error: digit is 300: expected 0 to 299, one of the test images of digits\n"
+    assert (
+        done.stderr == "Error: digit is 300: expected 0 to 299, one of the test images of digits\n"
+    )
     for out, said in {"run.h5": "run.h5 has no known ending: expected .html", "no/a.html": "no/a.html could not be written: "
                       "No such file or directory; choose another place"}.items():  # fmt: skip
         with pytest.raises(nbconv.SettingError, match=re.escape(said)):
@@ -171,7 +187,9 @@ def browser(path, text, tmp_path):
         def log_request(self, *_):
             asked.append(self.path)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(path.parent)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=str(path.parent))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def run(*options, page="run.html"):
@@ -198,14 +216,20 @@ def test_in_a_browser(browser, path, text, tmp_path):
     assert nbconv.Network.load(path).notation in done.stdout
     for name, dark, paper in (("light", 1, (255, 255, 255)), ("dark", 0, (22, 24, 28))):
         shot = tmp_path / f"{name}.png"
-        run(f"--screenshot={shot}", "--window-size=1000,5600", f"--blink-settings=preferredColorScheme={dark}")
+        run(
+            f"--screenshot={shot}",
+            "--window-size=1000,5600",
+            f"--blink-settings=preferredColorScheme={dark}",
+        )
         pixels = np.asarray(image.open(io.BytesIO(shot.read_bytes())).convert("RGB"))
         assert tuple(pixels[2, 2]) == paper
         colours = set(map(tuple, pixels.reshape(-1, 3)))
         assert {(0, 114, 178), (213, 94, 0), (8, 48, 107), (195, 210, 226)} <= colours, (
             "the pictures' colours are not there"
         )
-    (path.parent / "bad.html").write_text(text.replace("<main>", '<main><img src="other.png"><script>1</script>'))
+    (path.parent / "bad.html").write_text(
+        text.replace("<main>", '<main><img src="other.png"><script>1</script>')
+    )
     done = run("--dump-dom", page="bad.html")
     assert "CONSOLE" in done.stderr, "a page that breaks its own rules would not have been seen"
     assert "/other.png" not in asked

@@ -21,7 +21,9 @@ def targets():
     """The book's numbers with their settings, where they are at hand: beside the folder of MNIST."""
     file = Path(os.environ.get("NBCONV_DATA", ""), "..", "book", "targets.json")
     if not os.environ.get("NBCONV_DATA") or not file.exists():
-        pytest.skip("needs targets.json of the book's numbers, in ../book beside the folder that NBCONV_DATA names")
+        pytest.skip(
+            "needs targets.json of the book's numbers, in ../book beside the folder that NBCONV_DATA names"
+        )
     return json.loads(file.read_text())
 
 
@@ -55,7 +57,13 @@ def test_the_book_s_numbers_are_the_book_s(targets):
 
 @pytest.mark.parametrize("hidden", [2, 3, 4])
 def test_the_book_s_curves_are_the_book_s(targets, hidden):
-    file = Path(os.environ["NBCONV_DATA"], "..", "book", "figures", f"norms_during_training_{hidden}_layers.json")
+    file = Path(
+        os.environ["NBCONV_DATA"],
+        "..",
+        "book",
+        "figures",
+        f"norms_during_training_{hidden}_layers.json",
+    )
     recorded = json.loads(file.read_text())
     for epoch, speeds in chapter5.CURVES[hidden].items():
         assert speeds == pytest.approx(recorded[epoch], rel=0.06)
@@ -64,8 +72,17 @@ def test_the_book_s_curves_are_the_book_s(targets, hidden):
 def test_names():
     assert chosen(["ch5"]) == ["accuracy", "speeds", "curves", "bars", "sigma", "chain", "remedies"]
     assert chosen(["dropout", "sigma", "ch5"])[-1] == "dropout"
-    assert set(chosen(["ch6"])) == {"digits", "parameters", "ensemble", "beyond-ensemble", "filters", *EXPERIMENTS}
-    with pytest.raises(nbconv.SettingError, match="con cannot be reproduced: expected ch5, ch6, accuracy"):
+    assert set(chosen(["ch6"])) == {
+        "digits",
+        "parameters",
+        "ensemble",
+        "beyond-ensemble",
+        "filters",
+        *EXPERIMENTS,
+    }
+    with pytest.raises(
+        nbconv.SettingError, match="con cannot be reproduced: expected ch5, ch6, accuracy"
+    ):
         chosen(["con", "conv"])
 
 
@@ -99,7 +116,10 @@ def test_parts_add_up_and_are_written(tmp_path):
 
 
 def test_tables():
-    one, other = (Table("T", {"x|y": "", "n": ".2f"}, [[name, value]]) for name, value in (("a", 1.234), ("b", None)))
+    one, other = (
+        Table("T", {"x|y": "", "n": ".2f"}, [[name, value]])
+        for name, value in (("a", 1.234), ("b", None))
+    )
     assert one.text() == "T\nx|y     n\na    1.23"
     assert one.markdown() == "**T**\n\n| x\\|y | n |\n| --- | ---: |\n| a | 1.23 |"
 
@@ -146,5 +166,8 @@ def test_an_interrupted_part_goes_on(mnist, tmp_path):
 
 
 def test_wrong_use(command):
-    assert "Error: ch7 cannot be reproduced: expected ch5, ch6" in command("reproduce", "ch7", code=1).stderr
+    assert (
+        "Error: ch7 cannot be reproduced: expected ch5, ch6"
+        in command("reproduce", "ch7", code=1).stderr
+    )
     assert "Missing argument" in command("reproduce", code=2).stderr

@@ -7,8 +7,10 @@ import oracle
 import pytest
 
 import nbconv
-from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax, backend, schedules, training
-from nbconv.training import shuffled
+from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax, backend
+from nbconv.training import loop as training
+from nbconv.training import schedules
+from nbconv.training.loop import shuffled
 
 LAYERS = [
     Conv2D(6, 3, activation="relu"),
@@ -40,7 +42,16 @@ def test_it_learns(digits):
     net = Network([Conv2D(10, 3, activation="relu"), MaxPool2D(2), Dense(30, activation="relu"), Softmax(10)], (1, 8, 8),
                   initialiser="he")  # fmt: skip
     reports = []
-    history = net.fit(train, 15, 10, 0.05, validation=valid, test=test, monitor_training=True, callback=reports.append)
+    history = net.fit(
+        train,
+        15,
+        10,
+        0.05,
+        validation=valid,
+        test=test,
+        monitor_training=True,
+        callback=reports.append,
+    )
     assert history["validation_accuracy"][-1] > 0.9
     assert history.epochs == len(reports) == 15
     assert reports[-1]["epoch"] == 15
@@ -51,7 +62,11 @@ def test_it_learns(digits):
     accuracies = history["validation_accuracy"]
     best = accuracies.index(max(accuracies))
     assert net.state.best.epoch == best + 1
-    assert history["test_accuracy"][best] == history["test_accuracy"][-1] == net.state.best.test_accuracy
+    assert (
+        history["test_accuracy"][best]
+        == history["test_accuracy"][-1]
+        == net.state.best.test_accuracy
+    )
     net.restore_best()
     assert net.evaluate(valid)["accuracy"] == max(accuracies)
     assert net.evaluate(test)["accuracy"] == history["test_accuracy"][-1]
@@ -63,7 +78,15 @@ def test_one_step_is_the_equations(digits):
     net = Network([64, 12, 10], dtype="float64", seed=2)
     gradient = net.engine.mean_gradient(train)
     right, _ = oracle.sgd(
-        net.engine.parameters, net.engine.velocity, gradient, net.engine.weights_count, 0.5, 3.0 / 10, 0, 0, False
+        net.engine.parameters,
+        net.engine.velocity,
+        gradient,
+        net.engine.weights_count,
+        0.5,
+        3.0 / 10,
+        0,
+        0,
+        False,
     )
     net.fit(train, epochs=1, mini_batch_size=10, eta=0.5, lmbda=3.0)
     assert np.allclose(net.engine.parameters, right, rtol=1e-12, atol=1e-14)
@@ -127,7 +150,14 @@ def test_divergence_names_epoch_and_step_and_keeps_what_was_good(few, tmp_path):
     net.fit(few[0], epochs=1, mini_batch_size=10, eta=0.01, checkpoint=tmp_path / "good.h5")
     before, content = net.engine.parameters.copy(), (tmp_path / "good.h5").read_bytes()
     with pytest.raises(DivergedError, match=r"epoch 2, mini-batch \d+ \(eta 1e[+]30\)"):
-        net.fit(few[0], epochs=20, mini_batch_size=10, eta=1e30, momentum=0.99, checkpoint=tmp_path / "good.h5")
+        net.fit(
+            few[0],
+            epochs=20,
+            mini_batch_size=10,
+            eta=1e30,
+            momentum=0.99,
+            checkpoint=tmp_path / "good.h5",
+        )
     assert np.array_equal(net.engine.parameters, before)
     assert net.state.epoch == 1
     assert (tmp_path / "good.h5").read_bytes() == content
@@ -197,7 +227,9 @@ def test_numpy_numbers_are_settings_too(few, tmp_path):
 
 def test_early_stopping(few):
     net = Network([64, 10])
-    history = net.fit(few[0], epochs=500, mini_batch_size=10, eta=0.5, validation=few[1], patience=4)
+    history = net.fit(
+        few[0], epochs=500, mini_batch_size=10, eta=0.5, validation=few[1], patience=4
+    )
     accuracies = history["validation_accuracy"]
     assert history.epochs < 500
     assert len(accuracies) - 1 - accuracies.index(max(accuracies)) == 4
@@ -211,7 +243,13 @@ def test_together_or_one_by_one_mini_batches_give_the_same_bits(few, monkeypatch
         seen = []
         nets.append(network())
         nets[-1].fit(
-            few[0], 2, 10, 0.1, momentum=0.5, schedule=schedule, progress=lambda done, _, seen=seen: seen.append(done)
+            few[0],
+            2,
+            10,
+            0.1,
+            momentum=0.5,
+            schedule=schedule,
+            progress=lambda done, _, seen=seen: seen.append(done),
         )
         assert (len(seen) == 2 * 11) == (pace == 0)
     assert np.array_equal(nets[0].engine.parameters, nets[1].engine.parameters)
@@ -221,7 +259,9 @@ def test_together_or_one_by_one_mini_batches_give_the_same_bits(few, monkeypatch
 def test_expand_trains_on_five_times_as_many(few):
     net = network()
     seen = []
-    net.fit(few[0], 1, 10, 0.01, expand=True, progress=lambda done, total: seen.append((done, total)))
+    net.fit(
+        few[0], 1, 10, 0.01, expand=True, progress=lambda done, total: seen.append((done, total))
+    )
     assert seen[-1] == (515, 515)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
     assert len(net.history["cost"]) == 1
@@ -335,7 +375,9 @@ def test_a_best_epoch_belongs_to_its_validation_data(few):
 def test_gradients_within_a_training_leave_its_costs_alone(few):
     one, other = network(), network()
     history = one.fit(few[0], 1, 10, 0.01)
-    watched = other.fit(few[0], 1, 10, 0.01, progress=lambda *_: other.gradients(few[1].images, few[1].labels))
+    watched = other.fit(
+        few[0], 1, 10, 0.01, progress=lambda *_: other.gradients(few[1].images, few[1].labels)
+    )
     assert history["cost"] == watched["cost"]
     assert same(one, other)
 

@@ -36,11 +36,11 @@ from .conv import (
     conv2d_unpad,
 )
 from .conv_pool import conv2d_max_pool_forward
-from .conv_winners import conv2d_winners_backward
+from .conv_pool_backward import conv2d_max_pool_backward
 from .dense import dense_backward_input, dense_backward_weights, dense_descend, dense_forward
 from .distort import gather_distorted
 from .layout import gather, images_first, images_last
-from .memory import BATCH, REHEARSED, slices, zeros
+from .memory import BATCH, PRECOMPILES, slices, zeros
 from .pool import max_pool2d_backward, max_pool2d_forward
 from .program import Program
 
@@ -49,7 +49,7 @@ __all__ = [
     "LINE",
     "LINEAR",
     "POINTS",
-    "REHEARSED",
+    "PRECOMPILES",
     "RELU",
     "SIGMOID",
     "TANH",
@@ -67,7 +67,7 @@ __all__ = [
     "conv2d_max_pool_forward",
     "conv2d_pad",
     "conv2d_unpad",
-    "conv2d_winners_backward",
+    "conv2d_max_pool_backward",
     "cross_entropy",
     "dense_backward_biases",
     "dense_backward_input",

@@ -49,7 +49,10 @@ def conv2d_pad(padded, a, padding_y, padding_x):
     for p in prange(channels * rows):
         for phase in range(phases):
             x, there = _phase(padded, p // rows, p % rows + padding_y, padding_x, phase)
-            here, count = uint64((p * columns + x) * images), uint64(max(0, columns - x + phases - 1) // phases)
+            here, count = (
+                uint64((p * columns + x) * images),
+                uint64(max(0, columns - x + phases - 1) // phases),
+            )
             _copy_row(padded_flat, there, step, a_flat, here, uint64(phases) * step, count, step)
 
 
@@ -65,7 +68,10 @@ def conv2d_unpad(da, padded, padding_y, padding_x):
     for p in prange(channels * rows):
         for phase in range(phases):
             x, there = _phase(padded, p // rows, p % rows + padding_y, padding_x, phase)
-            here, count = uint64((p * columns + x) * images), uint64(max(0, columns - x + phases - 1) // phases)
+            here, count = (
+                uint64((p * columns + x) * images),
+                uint64(max(0, columns - x + phases - 1) // phases),
+            )
             _copy_row(da_flat, here, uint64(phases) * step, padded_flat, there, step, count, step)
 
 

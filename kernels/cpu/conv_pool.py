@@ -16,16 +16,21 @@ from .tile import ONE, blocks, products, products_of_two_rows
 
 
 @njit(**SUMS)
-def conv2d_max_pool_forward(a, winner, x, w, b, taps, row_step, columns, window, kind):
+def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, kind):
     """a = sigma(max over the window of z), z the convolution of x, equation (125); sigma of `kind` is monotone.
 
-    a, winner: (filters, pooled rows, pooled columns, images), overwritten as by `max_pool2d_forward`. x, w, b, taps,
+    a, argmax: (filters, pooled rows, pooled columns, images), overwritten as by `max_pool2d_forward`. x, w, b, taps,
     row_step: as in `conv2d_forward`. columns: of z. window: (rows, columns, row stride, column stride); windows that
     overlap have rows of z computed more than once. kind: see `activate`.
     """
     filters, pooled_rows, pooled_columns, images = a.shape
     size_y, size_x, stride_y, stride_x = window
-    a_flat, winner_flat, x_flat, w_flat = a.reshape(-1), winner.reshape(-1), x.reshape(-1), w.reshape(-1)
+    a_flat, argmax_flat, x_flat, w_flat = (
+        a.reshape(-1),
+        argmax.reshape(-1),
+        x.reshape(-1),
+        w.reshape(-1),
+    )
     count, scale, run = uint64(taps.size), uint64(images), uint64(columns * images)
     pooled_run = uint64(pooled_columns * images)
     rows_together, step = uint64(size_y) * run, uint64(stride_x * images)
@@ -51,5 +56,15 @@ def conv2d_max_pool_forward(a, winner, x, w, b, taps, row_step, columns, window,
             )  # fmt: skip
         for r in range(here):
             a0 = ((f + r) * uint64(pooled_rows) + uint64(y)) * pooled_run
-            best_of_row(a_flat, winner_flat, a0, uint64(pooled_columns), scale, z, r * rows_together, places, step)
+            best_of_row(
+                a_flat,
+                argmax_flat,
+                a0,
+                uint64(pooled_columns),
+                scale,
+                z,
+                r * rows_together,
+                places,
+                step,
+            )
             activate(a_flat, a0, a0 + pooled_run, kind)

@@ -12,9 +12,13 @@ from .activation import activate
 from .simd import ROWS, WIDTH
 from .tile import ONE, ZERO, blocks, dot_products, products, steps
 
-SMALL = 1 << 16  # products that one thread does in less than the microsecond or two that it takes to share them
+SMALL = (
+    1 << 16
+)  # products that one thread does in less than the microsecond or two that it takes to share them
 CHUNK = 256  # columns of w that are worked on at a time, at most
-BLOCK = 4 * ROWS  # rows of w that all images meet before the next: BLOCK x CHUNK is in the first-level cache
+BLOCK = (
+    4 * ROWS
+)  # rows of w that all images meet before the next: BLOCK x CHUNK is in the first-level cache
 SHARES = 16  # of the rows of w: a thread takes neighbouring ones, so that its part of w stays in its caches
 IMAGES = uint64(1 << 18)  # numbers: so many images' rows stay in the second-level cache
 
@@ -23,7 +27,9 @@ IMAGES = uint64(1 << 18)  # numbers: so many images' rows stay in the second-lev
 def _share(rows, block, share, shares):
     """The rows of a share, whole blocks."""
     count = (rows + block - 1) // block
-    return uint64(share * count // shares * block), uint64(min((share + 1) * count // shares * block, rows))
+    return uint64(share * count // shares * block), uint64(
+        min((share + 1) * count // shares * block, rows)
+    )
 
 
 @njit(**INLINE)
@@ -38,7 +44,9 @@ def _forward(a, x, w, b, kind, first, after):
     images, n_out, n_in = uint64(a.shape[0]), uint64(a.shape[1]), uint64(x.shape[1])
     a_flat, x_flat, w_flat = a.reshape(-1), x.reshape(-1), w.reshape(-1)
     every_row = steps(w.shape[0], w.shape[1])
-    together = max(IMAGES // n_in // uint64(ROWS), ONE) * uint64(ROWS)  # images that stay in the second-level cache
+    together = max(IMAGES // n_in // uint64(ROWS), ONE) * uint64(
+        ROWS
+    )  # images that stay in the second-level cache
     for m in range(ZERO, images, together):
         for j in range(first, after, uint64(WIDTH)):
             for n in range(m, min(m + together, images), uint64(ROWS)):

@@ -5,7 +5,7 @@ from numba import njit, prange, uint64
 
 from ..compilation import INNER, PARALLEL
 from ..distortion import place, sampled
-from ..scalar import TURN
+from ..scalar import MINI_BATCH
 
 ONE = uint64(1)
 
@@ -19,18 +19,18 @@ def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns):
 
 
 @njit(**PARALLEL)
-def gather_distorted(a, y, images, labels, order, clock, first, lines, framed, scale):
+def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
     """Image n of a is image order[turn, first + n] of `images` times scale, distorted as its lines say; y its label.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten. images, labels, order,
-    clock: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
+    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
     frame 0, overwritten within.
     """
     _, channels, rows, columns = images.shape
     count, height = y.size, channels * rows
     factor = np.float32(scale)
     for n in prange(count):
-        image = order[clock[TURN], first + np.int64(n)]
+        image = order[counters[MINI_BATCH], first + np.int64(n)]
         y[n] = labels[image]
         for c in range(channels):
             for r in range(rows):

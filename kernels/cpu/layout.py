@@ -3,7 +3,7 @@
 from numba import njit, prange, uint64
 
 from ..compilation import INNER, PARALLEL
-from ..scalar import TURN
+from ..scalar import MINI_BATCH
 
 ONE = uint64(1)
 LINE = 16  # numbers of float32 in a cache line
@@ -25,7 +25,7 @@ def _copy_row(a, a0, a_step, images, row0, rows, columns, move, factor):
 
 
 @njit(**PARALLEL)
-def gather(a, y, images, labels, order, clock, first, moves, scale):
+def gather(a, y, images, labels, order, counters, first, shifts, scale):
     """Image n of a is image order[turn, first + n] // moves of `images`, moved by that % moves, times scale.
 
     Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill the emptied
@@ -37,31 +37,51 @@ def gather(a, y, images, labels, order, clock, first, moves, scale):
     count, width, height = uint64(y.size), uint64(columns), channels * rows
     pixels = uint64(height) * width
     a_flat, images_flat, order_flat = a.reshape(-1), images.reshape(-1), order.reshape(-1)
-    start = uint64(clock[TURN] * order.shape[1] + first)
+    start = uint64(counters[MINI_BATCH] * order.shape[1] + first)
     factor = a.dtype.type(scale)
     for n in range(count):
-        y[n] = labels[order_flat[start + n] // moves]
+        y[n] = labels[order_flat[start + n] // shifts]
     rows_first = a.ndim == 2 or count == 1
     # Each thread has images of its own or, where the last axis is the image, rows of pixels: no two write into one cache line.
     parts = y.size if rows_first else height
     for p in prange(parts):
         if rows_first:
             code = order_flat[start + uint64(p)]
-            here, there = uint64(p) * pixels, uint64(code // moves) * pixels
-            if code % moves == 0:
+            here, there = uint64(p) * pixels, uint64(code // shifts) * pixels
+            if code % shifts == 0:
                 for i in range(pixels):
                     a_flat[here + i] = factor * a.dtype.type(images_flat[there + i])
             else:
                 for q in range(height):
                     at = uint64(q) * width
                     place = q % rows, rows
-                    _copy_row(a_flat, here + at, ONE, images_flat, there + at, place, columns, code % moves, factor)
+                    _copy_row(
+                        a_flat,
+                        here + at,
+                        ONE,
+                        images_flat,
+                        there + at,
+                        place,
+                        columns,
+                        code % shifts,
+                        factor,
+                    )
         else:
             at, place = uint64(p) * width, (p % rows, rows)
             for n in range(count):
                 code = order_flat[start + n]
-                there = uint64(code // moves) * pixels + at
-                _copy_row(a_flat, at * count + n, count, images_flat, there, place, columns, code % moves, factor)
+                there = uint64(code // shifts) * pixels + at
+                _copy_row(
+                    a_flat,
+                    at * count + n,
+                    count,
+                    images_flat,
+                    there,
+                    place,
+                    columns,
+                    code % shifts,
+                    factor,
+                )
 
 
 @njit(**PARALLEL)

@@ -11,7 +11,7 @@ LINE = 64  # bytes of a cache line, and of the longest vector register
 SLICE = 64  # images at most in a slice
 SLICES, LEAST = 4, 16  # so many slices, if each has at least so many images, rather than fewer
 BATCH = 8 * SLICE  # images at a time where nothing is trained
-REHEARSED = True  # a program compiles its kernels, so a second process can compile a first training's meanwhile
+PRECOMPILES = True  # a program compiles its kernels, so a second process can compile a first training's meanwhile
 
 
 def zeros(shape, dtype):

@@ -25,7 +25,7 @@ def window_places(size_y, size_x, line, step):
 
 
 @njit(**INNER)
-def _best_of_row(a, winner, a0, columns, images, x, x0, places, count, step):
+def _best_of_row(a, argmax, a0, columns, images, x, x0, places, count, step):
     """`best_of_row` behind pointers, a vector of one column's images at a time."""
     tile, many = simd.zeros(x, 1, 1), lanes(x)
     for q in range(columns):
@@ -36,11 +36,11 @@ def _best_of_row(a, winner, a0, columns, images, x, x0, places, count, step):
                 value = simd.load(tile, x, there + places[place], ZERO, ONE, images - n)
                 best, won = simd.larger(best, won, value, place)
             simd.store(best, a, here, ZERO, ONE, images - n)
-            simd.store(won, winner, here, ZERO, ONE, images - n)
+            simd.store(won, argmax, here, ZERO, ONE, images - n)
 
 
 @njit(**INNER)
-def _best_of_image(a, winner, a0, columns, x, x0, places, count):
+def _best_of_image(a, argmax, a0, columns, x, x0, places, count):
     """The same for a single image whose windows are two columns apart, a vector of columns at a time."""
     tile, many = simd.zeros(x, 1, 1), lanes(x)
     for q in range(ZERO, columns, many):
@@ -50,51 +50,62 @@ def _best_of_image(a, winner, a0, columns, x, x0, places, count):
             value = simd.load_every_second(tile, x, x0 + 2 * q + places[place], left)
             best, won = simd.larger(best, won, value, place)
         simd.store(best, a, a0 + q, ZERO, ONE, left)
-        simd.store(won, winner, a0 + q, ZERO, ONE, left)
+        simd.store(won, argmax, a0 + q, ZERO, ONE, left)
 
 
 @njit(**INLINE)
-def best_of_row(a, winner, a0, columns, images, x, x0, places, step):
+def best_of_row(a, argmax, a0, columns, images, x, x0, places, step):
     """A row of `max_pool2d_forward`: a[q, n] and its winner from the places of its window, which begins at x[q step + n].
 
     a[q, n] is a[a0 + q images + n], winner likewise; place k of the first window is x[x0 + places[k]].
     """
     count = uint64(places.size)
-    a, winner, x, places = pointer(a), pointer(winner), pointer(x), pointer(places)
+    a, argmax, x, places = pointer(a), pointer(argmax), pointer(x), pointer(places)
     if images == ONE and step == uint64(2):
-        _best_of_image(a, winner, a0, columns, x, x0, places, count)
+        _best_of_image(a, argmax, a0, columns, x, x0, places, count)
     else:
-        _best_of_row(a, winner, a0, columns, images, x, x0, places, count, step)
+        _best_of_row(a, argmax, a0, columns, images, x, x0, places, count, step)
 
 
 @njit(**PARALLEL)
-def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
+def max_pool2d_forward(a, argmax, x, size_y, size_x, stride_y, stride_x):
     """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first wins, row by row; NaN wins over all.
 
-    a: (channels, rows, columns, images), overwritten. winner: like a, int32, overwritten: the winner's place
+    a: (channels, rows, columns, images), overwritten. argmax: like a, int32, overwritten: the winner's place
     i * size_x + j in its window. x: (channels, input rows, input columns, images).
     """
     channels, rows, columns, images = a.shape
     _, input_rows, input_columns, _ = x.shape
-    a_flat, winner_flat, x_flat = a.reshape(-1), winner.reshape(-1), x.reshape(-1)
-    places, step = window_places(size_y, size_x, input_columns * images, images), uint64(stride_x * images)
+    a_flat, argmax_flat, x_flat = a.reshape(-1), argmax.reshape(-1), x.reshape(-1)
+    places, step = (
+        window_places(size_y, size_x, input_columns * images, images),
+        uint64(stride_x * images),
+    )
     for p in prange(channels * rows):
         c, y = p // rows, p % rows
-        a0, x0 = uint64(p * columns * images), uint64((c * input_rows + y * stride_y) * input_columns * images)
-        best_of_row(a_flat, winner_flat, a0, uint64(columns), uint64(images), x_flat, x0, places, step)
+        a0, x0 = (
+            uint64(p * columns * images),
+            uint64((c * input_rows + y * stride_y) * input_columns * images),
+        )
+        best_of_row(
+            a_flat, argmax_flat, a0, uint64(columns), uint64(images), x_flat, x0, places, step
+        )
 
 
 @njit(**PARALLEL)
-def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
+def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
     """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over the windows (y, q) that (r, s) won.
 
-    dx: like the input, overwritten. da, winner: as in `max_pool2d_forward`.
+    dx: like the input, overwritten. da, argmax: as in `max_pool2d_forward`.
     """
     channels, rows, columns, images = da.shape
     _, input_rows, input_columns, _ = dx.shape
-    dx_flat, da_flat, winner_flat = dx.reshape(-1), da.reshape(-1), winner.reshape(-1)
+    dx_flat, da_flat, argmax_flat = dx.reshape(-1), da.reshape(-1), argmax.reshape(-1)
     run, many = uint64(images), lanes(dx)
-    tile, places = simd.zeros(dx, 1, 1), window_places(size_y, size_x, input_columns * images, images)
+    tile, places = (
+        simd.zeros(dx, 1, 1),
+        window_places(size_y, size_x, input_columns * images, images),
+    )
     apart = stride_y >= size_y and stride_x >= size_x
     plane = uint64(input_rows * input_columns * images)
     for c in prange(channels):
@@ -107,8 +118,15 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
                 for n in range(ZERO, run, many):
                     here, there = a0 + q * run + n, x0 + q * uint64(stride_x) * run + n
                     share = simd.load(tile, da_flat, here, ZERO, ONE, run - n)
-                    won = simd.load(tile, winner_flat, here, ZERO, ONE, run - n)
+                    won = simd.load(tile, argmax_flat, here, ZERO, ONE, run - n)
                     for place in range(uint64(places.size)):
                         at = there + places[place]
                         total = simd.load(tile, dx_flat, at, ZERO, ONE, ZERO if apart else run - n)
-                        simd.store(simd.add_where(total, share, won, place), dx_flat, at, ZERO, ONE, run - n)
+                        simd.store(
+                            simd.add_where(total, share, won, place),
+                            dx_flat,
+                            at,
+                            ZERO,
+                            ONE,
+                            run - n,
+                        )

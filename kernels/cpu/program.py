@@ -28,8 +28,12 @@ from ..compilation import PARALLEL
 
 Call = tuple[Any, tuple[Any, ...]]
 WORD, STATUS, NULL = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
-CALLER = ir.FunctionType(STATUS, [WORD, WORD])  # (the kernel's address, its block's): 0, or what went wrong
-RUNNER = ir.FunctionType(STATUS, [WORD, WORD, WORD])  # (how many times, how many calls, where they are listed)
+CALLER = ir.FunctionType(
+    STATUS, [WORD, WORD]
+)  # (the kernel's address, its block's): 0, or what went wrong
+RUNNER = ir.FunctionType(
+    STATUS, [WORD, WORD, WORD]
+)  # (how many times, how many calls, where they are listed)
 ENTRY = 3  # words of a listed call: addresses of caller, kernel and block
 
 
@@ -43,11 +47,13 @@ class Program:
 
     def __init__(self, calls: Sequence[Any], varying: Sequence[np.ndarray[Any, Any]] = ()):
         self._described = [weakref.ref(array) for array in varying]
-        self._places: list[list[int]] = [[] for _ in varying]  # in the words: where such an array is described
+        self._places: list[list[int]] = [
+            [] for _ in varying
+        ]  # in the words: where such an array is described
         self._parts: list[Program] = []
         self.calls: list[Call] = []
         for call in calls:
-            self.calls += self._side_by_side(call, varying) if isinstance(call, list) else [call]
+            self.calls += self._concurrently(call, varying) if isinstance(call, list) else [call]
         addresses, words, starts = [], list[int](), []
         for kernel, arguments in self.calls:
             addresses.append(_compiled(kernel, tuple(_kind(argument) for argument in arguments)))
@@ -55,19 +61,23 @@ class Program:
             self._describe(arguments, words)
         self._words = np.array(words, np.int64)
         first, size = self._words.ctypes.data, self._words.itemsize
-        entries = [(*pair, first + start * size) for pair, start in zip(addresses, starts, strict=True)]
+        entries = [
+            (*pair, first + start * size) for pair, start in zip(addresses, starts, strict=True)
+        ]
         self._entries = np.array(entries, np.int64).reshape(-1)
         self._list = len(entries), self._entries.ctypes.data
         self._writable = self._words.data
 
-    def _side_by_side(self, lists: list[list[Call]], varying: Sequence[np.ndarray[Any, Any]]) -> list[Call]:
+    def _concurrently(
+        self, lists: list[list[Call]], varying: Sequence[np.ndarray[Any, Any]]
+    ) -> list[Call]:
         """The calls that make the calls of all lists."""
         parts = [Program(calls, varying) for calls in lists]
         if not _threads_can_nest():
             return [call for part in parts for call in part.calls]
         self._parts += parts
         counts, entries = np.array([part._list for part in parts], np.int64).T.copy()
-        return [(side_by_side, (np.zeros(len(parts), np.int64), counts, entries, _lone_runner()))]
+        return [(concurrently, (np.zeros(len(parts), np.int64), counts, entries, _lone_runner()))]
 
     def _describe(self, arguments: tuple[Any, ...], words: list[int]) -> None:
         """Append the words of a call's arguments."""
@@ -80,7 +90,13 @@ class Program:
                         places.append(len(words))
                 words += _words_of(argument)
             else:
-                code = "d" if isinstance(argument, float) else "Q" if isinstance(argument, np.uint64) else "q"
+                code = (
+                    "d"
+                    if isinstance(argument, float)
+                    else "Q"
+                    if isinstance(argument, np.uint64)
+                    else "q"
+                )
                 words += struct.unpack("q", struct.pack(code, argument))
 
     def _take(self, varying: Sequence[np.ndarray[Any, Any]]) -> None:
@@ -115,7 +131,7 @@ _run: Any = intrinsic(_run_list)
 
 
 @njit(**PARALLEL)
-def side_by_side(statuses, counts, entries, runner):
+def concurrently(statuses, counts, entries, runner):
     """Each thread goes through lists of calls. counts, entries: of each list; statuses: overwritten."""
     for p in prange(counts.size):
         statuses[p] = _run(runner, counts[p], entries[p])
@@ -126,7 +142,9 @@ def side_by_side(statuses, counts, entries, runner):
 def _threads_can_nest() -> bool:
     """Whether a thread of a parallel kernel may call a parallel kernel: with OpenMP and TBB, where it then works alone."""
     words = types.Array(types.int64, 1, "C")
-    side_by_side.compile((words, words, words, types.int64))  # Numba chooses its threading layer here at the latest
+    concurrently.compile(
+        (words, words, words, types.int64)
+    )  # Numba chooses its threading layer here at the latest
     layer: str = parallel.threading_layer()
     return layer != "workqueue"
 
@@ -135,7 +153,9 @@ def _compiled(kernel: Any, kinds: tuple[Any, ...]) -> tuple[int, int]:
     """The addresses of the kernel for arguments of these types, and of the function that calls it."""
     kernel.compile(kinds)
     made = kernel.overloads[kinds]
-    return _caller(made.signature.return_type, kinds), made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+    return _caller(made.signature.return_type, kinds), made.library.get_pointer_to_function(
+        made.fndesc.llvm_func_name
+    )
 
 
 def _kind(argument: Any) -> Any:
@@ -170,10 +190,14 @@ def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
             return context.make_tuple(build, kind, [value(part) for part in kind.types])
         if isinstance(kind, types.Array):
             array = context.make_array(kind)(context, build)
-            array.meminfo = array.parent = cgutils.get_null_value(NULL)  # nobody counts references to it
+            array.meminfo = array.parent = cgutils.get_null_value(
+                NULL
+            )  # nobody counts references to it
             array.data = build.inttoptr(word(), array.data.type)
             array.nitems, array.itemsize = word(), word()
-            array.shape, array.strides = (cgutils.pack_array(build, [word() for _ in range(kind.ndim)]) for _ in "ab")
+            array.shape, array.strides = (
+                cgutils.pack_array(build, [word() for _ in range(kind.ndim)]) for _ in "ab"
+            )
             return array._getvalue()
         if isinstance(kind, types.Float):
             return build.bitcast(word(), ir.DoubleType())
@@ -181,7 +205,9 @@ def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
 
     pointer = context.call_conv.get_function_type(returns, kinds).as_pointer()
     kernel = build.inttoptr(function.args[0], pointer)
-    status, _ = context.call_conv.call_function(build, kernel, returns, kinds, [value(kind) for kind in kinds])
+    status, _ = context.call_conv.call_function(
+        build, kernel, returns, kinds, [value(kind) for kind in kinds]
+    )
     build.ret(status.code)
     return _address(module)
 
@@ -196,7 +222,9 @@ def _runner_address() -> int:
     entries = build.inttoptr(entries, WORD.as_pointer())
     with cgutils.for_range(build, times), cgutils.for_range(build, count) as call:
         first = build.mul(call.index, WORD(ENTRY))
-        caller, kernel, block = (build.load(build.gep(entries, [build.add(first, WORD(k))])) for k in range(ENTRY))
+        caller, kernel, block = (
+            build.load(build.gep(entries, [build.add(first, WORD(k))])) for k in range(ENTRY)
+        )
         status = build.call(build.inttoptr(caller, CALLER.as_pointer()), [kernel, block])
         with build.if_then(build.icmp_signed("!=", status, STATUS(0)), likely=False):
             build.ret(status)

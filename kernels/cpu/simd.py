@@ -42,7 +42,9 @@ class Tile(types.Type):
     def __init__(self, dtype: Any, rows: int, width: int, size: int = BYTES):
         self.dtype, self.rows, self.width = dtype, rows, width
         self.lanes = 8 * size // dtype.bitwidth
-        self.vector = ir.VectorType(ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType(), self.lanes)
+        self.vector = ir.VectorType(
+            ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType(), self.lanes
+        )
         super().__init__(f"Tile({dtype}, {rows}, {width}, {size})")
 
 
@@ -64,7 +66,9 @@ class _Code:
         number: Any = INDEX(row)
         if row:
             last = self.builder.sub(rows, INDEX(1))
-            number = self.builder.select(self.builder.icmp_unsigned("<", number, last), number, last)
+            number = self.builder.select(
+                self.builder.icmp_unsigned("<", number, last), number, last
+            )
         return self.builder.add(start, self.builder.mul(number, step))
 
     def splat(self, scalar: Any, like: Any = None) -> Any:
@@ -72,7 +76,9 @@ class _Code:
         vector = like or self.tile.vector
         undefined = ir.Constant(vector, ir.Undefined)
         one = self.builder.insert_element(undefined, scalar, INT(0))
-        return self.builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT, vector.count), None))
+        return self.builder.shuffle_vector(
+            one, undefined, ir.Constant(ir.VectorType(INT, vector.count), None)
+        )
 
     def number(self, data: Any, position: Any) -> Any:
         """A vector of one number from memory."""
@@ -84,7 +90,9 @@ class _Code:
         left = self.builder.select(self.builder.icmp_unsigned("<", left, most), left, most)
         numbers = ir.VectorType(INT, lanes)
         here = ir.Constant(numbers, list(range(column * lanes, (column + 1) * lanes)))
-        return self.builder.icmp_unsigned("<", here, self.splat(self.builder.trunc(left, INT), numbers))
+        return self.builder.icmp_unsigned(
+            "<", here, self.splat(self.builder.trunc(left, INT), numbers)
+        )
 
     def edge(self, left: Any, column: int) -> Any:
         """The mask of a tile's column: only the last two may be cut off by `left`."""
@@ -92,10 +100,16 @@ class _Code:
 
     def call(self, name: str, vector: Any, result: Any, *arguments: Any) -> Any:
         element = vector.element
-        letter, bits = ("i", element.width) if isinstance(element, ir.IntType) else ("f", self.tile.dtype.bitwidth)
+        letter, bits = (
+            ("i", element.width)
+            if isinstance(element, ir.IntType)
+            else ("f", self.tile.dtype.bitwidth)
+        )
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
         name = f"llvm.{name}.v{vector.count}{letter}{bits}"
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
+        return self.builder.call(
+            cgutils.get_or_insert_function(self.builder.module, kind, name), arguments
+        )
 
     def address(self, data: Any, position: Any, column: int = 0) -> Any:
         """The address of vector `column` after that position."""
@@ -111,8 +125,12 @@ class _Code:
             loaded = self.builder.load(address)
             loaded.align = size
         else:
-            loaded = self.call("masked.load", vector, vector, address, INT(size), mask, ir.Constant(vector, None))
-        return loaded if vector == self.tile.vector else self.builder.sitofp(loaded, self.tile.vector)
+            loaded = self.call(
+                "masked.load", vector, vector, address, INT(size), mask, ir.Constant(vector, None)
+            )
+        return (
+            loaded if vector == self.tile.vector else self.builder.sitofp(loaded, self.tile.vector)
+        )
 
     def store(self, values: Any, address: Any, mask: Any) -> None:
         """A vector's lanes inside the mask to memory, made integers where they lie."""
@@ -139,7 +157,9 @@ class _Code:
             count //= 2
             order = [lane + count if lane < count else 0 for lane in range(self.tile.lanes)]
             upper = ir.Constant(ir.VectorType(INT, self.tile.lanes), order)
-            vector = self.builder.fadd(vector, self.builder.shuffle_vector(vector, undefined, upper))
+            vector = self.builder.fadd(
+                vector, self.builder.shuffle_vector(vector, undefined, upper)
+            )
         return self.builder.extract_element(vector, INT(0))
 
 
@@ -151,13 +171,16 @@ def _operation(code: Callable[..., Any], tiles: int = 1) -> Any:
 
     def typing(_: Any, tile: Tile, *others: Any) -> Any:
         takes = [
-            kind if isinstance(kind, Tile | types.Array | types.CPointer) else types.uint64 for kind in (tile, *others)
+            kind if isinstance(kind, Tile | types.Array | types.CPointer) else types.uint64
+            for kind in (tile, *others)
         ]
         gives = {0: types.void, 1: tile, 2: types.UniTuple(tile, 2)}[tiles]
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             values = [
-                context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+                context.make_array(kind)(context, builder, value).data
+                if isinstance(kind, types.Array)
+                else value
                 for kind, value in zip(signature.args, arguments, strict=True)
             ]
             result = code(_Code(context, builder, tile), *values)
@@ -166,7 +189,9 @@ def _operation(code: Callable[..., Any], tiles: int = 1) -> Any:
         return gives(*takes), generate
 
     typing.__name__, typing.__doc__ = code.__name__, code.__doc__
-    vars(typing)["__signature__"] = inspect.signature(code)  # Numba would make one argument of `others`
+    vars(typing)["__signature__"] = inspect.signature(
+        code
+    )  # Numba would make one argument of `others`
     return intrinsic(typing)
 
 
@@ -179,7 +204,11 @@ def _pointer(_: Any, numbers: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind, value = signature.args[0], arguments[0]
-        return context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+        return (
+            context.make_array(kind)(context, builder, value).data
+            if isinstance(kind, types.Array)
+            else value
+        )
 
     return types.CPointer(numbers.dtype)(numbers), generate
 
@@ -192,7 +221,9 @@ def _lanes(_: Any, numbers: Any) -> Any:
 def _zeros(_: Any, like: Any, rows: Any, width: Any) -> Any:
     """tile[r, t] = 0, in the dtype of the array or pointer `like`; rows and width are constants."""
     tile = Tile(like.dtype, rows.literal_value, width.literal_value)
-    return tile(like, rows, width), lambda context, *_: ir.Constant(context.get_value_type(tile), None)
+    return tile(like, rows, width), lambda context, *_: ir.Constant(
+        context.get_value_type(tile), None
+    )
 
 
 def _load(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> Any:
@@ -207,8 +238,12 @@ def _load_every_second(to: _Code, tile: Any, z: Any, z0: Any, left: Any) -> Any:
     """tile[0, t] = z[z0 + 2 t]. Tiles of one vector."""
     build, lanes = to.builder, to.tile.lanes
     left = build.sub(build.mul(left, INDEX(2)), INDEX(1))
-    beyond = build.select(build.icmp_unsigned(">", left, INDEX(lanes)), build.sub(left, INDEX(lanes)), INDEX(0))
-    halves = [to.load(to.address(z, z0, half), to.mask(part)) for half, part in enumerate((left, beyond))]
+    beyond = build.select(
+        build.icmp_unsigned(">", left, INDEX(lanes)), build.sub(left, INDEX(lanes)), INDEX(0)
+    )
+    halves = [
+        to.load(to.address(z, z0, half), to.mask(part)) for half, part in enumerate((left, beyond))
+    ]
     even = ir.Constant(ir.VectorType(INT, lanes), list(range(0, 2 * lanes, 2)))
     return build.insert_value(tile, build.shuffle_vector(*halves, even), 0)
 
@@ -231,7 +266,9 @@ def _add_outer_folded(to: _Code, tile: Any, w: Any, w0: Any, w_row: Any, rows: A
     return tile
 
 
-def _store_folded(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, z_next: Any, left: Any) -> None:
+def _store_folded(
+    to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, z_next: Any, left: Any
+) -> None:
     """z[z0 + r z_row + t] = the lower half of tile[r], z[z0 + z_next + r z_row + t] the upper. Tiles of one vector a row."""
     count = to.tile.lanes // 2
     for row in range(to.tile.rows):
@@ -259,14 +296,20 @@ def _store(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: A
 def _add_to(to: _Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> None:
     """z[z0 + r z_row + t] += tile[r, t]. z is not loaded before: the sums in the tile need not wait for it."""
     places = [
-        (to.address(z, to.position(z0, row, z_row, rows), column), to.edge(left, column)) for row, column in to.places
+        (to.address(z, to.position(z0, row, z_row, rows), column), to.edge(left, column))
+        for row, column in to.places
     ]
-    sums = [to.builder.fadd(to.load(*place), to.builder.extract_value(tile, at)) for at, place in enumerate(places)]
+    sums = [
+        to.builder.fadd(to.load(*place), to.builder.extract_value(tile, at))
+        for at, place in enumerate(places)
+    ]
     for total, place in zip(sums, places, strict=True):
         to.store(total, *place)
 
 
-def _add_outer(to: _Code, tile: Any, w: Any, w0: Any, w_row: Any, rows: Any, a: Any, a0: Any, left: Any) -> Any:
+def _add_outer(
+    to: _Code, tile: Any, w: Any, w0: Any, w_row: Any, rows: Any, a: Any, a0: Any, left: Any
+) -> Any:
     """tile[r, t] += w[w0 + r w_row] a[a0 + t]."""
     factors = [to.number(w, to.position(w0, row, w_row, rows)) for row in range(to.tile.rows)]
     for column in range(to.tile.width):
@@ -276,11 +319,15 @@ def _add_outer(to: _Code, tile: Any, w: Any, w0: Any, w_row: Any, rows: Any, a: 
     return tile
 
 
-def _add_rows(to: _Code, tile: Any, w: Any, k: Any, a: Any, a0: Any, a_row: Any, rows: Any, left: Any) -> Any:
+def _add_rows(
+    to: _Code, tile: Any, w: Any, k: Any, a: Any, a0: Any, a_row: Any, rows: Any, left: Any
+) -> Any:
     """tile[r, t] += w[k] a[a0 + r a_row + t]."""
     factor = to.number(w, k)
     for row, column in to.places:
-        vector = to.load(to.address(a, to.position(a0, row, a_row, rows), column), to.edge(left, column))
+        vector = to.load(
+            to.address(a, to.position(a0, row, a_row, rows), column), to.edge(left, column)
+        )
         tile = to.add_product(tile, row, column, factor, vector)
     return tile
 
@@ -292,7 +339,10 @@ def _add_pairs(to: _Code, tile: Any, d: Any, d0: Any, d_row: Any, rows: Any, a: 
     Columns past `columns` repeat the last one.
     """
     mask = to.mask(left)
-    left_side = [to.load(to.address(d, to.position(d0, row, d_row, rows)), mask) for row in range(to.tile.rows)]
+    left_side = [
+        to.load(to.address(d, to.position(d0, row, d_row, rows)), mask)
+        for row in range(to.tile.rows)
+    ]
     for column in range(to.tile.width):
         tap = to.builder.load(to.builder.gep(taps, [to.position(k, column, INDEX(1), columns)]))
         right = to.load(to.address(a, to.builder.add(a0, to.builder.mul(tap, scale))), mask)
@@ -301,35 +351,45 @@ def _add_pairs(to: _Code, tile: Any, d: Any, d0: Any, d_row: Any, rows: Any, a: 
     return tile
 
 
-def _store_totals(to: _Code, tile: Any, s: Any, s0: Any, s_row: Any, rows: Any, s_column: Any, columns: Any) -> None:
+def _store_totals(
+    to: _Code, tile: Any, s: Any, s0: Any, s_row: Any, rows: Any, s_column: Any, columns: Any
+) -> None:
     """s[s0 + r s_row + k s_column] = the sum over the lanes of tile[r, k]."""
     for at, (row, column) in enumerate(to.places):
         place = to.position(to.position(s0, row, s_row, rows), column, s_column, columns)
         to.builder.store(to.total(to.builder.extract_value(tile, at)), to.builder.gep(s, [place]))
 
 
-def _larger(to: _Code, best: Any, winner: Any, x: Any, place: Any) -> Any:
+def _larger(to: _Code, best: Any, argmax: Any, x: Any, place: Any) -> Any:
     """(x, place) in the lanes where x is larger than best or first to be NaN, else (best, winner). Tiles of one vector."""
     build, old, new = to.builder, to.builder.extract_value(best, 0), to.builder.extract_value(x, 0)
     place = to.splat(build.uitofp(place, to.tile.vector.element))
     wins = build.and_(build.fcmp_unordered(">", new, old), build.fcmp_ordered("ord", old, old))
     best = build.insert_value(best, build.select(wins, new, old), 0)
-    winner = build.insert_value(winner, build.select(wins, place, build.extract_value(winner, 0)), 0)
-    return to.context.make_tuple(build, types.UniTuple(to.tile, 2), (best, winner))
+    argmax = build.insert_value(
+        argmax, build.select(wins, place, build.extract_value(argmax, 0)), 0
+    )
+    return to.context.make_tuple(build, types.UniTuple(to.tile, 2), (best, argmax))
 
 
-def _add_where(to: _Code, total: Any, share: Any, winner: Any, place: Any) -> Any:
+def _add_where(to: _Code, total: Any, share: Any, argmax: Any, place: Any) -> Any:
     """total + share in the lanes whose winner is that place, else total. Tiles of one vector."""
     build, old = to.builder, to.builder.extract_value(total, 0)
     place = to.splat(build.uitofp(place, to.tile.vector.element))
-    won = build.fcmp_ordered("==", build.extract_value(winner, 0), place)
-    return build.insert_value(total, build.select(won, build.fadd(old, build.extract_value(share, 0)), old), 0)
+    won = build.fcmp_ordered("==", build.extract_value(argmax, 0), place)
+    return build.insert_value(
+        total, build.select(won, build.fadd(old, build.extract_value(share, 0)), old), 0
+    )
 
 
 pointer: Any = intrinsic(_pointer)
 lanes: Any = intrinsic(_lanes)
 zeros: Any = intrinsic(prefer_literal=True)(_zeros)
-load, load_every_second, spread = _operation(_load), _operation(_load_every_second), _operation(_spread)
+load, load_every_second, spread = (
+    _operation(_load),
+    _operation(_load_every_second),
+    _operation(_spread),
+)
 store, add_to = _operation(_store, 0), _operation(_add_to, 0)
 add_outer, add_rows = _operation(_add_outer), _operation(_add_rows)
 add_outer_folded, store_folded = _operation(_add_outer_folded), _operation(_store_folded, 0)

@@ -29,11 +29,19 @@ def _strip(width: int) -> Any:
     """`products` for ROWS rows of `width` vectors."""
 
     @njit(**INNER)
-    def strip(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, count, scale, left):
+    def strip(
+        z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, count, scale, left
+    ):
         none = simd.zeros(z, ROWS, width)
-        tile = simd.load(none, z, z0, z_row, rows, left) if b_row == ZERO else simd.spread(none, b, b0, b_row, rows)
+        tile = (
+            simd.load(none, z, z0, z_row, rows, left)
+            if b_row == ZERO
+            else simd.spread(none, b, b0, b_row, rows)
+        )
         for k in range(count):
-            tile = simd.add_outer(tile, w, w0 + k * w_tap, w_row, rows, a, a0 + taps[k] * scale, left)
+            tile = simd.add_outer(
+                tile, w, w0 + k * w_tap, w_row, rows, a, a0 + taps[k] * scale, left
+            )
         simd.store(tile, z, z0, z_row, rows, left)
 
     return strip
@@ -58,31 +66,129 @@ def products(z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps,
         t = first * many
         width = after - first
         if width == 1:
-            _strip1(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
+            _strip1(
+                z,
+                z0 + t,
+                z_row,
+                rows,
+                b,
+                b0,
+                b_row,
+                w,
+                w0,
+                w_row,
+                w_tap,
+                a,
+                a0 + t,
+                taps,
+                count,
+                scale,
+                run - t,
+            )
         elif width == 2:
-            _strip2(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
+            _strip2(
+                z,
+                z0 + t,
+                z_row,
+                rows,
+                b,
+                b0,
+                b_row,
+                w,
+                w0,
+                w_row,
+                w_tap,
+                a,
+                a0 + t,
+                taps,
+                count,
+                scale,
+                run - t,
+            )
         elif width == 3:
-            _strip3(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
+            _strip3(
+                z,
+                z0 + t,
+                z_row,
+                rows,
+                b,
+                b0,
+                b_row,
+                w,
+                w0,
+                w_row,
+                w_tap,
+                a,
+                a0 + t,
+                taps,
+                count,
+                scale,
+                run - t,
+            )
         elif width == 4:
-            _strip4(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
+            _strip4(
+                z,
+                z0 + t,
+                z_row,
+                rows,
+                b,
+                b0,
+                b_row,
+                w,
+                w0,
+                w_row,
+                w_tap,
+                a,
+                a0 + t,
+                taps,
+                count,
+                scale,
+                run - t,
+            )
         else:
-            _strip5(z, z0 + t, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0 + t, taps, count, scale, run - t)
+            _strip5(
+                z,
+                z0 + t,
+                z_row,
+                rows,
+                b,
+                b0,
+                b_row,
+                w,
+                w0,
+                w_row,
+                w_tap,
+                a,
+                a0 + t,
+                taps,
+                count,
+                scale,
+                run - t,
+            )
 
 
 @njit(**INNER)
-def _two_rows(z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run):
+def _two_rows(
+    z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run
+):
     """`products_of_two_rows` behind pointers."""
     tile = simd.spread(simd.zeros(z, ROWS, 1), b, b0, ONE, rows)
     for k in range(count):
-        tile = simd.add_outer_folded(tile, w, w0 + k, w_row, rows, a, a0 + taps[k] * scale, a_next, run)
+        tile = simd.add_outer_folded(
+            tile, w, w0 + k, w_row, rows, a, a0 + taps[k] * scale, a_next, run
+        )
     simd.store_folded(tile, z, z0, z_row, rows, z_next, run)
 
 
 @njit(**INLINE)
-def products_of_two_rows(z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run):
+def products_of_two_rows(
+    z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run
+):
     """`products` twice, the second time z_next and a_next further on, for runs of up to half a vector: both share vectors."""
     z, b, w, a, taps = pointer(z), pointer(b), pointer(w), pointer(a), pointer(taps)
-    _two_rows(z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run)
+    _two_rows(
+        z, z0, z_row, z_next, rows, b, b0, w, w0, w_row, a, a0, a_next, taps, count, scale, run
+    )
 
 
 def _lines(height: int, width: int) -> Any:
@@ -99,7 +205,9 @@ def _lines(height: int, width: int) -> Any:
 
 
 TALL = 5 if WIDTH == 5 else 3  # rows of four vectors of sums
-_line2, _line4, _low2, _low4, _tall2, _tall4 = (_lines(height, width) for height in (1, 3, TALL) for width in (2, 4))
+_line2, _line4, _low2, _low4, _tall2, _tall4 = (
+    _lines(height, width) for height in (1, 3, TALL) for width in (2, 4)
+)
 
 
 @njit(**INNER)
@@ -140,16 +248,39 @@ def _dots(height: int) -> Any:
     """`dot_products` for up to `height` rows."""
 
     @njit(**INNER)
-    def dots(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run):
+    def dots(
+        s,
+        s0,
+        s_row,
+        s_tap,
+        rows,
+        d,
+        d0,
+        d_row,
+        d_line,
+        a,
+        a0,
+        a_line,
+        taps,
+        k,
+        columns,
+        scale,
+        lines,
+        run,
+    ):
         tile = simd.zeros(s, height, WIDTH)
         whole = run // lanes(s) * lanes(s)
         for y in range(lines):
             d_y, a_y = d0 + y * d_line, a0 + y * a_line
             for t in range(ZERO, whole, lanes(s)):
-                tile = simd.add_pairs(tile, d, d_y + t, d_row, rows, a, a_y + t, taps, k, columns, scale, lanes(s))
+                tile = simd.add_pairs(
+                    tile, d, d_y + t, d_row, rows, a, a_y + t, taps, k, columns, scale, lanes(s)
+                )
             if whole < run:
                 d_t, a_t, left = d_y + whole, a_y + whole, run - whole
-                tile = simd.add_pairs(tile, d, d_t, d_row, rows, a, a_t, taps, k, columns, scale, left)
+                tile = simd.add_pairs(
+                    tile, d, d_t, d_row, rows, a, a_t, taps, k, columns, scale, left
+                )
         simd.store_totals(tile, s, s0, s_row, rows, s_tap, columns)
 
     return dots
@@ -159,7 +290,26 @@ _dots1, _dots5 = _dots(1), _dots(ROWS)
 
 
 @njit(**INLINE)
-def dot_products(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run):
+def dot_products(
+    s,
+    s0,
+    s_row,
+    s_tap,
+    rows,
+    d,
+    d0,
+    d_row,
+    d_line,
+    a,
+    a0,
+    a_line,
+    taps,
+    k,
+    columns,
+    scale,
+    lines,
+    run,
+):
     """s[r, c] = sum_(y, t) d[r, y, t] a[tap_(k + c), y, t] for up to ROWS rows r and WIDTH taps c, y < lines, t < run.
 
     s[r, c] is s[s0 + r s_row + c s_tap], d[r, y, t] is d[d0 + r d_row + y d_line + t], a[tap, y, t] is
@@ -167,9 +317,47 @@ def dot_products(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line,
     """
     s, d, a, taps = pointer(s), pointer(d), pointer(a), pointer(taps)
     if rows == 1:
-        _dots1(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run)
+        _dots1(
+            s,
+            s0,
+            s_row,
+            s_tap,
+            rows,
+            d,
+            d0,
+            d_row,
+            d_line,
+            a,
+            a0,
+            a_line,
+            taps,
+            k,
+            columns,
+            scale,
+            lines,
+            run,
+        )
     else:
-        _dots5(s, s0, s_row, s_tap, rows, d, d0, d_row, d_line, a, a0, a_line, taps, k, columns, scale, lines, run)
+        _dots5(
+            s,
+            s0,
+            s_row,
+            s_tap,
+            rows,
+            d,
+            d0,
+            d_row,
+            d_line,
+            a,
+            a0,
+            a_line,
+            taps,
+            k,
+            columns,
+            scale,
+            lines,
+            run,
+        )
 
 
 @njit(**INLINE)

@@ -12,7 +12,7 @@ from .conv import (
     conv2d_unpad,
 )
 from .conv_pool import conv2d_max_pool_forward
-from .conv_winners import conv2d_winners_backward
+from .conv_pool_backward import conv2d_max_pool_backward
 from .cost import cross_entropy, log_likelihood, quadratic, softmax
 from .dense import (
     dense_backward_biases,
@@ -24,7 +24,7 @@ from .dense import (
 from .device import describe, raise_as
 from .distort import draw_distortions, gather_distorted
 from .layout import gather, images_first, images_last
-from .memory import BATCH, REHEARSED, piece, read, resident, slices, upload, write, zeros
+from .memory import BATCH, PRECOMPILES, piece, read, resident, slices, upload, write, zeros
 from .pool import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -41,7 +41,7 @@ __all__ = [
     "LINE",
     "LINEAR",
     "POINTS",
-    "REHEARSED",
+    "PRECOMPILES",
     "RELU",
     "SIGMOID",
     "TANH",
@@ -59,7 +59,7 @@ __all__ = [
     "conv2d_max_pool_forward",
     "conv2d_pad",
     "conv2d_unpad",
-    "conv2d_winners_backward",
+    "conv2d_max_pool_backward",
     "cross_entropy",
     "dense_backward_biases",
     "dense_backward_input",

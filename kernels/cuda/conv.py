@@ -20,7 +20,20 @@ GROUP = THREADS // TILE  # threads that add up one sum of a tile
 
 
 @cuda.jit(**KERNEL)
-def _pad(padded, a, count, rows, columns, images, padded_rows, phases, padded_columns, padding_y, padding_x, back):
+def _pad(
+    padded,
+    a,
+    count,
+    rows,
+    columns,
+    images,
+    padded_rows,
+    phases,
+    padded_columns,
+    padding_y,
+    padding_x,
+    back,
+):
     """A number of the picture into its place in the padded one, or back."""
     i = cuda.grid(1)
     if i < count:
@@ -135,7 +148,9 @@ def _backward_biases(db, dz, places):
 
 
 @cuda.jit(**KERNEL)
-def _backward_input(da, dz, w, places, padded_rows, padded_columns, channels, sizes, kernel, strides):
+def _backward_input(
+    da, dz, w, places, padded_rows, padded_columns, channels, sizes, kernel, strides
+):
     """FILTERS channels of a place of the input; the splits share the filters."""
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
     filters, rows, columns, images = sizes
@@ -198,7 +213,17 @@ def conv2d_forward(z, a, w, b, taps, row_step):
     run = columns * images
     grid = blocks(rows * run, PLACES * LANES), blocks(filters, FILTERS)
     arrays = z.reshape(-1), a.reshape(-1), w.reshape(-1), b, taps
-    launch(_forward, grid, (LANES, SPLITS), *arrays, rows * run, run, row_step * images, images, filters)
+    launch(
+        _forward,
+        grid,
+        (LANES, SPLITS),
+        *arrays,
+        rows * run,
+        run,
+        row_step * images,
+        images,
+        filters,
+    )
 
 
 def conv2d_backward_weights(dw, dz, a, taps, row_step):
@@ -214,7 +239,9 @@ def conv2d_backward_weights(dw, dz, a, taps, row_step):
     parts = dw.reshape(-1) if number == 1 else scratch("parts", number * dw.size, dw.dtype)
     grid = blocks(taps.size, PLACES), blocks(filters, FILTERS), number
     sizes = places, run, row_step * images, images, filters, blocks(places, number)
-    launch(_backward_weights, grid, (THREADS, 1), parts, dz.reshape(-1), a.reshape(-1), taps, *sizes)
+    launch(
+        _backward_weights, grid, (THREADS, 1), parts, dz.reshape(-1), a.reshape(-1), taps, *sizes
+    )
     if number > 1:
         each(_add_parts, dw.size, dw.reshape(-1), parts, number)
 
@@ -232,5 +259,21 @@ def conv2d_backward_input(da, dz, w, taps, stride_y):
     channels, padded_rows, phases, padded_columns, _ = da.shape
     places = da.size // channels
     grid = blocks(places, LANES), blocks(channels, FILTERS)
-    sizes = places, padded_rows, padded_columns, channels, tuple(dz.shape), tuple(w.shape)[2:], (stride_y, phases)
-    launch(_backward_input, grid, (LANES, SPLITS), da.reshape(-1), dz.reshape(-1), w.reshape(-1), *sizes)
+    sizes = (
+        places,
+        padded_rows,
+        padded_columns,
+        channels,
+        tuple(dz.shape),
+        tuple(w.shape)[2:],
+        (stride_y, phases),
+    )
+    launch(
+        _backward_input,
+        grid,
+        (LANES, SPLITS),
+        da.reshape(-1),
+        dz.reshape(-1),
+        w.reshape(-1),
+        *sizes,
+    )

@@ -12,7 +12,22 @@ from .tile import CHUNK, FILTERS, PLACES, TILE, accumulate, clear, share, stage,
 
 
 @cuda.jit(**KERNEL)
-def _forward(a, winner, x, w, b, taps, pooled, row_step, images, filters, places, pooled_columns, window, kind):
+def _forward(
+    a,
+    argmax,
+    x,
+    w,
+    b,
+    taps,
+    pooled,
+    row_step,
+    images,
+    filters,
+    places,
+    pooled_columns,
+    window,
+    kind,
+):
     """FILTERS filters at one place of the pooled map, PLACES places of its window at a time; a split finishes one filter."""
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
     _, size_x, stride_y, stride_x = window
@@ -23,7 +38,11 @@ def _forward(a, winner, x, w, b, taps, pooled, row_step, images, filters, places
     at = cuda.local.array(PLACES, np.int64)
     f0, q = cuda.blockIdx.y * FILTERS, cuda.blockIdx.x * LANES + lane
     f, cell = min(f0 + split, filters - 1), min(q, pooled - 1)
-    n, column, row = cell % images, cell // images % pooled_columns, cell // images // pooled_columns
+    n, column, row = (
+        cell % images,
+        cell // images % pooled_columns,
+        cell // images // pooled_columns,
+    )
     corner = row * stride_y * row_step + column * stride_x * images + n
     best, won = b[f], 0
     for place0 in range(0, places, PLACES):
@@ -46,21 +65,36 @@ def _forward(a, winner, x, w, b, taps, pooled, row_step, images, filters, places
                     best, won = z, place0 + p
     if split < FILTERS and f0 + split < filters and q < pooled:
         a[f * pooled + q] = activated(best, kind, a.itemsize == SINGLE)
-        winner[f * pooled + q] = won
+        argmax[f * pooled + q] = won
 
 
 # What layers call
 
 
-def conv2d_max_pool_forward(a, winner, x, w, b, taps, row_step, columns, window, kind):
+def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, kind):
     """a = sigma(max over the window of z), z the convolution of x, equation (125); sigma of `kind` is monotone.
 
-    a, winner: (filters, pooled rows, pooled columns, images), overwritten as by `max_pool2d_forward`. x, w, b, taps,
+    a, argmax: (filters, pooled rows, pooled columns, images), overwritten as by `max_pool2d_forward`. x, w, b, taps,
     row_step: as in `conv2d_forward`. columns: of z. window: (rows, columns, row stride, column stride). kind: see
     `activated`. Thread mapping: FILTERS filters at a place of the pooled map; the splits share the taps.
     """
     filters, pooled_rows, pooled_columns, images = a.shape
     pooled = pooled_rows * pooled_columns * images
-    arrays = a.reshape(-1), winner.reshape(-1), x.reshape(-1), w.reshape(-1), b, taps
-    sizes = pooled, row_step * images, images, filters, window[0] * window[1], pooled_columns, tuple(window)
-    launch(_forward, (blocks(pooled, LANES), blocks(filters, FILTERS)), (LANES, SPLITS), *arrays, *sizes, kind)
+    arrays = a.reshape(-1), argmax.reshape(-1), x.reshape(-1), w.reshape(-1), b, taps
+    sizes = (
+        pooled,
+        row_step * images,
+        images,
+        filters,
+        window[0] * window[1],
+        pooled_columns,
+        tuple(window),
+    )
+    launch(
+        _forward,
+        (blocks(pooled, LANES), blocks(filters, FILTERS)),
+        (LANES, SPLITS),
+        *arrays,
+        *sizes,
+        kind,
+    )

@@ -87,7 +87,10 @@ def _backward_input_few(da, dz, w, images, n_out, n_in):
 @cuda.jit(**KERNEL)
 def _weights_few(w, b, dz, a, rates, images, n_out, n_in, first, after, use):
     """A thread for each weight from input `first` to `after`, the bias being the weight of an input n_in that is 1."""
-    k, j = first + cuda.blockIdx.x * LANES + cuda.threadIdx.x, cuda.blockIdx.y * SPLITS + cuda.threadIdx.y
+    k, j = (
+        first + cuda.blockIdx.x * LANES + cuda.threadIdx.x,
+        cuda.blockIdx.y * SPLITS + cuda.threadIdx.y,
+    )
     if j < n_out and k < after:
         total = w.dtype.type(0)
         for n in range(images):
@@ -189,7 +192,9 @@ def dense_backward_input(da, dz, w):
     n_out = dz.shape[1]
     flat = da.reshape(-1), dz.reshape(-1), w.reshape(-1)
     if _is_full(images, n_in):
-        _tiles(*flat, flat[0], resident(NO_RATES), (images, n_in, n_out), (n_out, 1), (n_in, 1), PLAIN)
+        _tiles(
+            *flat, flat[0], resident(NO_RATES), (images, n_in, n_out), (n_out, 1), (n_in, 1), PLAIN
+        )
     else:
         _by_images(_backward_input_few, blocks(n_in, LANES), images, *flat, images, n_out, n_in)
 
@@ -230,7 +235,22 @@ def _weights(w, b, dz, a, rates, use, biases):
 
 def _few(w, b, dz, a, rates, images, n_out, n_in, first, after, use):
     grid = blocks(after - first, LANES), blocks(n_out, SPLITS)
-    launch(_weights_few, grid, (LANES, SPLITS), w, b, dz, a, rates, images, n_out, n_in, first, after, use)
+    launch(
+        _weights_few,
+        grid,
+        (LANES, SPLITS),
+        w,
+        b,
+        dz,
+        a,
+        rates,
+        images,
+        n_out,
+        n_in,
+        first,
+        after,
+        use,
+    )
 
 
 def _by_images(kernel, columns, images, *arguments):

@@ -96,9 +96,13 @@ def told(what: str = "") -> Iterator[None]:
                 f"the GPU has {free >> 20} of its {total >> 20} MiB free{what}: expected a smaller mini-batch or network, "
                 "or fewer other programs on it"
             ) from error
-        _Status.failure = f"the GPU failed ({line}): the run ends here, and its last checkpoint is as it was"
+        _Status.failure = (
+            f"the GPU failed ({line}): the run ends here, and its last checkpoint is as it was"
+        )
         with suppress(*ERRORS):
-            _Status.cleaning.enter_context(cuda.defer_cleanup())  # what it holds is not given back one by one
+            _Status.cleaning.enter_context(
+                cuda.defer_cleanup()
+            )  # what it holds is not given back one by one
         raise _Status.error(_Status.failure) from error
 
 
@@ -132,7 +136,9 @@ _making = threading.Lock()
 _capturing: list[Any] = []  # the graph that launches go into, if there is one
 
 
-def run(kernel: Any, grid: tuple[int, ...], block: tuple[int, int], arguments: tuple[Any, ...]) -> None:
+def run(
+    kernel: Any, grid: tuple[int, ...], block: tuple[int, int], arguments: tuple[Any, ...]
+) -> None:
     """Launch a kernel, or note the launch in the graph that is being made."""
     with told():
         kernel[grid, block, _capturing[-1] if _capturing else _compute()](*arguments)

@@ -4,7 +4,7 @@ import numpy as np
 from numba import cuda
 
 from ..distortion import AFFINE, KEY, LINE, NUMBERS, POINTS, along, between, line_of, place, sampled
-from ..scalar import SEED, STEP, TURN, random_key
+from ..scalar import MINI_BATCH, SEED, STEP, random_key
 from .launch import KERNEL, each
 
 GRID = 2 * POINTS * POINTS
@@ -13,33 +13,35 @@ GRID = 2 * POINTS * POINTS
 
 
 @cuda.jit(**KERNEL)
-def _points(points, elastic, clock, first):
+def _points(points, elastic, counters, first):
     i = cuda.grid(1)
     if i < points.size:
-        key = random_key(clock[SEED], clock[STEP], KEY)
+        key = random_key(counters[SEED], counters[STEP], KEY)
         points[i] = elastic * between(key, (first + i // GRID) * NUMBERS + AFFINE + i % GRID)
 
 
 @cuda.jit(**KERNEL)
-def _lines(lines, points, amounts, rows, columns, clock, first):
+def _lines(lines, points, amounts, rows, columns, counters, first):
     i = cuda.grid(1)
     if i < lines.size // LINE:
         n, y = i // rows, i % rows
-        key = random_key(clock[SEED], clock[STEP], KEY)
+        key = random_key(counters[SEED], counters[STEP], KEY)
         line, grid = lines[i * LINE : (i + 1) * LINE], points[n * GRID : (n + 1) * GRID]
-        line[0], line[1], line[2], line[3] = line_of(key, (first + n) * NUMBERS, amounts, y, rows, columns)
+        line[0], line[1], line[2], line[3] = line_of(
+            key, (first + n) * NUMBERS, amounts, y, rows, columns
+        )
         for k in range(2 * POINTS):
             line[4 + k] = along(grid, k, y, rows)
 
 
 @cuda.jit(**KERNEL)
-def _frame(framed, y, images, labels, order, clock, first, width, factor, sizes):
+def _frame(framed, y, images, labels, order, counters, first, width, factor, sizes):
     i = cuda.grid(1)
     channels, rows, columns = sizes
     pixels = channels * rows * columns
     if i < y.size * pixels:
         n, pixel = i // pixels, i % pixels
-        image = order[clock[TURN] * width + first + n]
+        image = order[counters[MINI_BATCH] * width + first + n]
         if pixel == 0:
             y[n] = labels[image]
         c, r, x = pixel // (rows * columns), pixel // columns % rows, pixel % columns
@@ -66,23 +68,32 @@ def _distorted(a, framed, lines, count, sizes, rows_first):
 # What layers call
 
 
-def draw_distortions(lines, points, amounts, columns, clock, first):
+def draw_distortions(lines, points, amounts, columns, counters, first):
     """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each of their rows.
 
     lines: (images, rows, LINE), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic displacement down and
     across at each column of the grid. points: (images, 2, POINTS, POINTS), overwritten: the displacements of the grid. amounts: see
-    `line_of`. columns: of the pictures. clock: see `advance`. Thread mapping: one for each point, then one for each line.
+    `line_of`. columns: of the pictures. counters: see `advance`. Thread mapping: one for each point, then one for each line.
     """
     flat = lines.reshape(-1), points.reshape(-1)
-    each(_points, points.size, flat[1], amounts[3], clock, first)
-    each(_lines, lines.shape[0] * lines.shape[1], *flat, amounts, lines.shape[1], columns, clock, first)
+    each(_points, points.size, flat[1], amounts[3], counters, first)
+    each(
+        _lines,
+        lines.shape[0] * lines.shape[1],
+        *flat,
+        amounts,
+        lines.shape[1],
+        columns,
+        counters,
+        first,
+    )
 
 
-def gather_distorted(a, y, images, labels, order, clock, first, lines, framed, scale):
+def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
     """Image n of a is image order[turn, first + n] of `images` times scale, distorted as its lines say; y its label.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten. images, labels, order,
-    clock: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
+    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
     frame 0, overwritten within. Thread mapping: one for each pixel.
     """
     sizes, flat = tuple(images.shape)[1:], framed.reshape(-1)
@@ -95,7 +106,7 @@ def gather_distorted(a, y, images, labels, order, clock, first, lines, framed, s
         images.reshape(-1),
         labels,
         order.reshape(-1),
-        clock,
+        counters,
         first,
         order.shape[1],
         factor,

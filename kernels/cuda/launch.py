@@ -11,7 +11,9 @@ from . import device
 
 # A multiplication and an addition become one, as the hardware has it; nothing else is reordered.
 KERNEL = {"cache": True}
-LANES = 8 if device.IS_SIMULATED else 32  # the simulator starts a thread of Python's for each of a block: fewer there
+LANES = (
+    8 if device.IS_SIMULATED else 32
+)  # the simulator starts a thread of Python's for each of a block: fewer there
 SPLITS = 8
 THREADS = LANES * SPLITS  # of a block
 

@@ -2,7 +2,7 @@
 
 from numba import cuda
 
-from ..scalar import TURN
+from ..scalar import MINI_BATCH
 from .launch import KERNEL, LANES, SPLITS, blocks, each, launch
 
 PITCH = LANES + 1  # so that a column of a tile lies in as many banks of shared memory as a row
@@ -11,7 +11,7 @@ PITCH = LANES + 1  # so that a column of a tile lies in as many banks of shared 
 
 
 @cuda.jit(**KERNEL)
-def _gather(a, y, images, labels, order, clock, first, width, moves, factor, sizes, rows_first):
+def _gather(a, y, images, labels, order, counters, first, width, shifts, factor, sizes, rows_first):
     i = cuda.grid(1)
     channels, rows, columns = sizes
     pixels = channels * rows * columns
@@ -20,8 +20,8 @@ def _gather(a, y, images, labels, order, clock, first, width, moves, factor, siz
             n, pixel = i // pixels, i % pixels
         else:
             pixel, n = i // y.size, i % y.size
-        code = order[clock[TURN] * width + first + n]
-        image, move = code // moves, code % moves
+        code = order[counters[MINI_BATCH] * width + first + n]
+        image, move = code // shifts, code % shifts
         if pixel == 0:
             y[n] = labels[image]
         r, x = pixel // columns % rows, pixel % columns
@@ -52,7 +52,7 @@ def _transpose(out, a, rows, columns):
 # What layers call
 
 
-def gather(a, y, images, labels, order, clock, first, moves, scale):
+def gather(a, y, images, labels, order, counters, first, shifts, scale):
     """Image n of a is image order[turn, first + n] // moves of `images`, moved by that % moves, times scale.
 
     Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill the emptied
@@ -61,9 +61,9 @@ def gather(a, y, images, labels, order, clock, first, moves, scale):
     columns), uint8 or float. labels: (count,). order: (mini-batches, images of each); clock: see `advance`.
     Thread mapping: one for each pixel of the mini-batch.
     """
-    flat = a.reshape(-1), y, images.reshape(-1), labels, order.reshape(-1), clock
+    flat = a.reshape(-1), y, images.reshape(-1), labels, order.reshape(-1), counters
     width, sizes = order.shape[1], tuple(images.shape)[1:]
-    each(_gather, a.size, *flat, first, width, moves, a.dtype.type(scale), sizes, a.ndim == 2)
+    each(_gather, a.size, *flat, first, width, shifts, a.dtype.type(scale), sizes, a.ndim == 2)
 
 
 def images_first(out, a):

@@ -13,12 +13,16 @@ import numpy as np
 from . import device
 
 BATCH = 2048  # images at a time where nothing is trained
-REHEARSED = False  # a kernel is compiled when it is launched, and a second process would only take the device's memory
+PRECOMPILES = False  # a kernel is compiled when it is launched, and a second process would only take the device's memory
 SHARE = 0.5
 PIECE = 2**28  # bytes of images at most in a piece, of which two are on the device
 
-_residents: dict[int, Any] = {}  # by the array's identity: a weak reference to it, and its copy on the device
-_slots: dict[Any, Any] = {}  # by thread, dtype and axes: two slots, of which each array takes the other one
+_residents: dict[
+    int, Any
+] = {}  # by the array's identity: a weak reference to it, and its copy on the device
+_slots: dict[
+    Any, Any
+] = {}  # by thread, dtype and axes: two slots, of which each array takes the other one
 _scratch: dict[Any, list[Any]] = {}  # by name and dtype
 
 

@@ -31,7 +31,7 @@ def _first_window(at, size, stride):
 
 
 @cuda.jit(**KERNEL)
-def _forward(a, winner, x, sizes, input_sizes, window, kind):
+def _forward(a, argmax, x, sizes, input_sizes, window, kind):
     i = cuda.grid(1)
     if i < a.size:
         c, y, q, n = _place(i, sizes)
@@ -51,7 +51,7 @@ def _forward(a, winner, x, sizes, input_sizes, window, kind):
                 elif value > result or (value != value and result == result):
                     result, won = value, r * size_x + s
         if kind == MAX:
-            winner[i] = won
+            argmax[i] = won
         elif kind == L2:
             result = math.sqrt(result)
         else:
@@ -60,7 +60,7 @@ def _forward(a, winner, x, sizes, input_sizes, window, kind):
 
 
 @cuda.jit(**KERNEL)
-def _backward(dx, da, a, x, winner, sizes, input_sizes, window, kind):
+def _backward(dx, da, a, x, argmax, sizes, input_sizes, window, kind):
     i = cuda.grid(1)
     if i < dx.size:
         c, r, s, n = _place(i, input_sizes)
@@ -71,7 +71,7 @@ def _backward(dx, da, a, x, winner, sizes, input_sizes, window, kind):
             for q in range(_first_window(s, size_x, stride_x), min(s // stride_x + 1, columns)):
                 here = ((c * rows + y) * columns + q) * images + n
                 if kind == MAX:
-                    if winner[here] == (r - y * stride_y) * size_x + s - q * stride_x:
+                    if argmax[here] == (r - y * stride_y) * size_x + s - q * stride_x:
                         total += da[here]
                 elif kind == AVERAGE:
                     total += da[here] / dx.dtype.type(size_y * size_x)
@@ -83,17 +83,17 @@ def _backward(dx, da, a, x, winner, sizes, input_sizes, window, kind):
 # What layers call. Thread mapping: forward one for each output, backward one for each number of the input.
 
 
-def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
+def max_pool2d_forward(a, argmax, x, size_y, size_x, stride_y, stride_x):
     """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first wins, row by row; NaN wins over all.
 
-    a: overwritten. winner: like a, int32, overwritten: the winner's place i * size_x + j in its window.
+    a: overwritten. argmax: like a, int32, overwritten: the winner's place i * size_x + j in its window.
     """
-    _run_forward(a, winner, x, (size_y, size_x, stride_y, stride_x), MAX)
+    _run_forward(a, argmax, x, (size_y, size_x, stride_y, stride_x), MAX)
 
 
-def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
+def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
     """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over the windows (y, q) that (r, s) won. dx: overwritten."""
-    _run_backward(dx, da, da, dx, winner, (size_y, size_x, stride_y, stride_x), MAX)
+    _run_backward(dx, da, da, dx, argmax, (size_y, size_x, stride_y, stride_x), MAX)
 
 
 def l2_pool2d_forward(a, x, size_y, size_x, stride_y, stride_x):
@@ -119,11 +119,11 @@ def avg_pool2d_backward(dx, da, size_y, size_x, stride_y, stride_x):
     _run_backward(dx, da, da, dx, da, (size_y, size_x, stride_y, stride_x), AVERAGE)
 
 
-def _run_forward(a, winner, x, window, kind):
-    flat = a.reshape(-1), winner.reshape(-1), x.reshape(-1)
+def _run_forward(a, argmax, x, window, kind):
+    flat = a.reshape(-1), argmax.reshape(-1), x.reshape(-1)
     each(_forward, a.size, *flat, tuple(a.shape)[1:], tuple(x.shape)[1:], window, kind)
 
 
-def _run_backward(dx, da, a, x, winner, window, kind):
-    flat = dx.reshape(-1), da.reshape(-1), a.reshape(-1), x.reshape(-1), winner.reshape(-1)
+def _run_backward(dx, da, a, x, argmax, window, kind):
+    flat = dx.reshape(-1), da.reshape(-1), a.reshape(-1), x.reshape(-1), argmax.reshape(-1)
     each(_backward, dx.size, *flat, tuple(da.shape)[1:], tuple(dx.shape)[1:], window, kind)

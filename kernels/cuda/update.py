@@ -2,7 +2,7 @@
 
 from numba import cuda
 
-from ..scalar import SOUND, STEP, TURN
+from ..scalar import FINITE, MINI_BATCH, STEP
 from .launch import KERNEL, each, launch
 
 # Kernels
@@ -39,12 +39,12 @@ def _add(total, part):
 
 
 @cuda.jit(**KERNEL)
-def _advance(clock, rates, sums, etas, bound):
-    if clock[SOUND] == clock[TURN] and sums[0] < bound:
-        clock[SOUND] += 1
-    clock[STEP] += 1
-    clock[TURN] += 1
-    rates[0] = etas[clock[TURN]]
+def _advance(counters, rates, sums, etas, bound):
+    if counters[FINITE] == counters[MINI_BATCH] and sums[0] < bound:
+        counters[FINITE] += 1
+    counters[STEP] += 1
+    counters[MINI_BATCH] += 1
+    rates[0] = etas[counters[MINI_BATCH]]
 
 
 # What layers call
@@ -65,6 +65,6 @@ def add(total, part):
     each(_add, total.size, total, part)
 
 
-def advance(clock, rates, sums, etas, bound):
+def advance(counters, rates, sums, etas, bound):
     """On to the next mini-batch, with its eta. See nbconv/kernels/cpu/update.py. Thread mapping: one thread."""
-    launch(_advance, (1, 1), (1, 1), clock, rates, sums, etas, bound)
+    launch(_advance, (1, 1), (1, 1), counters, rates, sums, etas, bound)

@@ -10,10 +10,10 @@ from .pool import max_pool2d_forward
 
 
 @njit(**PLAIN)
-def conv2d_max_pool_forward(a, winner, x, w, b, taps, row_step, columns, window, kind):
+def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, kind):
     """a = sigma(max over the window of z), z the convolution of x, (125); sigma of `kind`.
 
-    a, winner: (filters, pooled rows, pooled columns, images), overwritten as by
+    a, argmax: (filters, pooled rows, pooled columns, images), overwritten as by
     `max_pool2d_forward`. x, w, b, taps, row_step: as in `conv2d_forward`. columns: of z. window:
     (rows, columns, row stride, column stride). kind: see `activated`.
     """
@@ -22,5 +22,5 @@ def conv2d_max_pool_forward(a, winner, x, w, b, taps, row_step, columns, window,
     rows = (pooled_rows - 1) * stride_y + size_y
     z = np.empty((filters, rows, columns, images), a.dtype)
     conv2d_forward(z, x, w, b, taps, row_step)
-    max_pool2d_forward(a, winner, z, size_y, size_x, stride_y, stride_x)
+    max_pool2d_forward(a, argmax, z, size_y, size_x, stride_y, stride_x)
     activation_forward(a.reshape(-1), kind)

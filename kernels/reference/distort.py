@@ -5,20 +5,20 @@ from numba import njit, prange
 
 from ..compilation import PARALLEL, PLAIN
 from ..distortion import AFFINE, KEY, LINE, NUMBERS, POINTS, along, between, line_of, place, sampled
-from ..scalar import SEED, STEP, TURN, random_key
+from ..scalar import MINI_BATCH, SEED, STEP, random_key
 
 
 @njit(**PARALLEL)
-def draw_distortions(lines, points, amounts, columns, clock, first):
+def draw_distortions(lines, points, amounts, columns, counters, first):
     """Draw the distortions of images first, first + 1, ...: a line for each of their rows.
 
     lines: (images, rows, LINE), overwritten: of a row sy, down, sx, across (see `line_of`), then
     its elastic displacement down and across at each column of the grid. points: (images, 2, POINTS,
     POINTS), overwritten: the displacements of the grid. amounts: see `line_of`. columns: of the
-    pictures. clock: see `advance`.
+    pictures. counters: see `advance`.
     """
     images, rows, _ = lines.shape
-    key = random_key(clock[SEED], clock[STEP], KEY)
+    key = random_key(counters[SEED], counters[STEP], KEY)
     for n in prange(images):
         begin = (first + n) * NUMBERS
         grid = points[n].reshape(-1)
@@ -32,18 +32,18 @@ def draw_distortions(lines, points, amounts, columns, clock, first):
 
 
 @njit(**PLAIN)
-def gather_distorted(a, y, images, labels, order, clock, first, lines, framed, scale):
+def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
     """Image n of a is scale times image order[turn, first + n], distorted as its lines say.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten with the labels. images, labels, order, clock: as in `gather`. lines: of
+    overwritten with the labels. images, labels, order, counters: as in `gather`. lines: of
     `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten
     within.
     """
     _, channels, rows, columns = images.shape
     factor, lines_flat, framed_flat = np.float32(scale), lines.reshape(-1), framed.reshape(-1)
     for n in range(y.size):
-        image = order[clock[TURN], first + n]
+        image = order[counters[MINI_BATCH], first + n]
         y[n] = labels[image]
         for c in range(channels):
             for r in range(rows):

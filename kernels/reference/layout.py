@@ -3,11 +3,11 @@
 from numba import njit
 
 from ..compilation import PLAIN
-from ..scalar import TURN
+from ..scalar import MINI_BATCH
 
 
 @njit(**PLAIN)
-def gather(a, y, images, labels, order, clock, first, moves, scale):
+def gather(a, y, images, labels, order, counters, first, shifts, scale):
     """Image n of a is scale times image e // moves, moved by e % moves, e = order[turn, first + n].
 
     Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill
@@ -19,8 +19,8 @@ def gather(a, y, images, labels, order, clock, first, moves, scale):
     _, channels, rows, columns = images.shape
     scale = a.dtype.type(scale)
     for n in range(y.size):
-        e = order[clock[TURN], first + n]
-        image, move = e // moves, e % moves
+        e = order[counters[MINI_BATCH], first + n]
+        image, move = e // shifts, e % shifts
         down = 1 if move == 2 else (-1 if move == 1 else 0)
         right = 1 if move == 4 else (-1 if move == 3 else 0)
         y[n] = labels[image]

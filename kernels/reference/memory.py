@@ -3,7 +3,7 @@
 import numpy as np
 
 BATCH = 512  # images at a time where nothing is trained
-REHEARSED = False  # a kernel is compiled when it is first called
+PRECOMPILES = False  # a kernel is compiled when it is first called
 PIECE = 2**24  # bytes of images that are read from a file at a time
 
 

@@ -21,11 +21,11 @@ def unsigned(a, b, c, d):
 
 
 @njit(**PLAIN)
-def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
+def max_pool2d_forward(a, argmax, x, size_y, size_x, stride_y, stride_x):
     """a[c, y, q, n] = max_(i, j) x[c, y s_y + i, q s_x + j, n].
 
     Of equal values the first is the largest, row by row; NaN is larger than every number.
-    a: (channels, rows, columns, images), overwritten. winner: like a, int32, overwritten: the place
+    a: (channels, rows, columns, images), overwritten. argmax: like a, int32, overwritten: the place
     i size_x + j of the largest in its window. x: (channels, input rows, input columns, images).
     """
     channels, rows, columns, images = a.shape
@@ -39,14 +39,14 @@ def max_pool2d_forward(a, winner, x, size_y, size_x, stride_y, stride_x):
                             value = x[c, y * stride_y + i, q * stride_x + j, n]
                             if value > largest or (np.isnan(value) and not np.isnan(largest)):
                                 largest, place = value, i * size_x + j
-                    a[c, y, q, n], winner[c, y, q, n] = largest, place
+                    a[c, y, q, n], argmax[c, y, q, n] = largest, place
 
 
 @njit(**PLAIN)
-def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
+def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
     """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over the windows (y, q) whose maximum is at (r, s).
 
-    dx: like the input, overwritten. da, winner: as in `max_pool2d_forward`.
+    dx: like the input, overwritten. da, argmax: as in `max_pool2d_forward`.
     """
     channels, rows, columns, images = da.shape
     dx[:] = 0
@@ -54,7 +54,7 @@ def max_pool2d_backward(dx, da, winner, size_y, size_x, stride_y, stride_x):
         for y in range(rows):
             for q in range(columns):
                 for n in range(images):
-                    i, j = winner[c, y, q, n] // size_x, winner[c, y, q, n] % size_x
+                    i, j = argmax[c, y, q, n] // size_x, argmax[c, y, q, n] % size_x
                     dx[c, y * stride_y + i, q * stride_x + j, n] += da[c, y, q, n]
 
 

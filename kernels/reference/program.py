@@ -25,7 +25,8 @@ class Program:
         """Make all calls, `times` times over."""
         given = dict(zip(map(id, self._varying), varying, strict=True))
         calls = [
-            (kernel, [given.get(id(argument), argument) for argument in arguments]) for kernel, arguments in self.calls
+            (kernel, [given.get(id(argument), argument) for argument in arguments])
+            for kernel, arguments in self.calls
         ]
         with np.errstate(all="ignore"):  # as compiled: random numbers wrap around without a warning
             for _ in range(times):

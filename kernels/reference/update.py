@@ -3,7 +3,7 @@
 from numba import njit, prange
 
 from ..compilation import FLAGS, PARALLEL, SUMS
-from ..scalar import SOUND, STEP, TURN
+from ..scalar import FINITE, MINI_BATCH, STEP
 
 
 @njit(**SUMS)
@@ -44,16 +44,16 @@ def add(total, part):
 
 
 @njit(**FLAGS)
-def advance(clock, rates, sums, etas, bound):
+def advance(counters, rates, sums, etas, bound):
     """On to the next mini-batch, with its eta.
 
-    clock: (seed, step, turn, sound), int64: seed and step key the random numbers, turn is the
+    counters: (seed, step, turn, sound), int64: seed and step key the random numbers, turn is the
     mini-batch's number in this run, sound how many of the run's mini-batches left the summed cost
     below `bound`, up to the first that did not. rates: see `sgd`. sums: of the cost kernels. etas:
     of the run's mini-batches, and one more. clock and rates[0] are overwritten.
     """
-    if clock[SOUND] == clock[TURN] and sums[0] < bound:
-        clock[SOUND] += 1
-    clock[STEP] += 1
-    clock[TURN] += 1
-    rates[0] = etas[clock[TURN]]
+    if counters[FINITE] == counters[MINI_BATCH] and sums[0] < bound:
+        counters[FINITE] += 1
+    counters[STEP] += 1
+    counters[MINI_BATCH] += 1
+    rates[0] = etas[counters[MINI_BATCH]]

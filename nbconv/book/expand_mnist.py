@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from .. import backend as backends
-from ..checkpoint import check_place, replace
 from ..data import Dataset, load_data
 from ..errors import DataError, NbconvError
-from ..training import MOVES
+from ..files import check_place, replace
+from ..training.loop import SHIFTS
 from .mnist_loader import Arrays, arrays
 
 FILE = "../data/mnist_expanded.pkl.gz"
@@ -25,10 +25,10 @@ _, kernels = backends.select("cpu")
 
 def expanded(data: Dataset) -> Arrays:
     """The `arrays` of each image and its four copies moved by one pixel, edges filled with 0, shuffled by a fixed generator."""
-    order = np.random.default_rng(0).permutation(len(data) * MOVES)[None]
+    order = np.random.default_rng(0).permutation(len(data) * SHIFTS)[None]
     images = np.empty((order.size, data.images[0].size), np.float32)
-    labels, clock = np.empty(order.size, np.int64), np.zeros(4, np.int64)
-    kernels.gather(images, labels, data.images[:], data.labels, order, clock, 0, MOVES, 1.0)
+    labels, counters = np.empty(order.size, np.int64), np.zeros(4, np.int64)
+    kernels.gather(images, labels, data.images[:], data.labels, order, counters, 0, SHIFTS, 1.0)
     return images, labels
 
 
@@ -43,13 +43,18 @@ def write(path: Path, sets: tuple[Dataset, Dataset, Dataset]) -> None:
     try:
         replace(path, image.getvalue())
     except OSError as error:
-        raise DataError(f"{path} could not be written: {error.strerror or error}; no file was left") from error
+        raise DataError(
+            f"{path} could not be written: {error.strerror or error}; no file was left"
+        ) from error
 
 
 def main(arguments: list[Any]) -> int:
     """What the command does, and its exit code."""
     if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
-        print(f"usage: python -m nbconv.book.expand_mnist [FILE]   (FILE: {FILE}, or another .pkl.gz)", file=sys.stderr)
+        print(
+            f"usage: python -m nbconv.book.expand_mnist [FILE]   (FILE: {FILE}, or another .pkl.gz)",
+            file=sys.stderr,
+        )
         return 2 * (len(arguments) > 1)
     path = Path(*arguments or [FILE])
     try:
@@ -58,7 +63,9 @@ def main(arguments: list[Any]) -> int:
             print("The expanded training set already exists.  Exiting.")
             return 0
         if not path.name.endswith(".pkl.gz"):
-            raise DataError(f"{path} is no name that load_data_shared reads: expected one that ends in .pkl.gz")
+            raise DataError(
+                f"{path} is no name that load_data_shared reads: expected one that ends in .pkl.gz"
+            )
         check_place(path)
         write(path, load_data("mnist"))
     except (NbconvError, MemoryError) as error:

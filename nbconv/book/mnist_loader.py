@@ -31,6 +31,10 @@ def load_data() -> tuple[Arrays, Arrays, Arrays]:
 def load_data_wrapper() -> tuple[list[Any], list[Any], list[Any]]:
     """Lists of (x, y): x a column (784, 1); y a unit vector (10, 1) in the training data, a label in the others."""
     (images, labels), *others = load_data()
-    training = [(x[:, None], vectorized_result(int(y))) for x, y in zip(images, labels, strict=True)]
-    validation, test = ([(x[:, None], int(y)) for x, y in zip(*pair, strict=True)] for pair in others)
+    training = [
+        (x[:, None], vectorized_result(int(y))) for x, y in zip(images, labels, strict=True)
+    ]
+    validation, test = (
+        [(x[:, None], int(y)) for x, y in zip(*pair, strict=True)] for pair in others
+    )
     return training, validation, test

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import Array, SigmoidNetwork, shuffled, sigmoid, sigmoid_prime
+from .column_vectors import Array, SigmoidNetwork, shuffled, sigmoid, sigmoid_prime
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 

@@ -12,10 +12,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import DataError
-from .columns import Array, Layers, SigmoidNetwork, shuffled, sigmoid, sigmoid_prime
+from .column_vectors import Array, Layers, SigmoidNetwork, shuffled, sigmoid, sigmoid_prime
 from .network import Pair
 
-__all__ = ["CrossEntropyCost", "Network", "QuadraticCost", "load", "sigmoid", "sigmoid_prime", "vectorized_result"]
+__all__ = [
+    "CrossEntropyCost",
+    "Network",
+    "QuadraticCost",
+    "load",
+    "sigmoid",
+    "sigmoid_prime",
+    "vectorized_result",
+]
 
 
 class Cost(Protocol):
@@ -121,7 +129,9 @@ class Network(SigmoidNetwork):
             print()
         return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
 
-    def update_mini_batch(self, mini_batch: Sequence[Pair], eta: float, lmbda: float, n: int) -> None:
+    def update_mini_batch(
+        self, mini_batch: Sequence[Pair], eta: float, lmbda: float, n: int
+    ) -> None:
         """One step of gradient descent over a mini-batch, of a training set of n images."""
         self._step(mini_batch, (eta, lmbda / n))
 
@@ -165,7 +175,9 @@ def load(filename: str) -> Network:
         net.weights = [np.array(w, np.float64) for w in data["weights"]]
         net.biases = [np.array(b, np.float64) for b in data["biases"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{filename} was not written by network2's save: {type(error).__name__}, {error}") from error
+        raise DataError(
+            f"{filename} was not written by network2's save: {type(error).__name__}, {error}"
+        ) from error
     return net
 
 

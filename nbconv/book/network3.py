@@ -15,16 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import backend as backends
 from .. import checks
-from ..costs import LogLikelihood
 from ..data import load_data
 from ..data.dataset import Dataset, check_pixels, image_store
 from ..data.sources import load_path
-from ..engine import Engine
+from ..engine.engine import Engine
+from ..engine.plan import Recorder
 from ..errors import DataError, DivergedError, SettingError
 from ..layers import Conv2D, Layer, LayerSpec, MaxPool2D, Randomness, Rates
-from ..plan import Recorder
-from ..stacks import build_layers
-from .columns import sigmoid
+from ..layers.build import build_layers
+from ..layers.costs import LogLikelihood
+from .column_vectors import sigmoid
 from .dropout import ScaledDense
 from .mnist_loader import arrays
 
@@ -59,7 +59,9 @@ ACTIVATIONS: dict[Any, str] = {linear: "linear", ReLU: "relu", sigmoid: "sigmoid
 
 def _activation(activation_fn: Any) -> str:
     if activation_fn not in ACTIVATIONS:
-        raise SettingError(f"activation_fn is {activation_fn!r}: expected network3's linear, ReLU, sigmoid or tanh")
+        raise SettingError(
+            f"activation_fn is {activation_fn!r}: expected network3's linear, ReLU, sigmoid or tanh"
+        )
     return ACTIVATIONS[activation_fn]
 
 
@@ -89,7 +91,9 @@ class Shared:
             return
         shape, given = self.get_value(borrow=True).shape, np.asarray(new_value)
         if given.shape != shape:
-            raise SettingError(f"set_value was given an array of the shape {given.shape}: expected {shape}")
+            raise SettingError(
+                f"set_value was given an array of the shape {given.shape}: expected {shape}"
+            )
         self._engine.write(self._values, _turned(given))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,7 +151,9 @@ class ConvPoolLayer(_Layer):
             for number in shape:
                 checks.count(f"a part of {name}", number)
         if filter_shape[1] != image_shape[1]:
-            raise SettingError(f"filter_shape is {filter_shape}: expected {image_shape[1]} channels, image_shape's")
+            raise SettingError(
+                f"filter_shape is {filter_shape}: expected {image_shape[1]} channels, image_shape's"
+            )
         self.filter_shape, self.image_shape = filter_shape, image_shape
         self.poolsize, self.activation_fn = poolsize, activation_fn
         filters, _, rows, columns = filter_shape
@@ -163,8 +169,19 @@ class FullyConnectedLayer(_Layer):
     w: (n_in, n_out), b: (n_out,). Raises SettingError.
     """
 
-    def __init__(self, n_in: int, n_out: int, activation_fn: Callable[[Any], Any] = sigmoid, p_dropout: float = 0.0):
-        self.n_in, self.n_out, self.activation_fn, self.p_dropout = n_in, n_out, activation_fn, p_dropout
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        activation_fn: Callable[[Any], Any] = sigmoid,
+        p_dropout: float = 0.0,
+    ):
+        self.n_in, self.n_out, self.activation_fn, self.p_dropout = (
+            n_in,
+            n_out,
+            activation_fn,
+            p_dropout,
+        )
         self.inputs = (checks.count("n_in", n_in),)
         self.specs = [ScaledDense(n_out, _activation(activation_fn), p_dropout)]
         self._draw((n_in, n_out), n_out, n_out)
@@ -191,7 +208,9 @@ class Network:
 
     def __init__(self, layers: Sequence[Any], mini_batch_size: int):
         if not layers or not isinstance(layers[-1], SoftmaxLayer):
-            raise SettingError("the last layer is no SoftmaxLayer: expected one, network3's cost is its log-likelihood")
+            raise SettingError(
+                "the last layer is no SoftmaxLayer: expected one, network3's cost is its log-likelihood"
+            )
         self.layers, self.mini_batch_size = layers, checks.count("mini_batch_size", mini_batch_size)
         self.params = [param for layer in layers for param in layer.params]
         recorder = Recorder(backends.select("auto" if GPU else "cpu")[1])
@@ -200,7 +219,9 @@ class Network:
         def build() -> list[Layer]:
             return build_layers(specs, layers[0].inputs, recorder, np.dtype(np.float32))
 
-        self.engine = Engine(build(), build, LogLikelihood(), layers[0].inputs, recorder, np.dtype(np.float32))
+        self.engine = Engine(
+            build(), build, LogLikelihood(), layers[0].inputs, recorder, np.dtype(np.float32)
+        )
         self._check()
         for layer, (w, b) in zip(layers, self.engine.views(self.engine.parameters), strict=True):
             layer.w.place(self.engine, w)
@@ -243,7 +264,9 @@ class Network:
         not used. Raises SettingError, DataError; DivergedError where the cost has grown beyond all bounds.
         """
         if mini_batch_size != self.mini_batch_size:
-            raise SettingError(f"mini_batch_size is {mini_batch_size}: expected the network's, {self.mini_batch_size}")
+            raise SettingError(
+                f"mini_batch_size is {mini_batch_size}: expected the network's, {self.mini_batch_size}"
+            )
         training, validation, test = (
             self._whole(*pair)
             for pair in (
@@ -254,7 +277,9 @@ class Network:
         )
         self.test_mb_predictions = partial(self._predictions, test)
         order = np.arange(len(training)).reshape(-1, mini_batch_size)
-        rates = Rates(checks.number("eta", eta), checks.number("lmbda", lmbda) / len(order), 0.0, 0.0, False)
+        rates = Rates(
+            checks.number("eta", eta), checks.number("lmbda", lmbda) / len(order), 0.0, 0.0, False
+        )
         best_validation_accuracy = 0.0
         for epoch in range(checks.count("epochs", epochs)):
             self._train(training, order, rates, epoch)
@@ -262,11 +287,16 @@ class Network:
             print(f"Epoch {epoch}: validation accuracy {validation_accuracy:.2%}")
             if validation_accuracy >= best_validation_accuracy:
                 print("This is the best validation accuracy to date.")
-                best_validation_accuracy, best_iteration = validation_accuracy, (epoch + 1) * len(order) - 1
+                best_validation_accuracy, best_iteration = (
+                    validation_accuracy,
+                    (epoch + 1) * len(order) - 1,
+                )
                 test_accuracy = self._accuracy(test)
                 print(f"The corresponding test accuracy is {test_accuracy:.2%}")
         print("Finished training network.")
-        print(f"Best validation accuracy of {best_validation_accuracy:.2%} obtained at iteration {best_iteration}")
+        print(
+            f"Best validation accuracy of {best_validation_accuracy:.2%} obtained at iteration {best_iteration}"
+        )
         print(f"Corresponding test accuracy of {test_accuracy:.2%}")
 
     def _train(self, data: Dataset, order: Array, rates: Rates, epoch: int) -> None:
@@ -280,7 +310,9 @@ class Network:
             rows = order[first : first + TOGETHER - iteration % TOGETHER]
             etas = np.full(len(rows), rates.eta)
             if engine.descend(data, rows, Randomness(0, self._step), rates, etas) < len(rows):
-                raise DivergedError(f"the cost is beyond all bounds at iteration {iteration}: try a smaller eta")
+                raise DivergedError(
+                    f"the cost is beyond all bounds at iteration {iteration}: try a smaller eta"
+                )
             iteration += len(rows)
             self._step += len(rows)
 
@@ -290,7 +322,9 @@ class Network:
         images, pixels = image_store(x), self.engine.pixels
         check_pixels(images, only_unit_range=False)
         if math.prod(images.shape[1:]) != math.prod(pixels):
-            raise DataError(f"{name}: images have the shape {x.shape[1:]}: expected {math.prod(pixels)} pixels")
+            raise DataError(
+                f"{name}: images have the shape {x.shape[1:]}: expected {math.prod(pixels)} pixels"
+            )
         whole = len(images) // self.mini_batch_size * self.mini_batch_size
         dataset = Dataset.from_store(images.reshape(-1, *pixels), y)
         if not whole or dataset.classes > self.layers[-1].n_out:
@@ -321,12 +355,17 @@ def load_data_shared(filename: str = "../data/mnist.pkl.gz") -> tuple[Pair, Pair
     """
     path = Path(filename)
     if not path.exists() and path.name == "mnist_expanded.pkl.gz":
-        raise DataError(f"{path} does not exist: make it with python -m nbconv.book.expand_mnist {path}")
+        raise DataError(
+            f"{path} does not exist: make it with python -m nbconv.book.expand_mnist {path}"
+        )
     is_there = path.exists() or path.name != "mnist.pkl.gz"
     training, validation, test = (
         (Shared(x), Shared(y.astype(np.int32)))
         for x, y in map(
-            arrays, load_path(path, "the book's mnist.pkl.gz or its like") if is_there else load_data("mnist")
+            arrays,
+            load_path(path, "the book's mnist.pkl.gz or its like")
+            if is_there
+            else load_data("mnist"),
         )
     )
     return training, validation, test

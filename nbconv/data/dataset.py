@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
-from ..geometry import Shape, show
+from ..layers.geometry import Shape, show
 
 Array = NDArray[Any]
 PIECE = 2**24  # bytes read at a time where not all are wanted at once
@@ -48,7 +48,9 @@ def as_array(values: ArrayLike, name: str) -> Array:
         return np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{name} are no array of numbers ({reason}): expected rows of equal length") from error
+        raise DataError(
+            f"{name} are no array of numbers ({reason}): expected rows of equal length"
+        ) from error
 
 
 def four_axes(shape: Shape) -> Shape:
@@ -76,7 +78,9 @@ def image_store(images: ArrayLike) -> Array:
         return array
     kind = array.dtype.kind
     if kind not in "buif":
-        raise DataError(f"images have the dtype {array.dtype}: expected uint8 levels 0 to 255 or real values in [0, 1]")
+        raise DataError(
+            f"images have the dtype {array.dtype}: expected uint8 levels 0 to 255 or real values in [0, 1]"
+        )
     shape = four_axes(array.shape)
     if array.size == 0:
         raise DataError(
@@ -89,7 +93,9 @@ def image_store(images: ArrayLike) -> Array:
                 f"integer images go from {low} to {high}: expected levels 0 to 255, or real values in [0, 1]"
             )
     dtype = np.uint8 if kind in "iu" else np.float64 if array.dtype.itemsize >= 8 else np.float32
-    with np.errstate(over="ignore"):  # what is too large for the dtype becomes infinite, which check_pixels refuses
+    with np.errstate(
+        over="ignore"
+    ):  # what is too large for the dtype becomes infinite, which check_pixels refuses
         return np.require(array, dtype, ["C", "A"]).reshape(shape)
 
 
@@ -102,9 +108,13 @@ def check_pixels(store: Store, only_unit_range: bool) -> None:
         low, high = float(part.min()), float(part.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             bad = piece.start + int(np.argmin(np.isfinite(part).reshape(len(part), -1).all(axis=1)))
-            raise DataError(f"image {bad} has pixels that are NaN or infinite: expected values in [0, 1]")
+            raise DataError(
+                f"image {bad} has pixels that are NaN or infinite: expected values in [0, 1]"
+            )
         if only_unit_range and (low < 0 or high > 1):
-            raise DataError(f"image values go from {low:.9g} to {high:.9g}: expected [0, 1], or uint8 levels 0 to 255")
+            raise DataError(
+                f"image values go from {low:.9g} to {high:.9g}: expected [0, 1], or uint8 levels 0 to 255"
+            )
 
 
 def check_labels(labels: ArrayLike, images: int) -> NDArray[np.int64]:
@@ -114,13 +124,19 @@ def check_labels(labels: ArrayLike, images: int) -> NDArray[np.int64]:
         shape = show(array.shape) or "of a single number"
         raise DataError(f"labels have the shape {shape}: expected one whole number for each image")
     if len(array) != images:
-        raise DataError(f"{len(array)} labels were given for {images} images: expected one for each")
+        raise DataError(
+            f"{len(array)} labels were given for {images} images: expected one for each"
+        )
     if array.dtype.kind not in "iu":
-        raise DataError(f"labels have the dtype {array.dtype}: expected whole numbers, 0 for the first class")
+        raise DataError(
+            f"labels have the dtype {array.dtype}: expected whole numbers, 0 for the first class"
+        )
     if array.size and array.min() < 0:
         raise DataError(f"label {int(np.argmin(array))} is {array.min()}: expected 0 or more")
     if array.size and array.max() > 2**31 - 1:
-        raise DataError(f"label {int(np.argmax(array))} is {array.max()}: expected at most {2**31 - 1}")
+        raise DataError(
+            f"label {int(np.argmax(array))} is {array.max()}: expected at most {2**31 - 1}"
+        )
     return array.astype(np.int64)
 
 
@@ -184,7 +200,9 @@ class Dataset:
     def __getitem__(self, part: slice) -> "Dataset":
         """The images of a slice, as a dataset."""
         if not isinstance(part, slice):
-            raise DataError(f"a dataset was indexed with {part!r}: expected a slice; single images are in .images")
+            raise DataError(
+                f"a dataset was indexed with {part!r}: expected a slice; single images are in .images"
+            )
         return self.select(part)
 
     def __repr__(self) -> str:
@@ -202,10 +220,16 @@ class Dataset:
             raise DataError(f"{part} of {len(self)} images has none: expected at least one")
         return Dataset.from_store(select(self.store, part), labels)
 
-    def batch(self, order: NDArray[np.int64], moves: int) -> tuple[Array, Array, NDArray[np.int64]]:
+    def batch(
+        self, order: NDArray[np.int64], shifts: int
+    ) -> tuple[Array, Array, NDArray[np.int64]]:
         """(images, labels, order) for the gather kernel, with only the images that the order asks for."""
-        wanted, places = np.unique(order // moves, return_inverse=True)
-        return self.store[wanted], self.labels[wanted], places.reshape(order.shape) * moves + order % moves
+        wanted, places = np.unique(order // shifts, return_inverse=True)
+        return (
+            self.store[wanted],
+            self.labels[wanted],
+            places.reshape(order.shape) * shifts + order % shifts,
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -37,10 +37,14 @@ def reading(path: Path, what: str) -> Iterator[None]:
             raise
         raise DataError(f"{path}: {error}") from error
     except MemoryError as error:
-        raise DataError(f"{path} declares more data than this machine's memory holds: expected {what}") from error
+        raise DataError(
+            f"{path} declares more data than this machine's memory holds: expected {what}"
+        ) from error
     except Exception as error:  # a damaged file can make its reader raise anything
         if isinstance(error, OSError) and error.errno:
-            raise DataError(f"{path} cannot be read ({os.strerror(error.errno)}): expected {what}") from error
+            raise DataError(
+                f"{path} cannot be read ({os.strerror(error.errno)}): expected {what}"
+            ) from error
         detail = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
         raise DataError(f"{path} is damaged or is not {what}: {detail}") from error
 
@@ -68,7 +72,9 @@ def _read_last(file: Any, size: int, name: object) -> bytearray:
     content = read_up_to(file, size + 1)
     if len(content) != size:
         found = "more" if len(content) > size else str(len(content))
-        raise DataError(f"{name} declares {size} bytes of data and holds {found}: the file is damaged; get it again")
+        raise DataError(
+            f"{name} declares {size} bytes of data and holds {found}: the file is damaged; get it again"
+        )
     return content
 
 
@@ -78,7 +84,9 @@ def read_idx(path: Path, axes: int) -> Array:
     with reading(path, what), open_unpacked(path) as file:
         head = file.read(4)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_DTYPES:
-            raise DataError(f"{path} begins with {head.hex(' ') or 'nothing'}: expected the magic number of {what}")
+            raise DataError(
+                f"{path} begins with {head.hex(' ') or 'nothing'}: expected the magic number of {what}"
+            )
         if head[3] != axes:
             raise DataError(f"{path} has {head[3]} axes: expected {axes}, as {what} has")
         lengths = file.read(4 * axes)
@@ -88,7 +96,9 @@ def read_idx(path: Path, axes: int) -> Array:
         shape = np.frombuffer(lengths, ">u4").tolist()
         size = math.prod(shape) * dtype.itemsize
         if size > LIMIT:
-            raise DataError(f"{path} declares {size} bytes of data in the shape {shape}: expected at most {LIMIT}")
+            raise DataError(
+                f"{path} declares {size} bytes of data in the shape {shape}: expected at most {LIMIT}"
+            )
         return np.frombuffer(_read_last(file, size, path), dtype).reshape(shape)
 
 
@@ -105,16 +115,26 @@ def _npy(file: Any, name: object, size: int) -> Array:
         raise DataError(f"{name} is of .npy version {version[0]}.{version[1]}: expected 1.0 or 2.0")
     length = file.read(2 * version[0])
     head = length + file.read(min(int.from_bytes(length, "little"), _NPY_HEADER))
-    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    reader = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's about headers that Python 2 wrote
         shape, fortran, dtype = reader(io.BytesIO(head))
     if dtype.kind not in "buif":
-        raise DataError(f"{name} holds {str(dtype)[:60]}: expected numbers (Python objects are never loaded)")
+        raise DataError(
+            f"{name} holds {str(dtype)[:60]}: expected numbers (Python objects are never loaded)"
+        )
     wanted = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or wanted > min(size, LIMIT):
-        raise DataError(f"{name} declares {wanted} bytes in the shape {shape}: expected at most {min(size, LIMIT)}")
-    return np.frombuffer(_read_last(file, wanted, name), dtype).reshape(shape, order="F" if fortran else "C")
+        raise DataError(
+            f"{name} declares {wanted} bytes in the shape {shape}: expected at most {min(size, LIMIT)}"
+        )
+    return np.frombuffer(_read_last(file, wanted, name), dtype).reshape(
+        shape, order="F" if fortran else "C"
+    )
 
 
 def npz_names(path: Path) -> list[str]:
@@ -127,14 +147,18 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, Array]:
     """These arrays of an .npz file."""
     arrays = {}
     with reading(path, "an .npz file of numbers"), zipfile.ZipFile(path) as archive:
-        members = [member for member in archive.infolist() if member.filename.removesuffix(".npy") in names]
+        members = [
+            member for member in archive.infolist() if member.filename.removesuffix(".npy") in names
+        ]
         unpacked = sum(member.file_size for member in members)
         if unpacked > LIMIT:
             raise DataError(f"{path} unpacks to {unpacked} bytes: expected at most {LIMIT}")
         for member in members:
             # The other methods' readers unpack without end.
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise DataError(f"{path}: {member.filename} is packed by another method than numpy.savez's")
+                raise DataError(
+                    f"{path}: {member.filename} is packed by another method than numpy.savez's"
+                )
             with archive.open(member) as file:
                 name = member.filename.removesuffix(".npy")
                 arrays[name] = _npy(file, f"{path}: {member.filename}", member.file_size)
@@ -146,9 +170,14 @@ def read_picture(path: Path, channels: int) -> Array:
     try:
         from PIL import Image
     except ImportError as error:
-        raise DataError(f"{path}: reading pictures needs Pillow; install it with: pip install pillow") from error
+        raise DataError(
+            f"{path}: reading pictures needs Pillow; install it with: pip install pillow"
+        ) from error
     # Only these formats: Pillow would hand others, whatever the file's name, to programs such as Ghostscript.
-    with reading(path, "a picture"), Image.open(path, formats=("PNG", "JPEG", "BMP", "GIF")) as opened:
+    with (
+        reading(path, "a picture"),
+        Image.open(path, formats=("PNG", "JPEG", "BMP", "GIF")) as opened,
+    ):
         deep = opened.mode in ("I", "I;16")  # 16 bits, which convert would clip
         picture = Image.fromarray((np.asarray(opened) // 257).astype(np.uint8)) if deep else opened
         pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))

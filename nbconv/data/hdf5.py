@@ -47,7 +47,9 @@ def _numbers(file: Any, name: str) -> Any:
     if item.shape is None or 0 in item.shape:
         raise DataError(f"{name} is empty: expected at least one image")
     if item.chunks and math.prod(item.chunks) * item.dtype.itemsize > LIMIT:
-        raise DataError(f"{name} has chunks of the shape {item.chunks}: expected at most {LIMIT} bytes")
+        raise DataError(
+            f"{name} has chunks of the shape {item.chunks}: expected at most {LIMIT} bytes"
+        )
     return item
 
 
@@ -55,7 +57,9 @@ def read_labels(file: Any, name: str) -> Array:
     """All labels."""
     labels = _numbers(file, name)
     if labels.size * 8 > LIMIT:
-        raise DataError(f"{name} has the shape {labels.shape}: expected at most {LIMIT // 8} labels")
+        raise DataError(
+            f"{name} has the shape {labels.shape}: expected at most {LIMIT // 8} labels"
+        )
     array: Array = labels[()]
     return array
 
@@ -68,7 +72,9 @@ def open_images(file: Any, name: str) -> "H5Images":
         for piece in pieces(dataset):
             part = dataset[piece]
             if part.min() < 0 or part.max() > 255:
-                raise DataError(f"{name} goes from {part.min()} to {part.max()}: expected levels 0 to 255")
+                raise DataError(
+                    f"{name} goes from {part.min()} to {part.max()}: expected levels 0 to 255"
+                )
     images[0]  # fails where the file is damaged or its compression unknown
     return images
 
@@ -82,7 +88,9 @@ class H5Images:
         self._numbers = np.arange(shape[0]) if numbers is None else numbers
         self.shape = (len(self._numbers), *shape[1:])
         kind = dataset.dtype.kind
-        self.dtype = np.dtype(np.uint8 if kind in "iu" else np.float64 if dataset.dtype.itemsize >= 8 else np.float32)
+        self.dtype = np.dtype(
+            np.uint8 if kind in "iu" else np.float64 if dataset.dtype.itemsize >= 8 else np.float32
+        )
 
     def select(self, part: Any) -> "H5Images":
         """Some of the images, still not read."""
@@ -99,7 +107,9 @@ class H5Images:
         wanted, places = np.unique(numbers.reshape(-1), return_inverse=True)
         neighbours = len(wanted) > 0 and wanted[-1] - wanted[0] + 1 == len(wanted)
         with reading(Path(self._dataset.file.filename), WHAT):
-            found = self._dataset[wanted[0] : wanted[-1] + 1] if neighbours else self._dataset[wanted]
+            found = (
+                self._dataset[wanted[0] : wanted[-1] + 1] if neighbours else self._dataset[wanted]
+            )
         found = found if np.array_equal(wanted, numbers) else found[places]
         with np.errstate(over="ignore"):  # checked when the file was opened
             return np.ascontiguousarray(found, self.dtype).reshape(*numbers.shape, *self.shape[1:])

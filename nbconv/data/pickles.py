@@ -35,7 +35,9 @@ class _Bounded:
         return bytes(read_up_to(self._file, size))
 
     def readline(self) -> bytes:
-        line: bytes = self._file.readline(2**16)  # names and numbers only: no array is kept in a line
+        line: bytes = self._file.readline(
+            2**16
+        )  # names and numbers only: no array is kept in a line
         self._left -= len(line)
         return line
 
@@ -61,7 +63,9 @@ class _Array:
     def build(self, state: Any) -> None:
         _, shape, dtype, fortran, content = state
         content = content.encode("latin1") if isinstance(content, str) else content
-        self.value = np.frombuffer(content, dtype.value).reshape(shape, order="F" if fortran else "C")
+        self.value = np.frombuffer(content, dtype.value).reshape(
+            shape, order="F" if fortran else "C"
+        )
 
 
 def _from_buffer(content: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
@@ -93,7 +97,7 @@ def _known(name: str) -> Any:
 
 def _value(file: Any) -> Any:
     """What a pickle of arrays holds."""
-    stack: list[Any] = []
+    replica: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
     argument: Any
@@ -106,42 +110,44 @@ def _value(file: Any) -> Any:
         if name in ("PROTO", "FRAME"):
             pass
         elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            memo[len(memo) if argument is None else argument] = stack[-1]
+            memo[len(memo) if argument is None else argument] = replica[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
+            replica.append(memo[argument])
         elif name == "GLOBAL":
-            stack.append(_known(argument.replace(" ", ".")))
+            replica.append(_known(argument.replace(" ", ".")))
         elif name == "STACK_GLOBAL":
-            attribute, module = stack.pop(), stack.pop()
-            stack.append(_known(f"{module}.{attribute}"))
+            attribute, module = replica.pop(), replica.pop()
+            replica.append(_known(f"{module}.{attribute}"))
         elif name == "MARK":
-            marks.append(len(stack))
+            marks.append(len(replica))
         elif name in ("TUPLE", "LIST", "APPENDS") or name in _TUPLES:
-            border = len(stack) - _TUPLES[name] if name in _TUPLES else marks.pop()
-            items = stack[border:]
-            del stack[border:]
+            border = len(replica) - _TUPLES[name] if name in _TUPLES else marks.pop()
+            items = replica[border:]
+            del replica[border:]
             if name == "APPENDS":
-                stack[-1] += items
+                replica[-1] += items
             else:
-                stack.append(items if name == "LIST" else tuple(items))
+                replica.append(items if name == "LIST" else tuple(items))
         elif name == "EMPTY_LIST":
-            stack.append([])
+            replica.append([])
         elif name == "APPEND":
-            item = stack.pop()
-            stack[-1].append(item)
+            item = replica.pop()
+            replica[-1].append(item)
         elif name == "REDUCE":
-            arguments = stack.pop()
-            stack.append(stack.pop()(*arguments))
+            arguments = replica.pop()
+            replica.append(replica.pop()(*arguments))
         elif name == "BUILD":
-            state = stack.pop()
-            stack[-1].build(state)
+            state = replica.pop()
+            replica[-1].build(state)
         elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif isinstance(argument, (int, str, bytes, bytearray)) and not name.startswith(("EXT", "INST", "PERSID")):
-            stack.append(argument)
+            replica.append(_CONSTANTS[name])
+        elif isinstance(argument, (int, str, bytes, bytearray)) and not name.startswith(
+            ("EXT", "INST", "PERSID")
+        ):
+            replica.append(argument)
         else:
             raise DataError(f"it takes the step {name}, and only NumPy arrays are loaded")
-    return stack.pop()
+    return replica.pop()
 
 
 def read_pickle(path: Path) -> list[tuple[Array, Array]]:
@@ -152,8 +158,12 @@ def read_pickle(path: Path) -> list[tuple[Array, Array]]:
         if file.read(1):  # at the end gzip has checked its sum
             raise DataError(f"{path} goes on after its pickle: the file is damaged; get it again")
         pairs = isinstance(sets, (tuple, list)) and len(sets) == 3
-        if not pairs or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in sets):
+        if not pairs or not all(
+            isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in sets
+        ):
             raise DataError(f"{path} holds something else: expected {what}")
-        if not all(isinstance(array, _Array) and array.value is not None for pair in sets for array in pair):
+        if not all(
+            isinstance(array, _Array) and array.value is not None for pair in sets for array in pair
+        ):
             raise DataError(f"{path} holds something else than arrays: expected {what}")
         return [(images.value, labels.value) for images, labels in sets]

@@ -52,7 +52,9 @@ def _path(source: str | os.PathLike[str]) -> Path:
     try:
         return Path(source).expanduser()
     except (TypeError, RuntimeError) as error:
-        raise DataError(f"the data's source is {source!r} ({error}): expected digits, mnist or a path") from error
+        raise DataError(
+            f"the data's source is {source!r} ({error}): expected digits, mnist or a path"
+        ) from error
 
 
 def load_path(path: Path, expected: str = SOURCES) -> Three:
@@ -104,10 +106,16 @@ def _shuffled_split(data: Dataset) -> Three:
     count = len(data)
     part = count * 15 // 100
     if part == 0:
-        raise DataError(f"{count} images are too few to split 70 : 15 : 15: expected 7 or more, or named sets")
+        raise DataError(
+            f"{count} images are too few to split 70 : 15 : 15: expected 7 or more, or named sets"
+        )
     order = np.random.default_rng(0).permutation(count)
     border = count - 2 * part
-    return data.select(order[:border]), data.select(order[border : border + part]), data.select(order[border + part :])
+    return (
+        data.select(order[:border]),
+        data.select(order[border : border + part]),
+        data.select(order[border + part :]),
+    )
 
 
 # MNIST and folders like it
@@ -195,7 +203,9 @@ def _download(folder: Path, name: str) -> None:
         with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as kept_apart:
             try:
                 downloader = pooch.HTTPDownloader(timeout=30)
-                pooch.retrieve(mirror + name + ".gz", None, name + ".gz", kept_apart, downloader=downloader)
+                pooch.retrieve(
+                    mirror + name + ".gz", None, name + ".gz", kept_apart, downloader=downloader
+                )
                 _checked_idx(Path(kept_apart) / (name + ".gz"), name)
             except DataError:
                 reasons.append(f"{mirror}: {name}.gz is not MNIST's")
@@ -214,7 +224,9 @@ def _download(folder: Path, name: str) -> None:
 def _pickle(path: Path) -> Three:
     train, valid, test = (
         _dataset(_square(images), labels, f"{name} data")
-        for name, (images, labels) in zip(("training", "validation", "test"), pickles.read_pickle(path), strict=True)
+        for name, (images, labels) in zip(
+            ("training", "validation", "test"), pickles.read_pickle(path), strict=True
+        )
     )
     return train, valid, test
 
@@ -222,7 +234,11 @@ def _pickle(path: Path) -> Three:
 def _square(images: Array) -> Array:
     """Flat rows as pictures, where the number of pixels is a square."""
     side = math.isqrt(images.shape[1]) if images.ndim == 2 else 0
-    return images.reshape(len(images), 1, side, side) if side > 0 and side * side == images.shape[1] else images
+    return (
+        images.reshape(len(images), 1, side, side)
+        if side > 0 and side * side == images.shape[1]
+        else images
+    )
 
 
 def _sets(names: list[str]) -> dict[str, tuple[str, str]]:
@@ -230,7 +246,10 @@ def _sets(names: list[str]) -> dict[str, tuple[str, str]]:
     found = {}
     for set_names in _SPLIT_NAMES:
         for name in set_names:
-            for images, labels in ((f"{name}_images", f"{name}_labels"), (f"x_{name}", f"y_{name}")):
+            for images, labels in (
+                (f"{name}_images", f"{name}_labels"),
+                (f"x_{name}", f"y_{name}"),
+            ):
                 if images in names and labels in names:
                     found[set_names[0]] = (images, labels)
     if not found and "images" in names and "labels" in names:
@@ -255,7 +274,9 @@ def _split(sets: dict[str, Dataset]) -> Three:
 def _npz(path: Path) -> Three:
     sets = _sets(formats.npz_names(path))
     arrays = formats.read_npz(path, {name for pair in sets.values() for name in pair})
-    return _split({key: _dataset(arrays[i], arrays[k], f"{i} and {k}") for key, (i, k) in sets.items()})
+    return _split(
+        {key: _dataset(arrays[i], arrays[k], f"{i} and {k}") for key, (i, k) in sets.items()}
+    )
 
 
 def _h5(path: Path) -> Three:

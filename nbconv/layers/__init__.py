@@ -9,10 +9,10 @@ import numpy as np
 
 from .. import checks
 from ..errors import SettingError
-from ..geometry import Shape
 from .base import ACTIVATIONS, Distortion, Layer, LayerSpec, Randomness, Rates, Update, Workspace
 from .conv import Conv2D
 from .dense import Dense, Softmax
+from .geometry import Shape
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
 
 __all__ = [
@@ -60,22 +60,34 @@ def from_dict(settings: dict[str, Any]) -> LayerSpec:
 def given_layers(layers: Any, input_shape: Any) -> tuple[list[LayerSpec], Shape]:
     """Layers and input shape as given by a user, checked."""
     if isinstance(layers, (str, LayerSpec)) or not isinstance(layers, Sequence) or not layers:
-        raise SettingError(f"layers are {layers!r}: expected a list of layers, or of sizes such as [784, 30, 10]")
+        raise SettingError(
+            f"layers are {layers!r}: expected a list of layers, or of sizes such as [784, 30, 10]"
+        )
     if all(not isinstance(layer, LayerSpec) for layer in layers):
         sizes = [checks.count("a layer's size", size) for size in layers]
         if len(sizes) < 2:
-            raise SettingError(f"layers are {layers!r}: expected the number of inputs and at least one layer")
+            raise SettingError(
+                f"layers are {layers!r}: expected the number of inputs and at least one layer"
+            )
         if input_shape is None:
             input_shape = sizes[0]
         layers = [Dense(size) for size in sizes[1:]]
         if math.prod(np.atleast_1d(input_shape).tolist()) != sizes[0]:
-            raise SettingError(f"input_shape is {input_shape!r}: expected {sizes[0]} inputs, as layers say")
+            raise SettingError(
+                f"input_shape is {input_shape!r}: expected {sizes[0]} inputs, as layers say"
+            )
     for index, layer in enumerate(layers):
         if not isinstance(layer, LayerSpec):
-            raise SettingError(f"layer {index + 1} is {layer!r}: expected a layer such as nbconv.Dense(10)")
+            raise SettingError(
+                f"layer {index + 1} is {layer!r}: expected a layer such as nbconv.Dense(10)"
+            )
     if input_shape is None:
-        raise SettingError("input_shape was not given: expected (channels, rows, columns) or (pixels,)")
+        raise SettingError(
+            "input_shape was not given: expected (channels, rows, columns) or (pixels,)"
+        )
     shape = (input_shape,) if not isinstance(input_shape, Sequence) else tuple(input_shape)
     if len(shape) not in (1, 3):
-        raise SettingError(f"input_shape is {input_shape!r}: expected (channels, rows, columns) or (pixels,)")
+        raise SettingError(
+            f"input_shape is {input_shape!r}: expected (channels, rows, columns) or (pixels,)"
+        )
     return list(layers), tuple(checks.count("a part of input_shape", size) for size in shape)

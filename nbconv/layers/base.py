@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Shape
-from ..plan import Recorder
+from ..engine.plan import Recorder
+from .geometry import Shape
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 
@@ -46,7 +46,9 @@ class Update(NamedTuple):
     """How the layers update their parameters."""
 
     rates: Array  # `Rates`, in an array that the kernels read
-    is_plain: bool  # whether a step is eta times the gradient and the weight decay, and nothing else
+    is_plain: (
+        bool  # whether a step is eta times the gradient and the weight decay, and nothing else
+    )
 
 
 class Workspace:
@@ -104,7 +106,7 @@ class Layer(ABC):
         """The layer's activations; randomness (the numbers of `Randomness`) is given while training, None otherwise."""
 
     @abstractmethod
-    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
         """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten."""
 
     def add_gradients(self, other: "Layer") -> None:
@@ -116,7 +118,14 @@ class Layer(ABC):
     def descend(self, update: Update) -> None:
         """Update the parameters, if there are any, by their gradients: one step of stochastic gradient descent."""
         if self.weights_shape:
-            pairs = (self.weights, self.biases, self.v_weights, self.v_biases, self.d_weights, self.d_biases)
+            pairs = (
+                self.weights,
+                self.biases,
+                self.v_weights,
+                self.v_biases,
+                self.d_weights,
+                self.d_biases,
+            )
             self.kernels.sgd(*(array.reshape(-1) for array in pairs), update.rates)
 
 
@@ -130,5 +139,7 @@ class LayerSpec(ABC):
         """The layer in the literature's notation, such as 20C5."""
 
     @abstractmethod
-    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> Layer:
+    def build(
+        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+    ) -> Layer:
         """The layer for that input. Raises SettingError if they do not fit."""

@@ -7,9 +7,9 @@ import numpy as np
 
 from .. import checks
 from ..backend import activation_kinds
-from ..geometry import ConvGeometry, Shape, feature_maps, show, winner_tables
-from ..plan import Recorder
+from ..engine.plan import Recorder
 from .base import ACTIVATIONS, Array, Layer, LayerSpec, Pair
+from .geometry import ConvGeometry, Shape, conv_pool_tables, feature_maps, show
 from .pool import MaxPoolLayer
 
 LINE = 64  # bytes: a kernel row's taps that fill so many are worth a walk over the winners
@@ -43,10 +43,14 @@ class Conv2D(LayerSpec):
         text += "" if self.stride == (1, 1) else f"s{_sides(self.stride)}"
         return text + ("" if self.padding == (0, 0) else f"p{_sides(self.padding)}")
 
-    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "ConvLayer":
+    def build(
+        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+    ) -> "ConvLayer":
         """The layer for feature maps of that shape."""
         channels, rows, columns = feature_maps(input_shape)
-        kernel, stride, padding = (checks.pair("", value, 0) for value in (self.kernel, self.stride, self.padding))
+        kernel, stride, padding = (
+            checks.pair("", value, 0) for value in (self.kernel, self.stride, self.padding)
+        )
         geometry = ConvGeometry(channels, (rows, columns), self.filters, kernel, stride, padding)
         return ConvLayer(geometry, activation_kinds()[self.activation], kernels, dtype)
 
@@ -58,7 +62,9 @@ def _sides(value: Any) -> str:
 class ConvLayer(Layer):
     """z = convolution of x, a = sigma(z) in z's place."""
 
-    def __init__(self, geometry: ConvGeometry, activation: int, kernels: Recorder, dtype: np.dtype[Any]):
+    def __init__(
+        self, geometry: ConvGeometry, activation: int, kernels: Recorder, dtype: np.dtype[Any]
+    ):
         super().__init__("conv2d", geometry.output, kernels, dtype)
         self.geometry = geometry
         self.activation = activation
@@ -73,8 +79,10 @@ class ConvLayer(Layer):
         super().attach(parameters, gradients, velocities)
         self.taps = self._placed(self.geometry.taps)
         if self.pool is not None:
-            tables = winner_tables(self.geometry, self.pool.geometry)
-            self.tables = tuple(self._placed(table) if isinstance(table, np.ndarray) else table for table in tables)
+            tables = conv_pool_tables(self.geometry, self.pool.geometry)
+            self.tables = tuple(
+                self._placed(table) if isinstance(table, np.ndarray) else table for table in tables
+            )
 
     def _placed(self, table: Array) -> Array:
         """A table where the kernels read it."""
@@ -96,7 +104,7 @@ class ConvLayer(Layer):
         if self.pool is not None:
             a, window = self.pool.output(images), self.pool.geometry.window
             self.kernels.conv2d_max_pool_forward(
-                a, self.pool.winner, *inputs, self.output_shape[2], window, self.pool.activation
+                a, self.pool.argmax, *inputs, self.output_shape[2], window, self.pool.activation
             )
             return a
         self.a = self.buffers.array("a", (*self.output_shape, images))
@@ -105,21 +113,23 @@ class ConvLayer(Layer):
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
-    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx. With a max pooling behind it, da is pooled."""
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         self.kernels.conv2d_backward_biases(self.d_biases, da)
         if self.pool is None:
-            return self._backward(da, wanted)
+            return self._backward(da, needs_dx)
         if self.geometry.kernel[1] * self.geometry.channels < LINE // da.dtype.itemsize:
-            return self._backward(self.pool.unpool(da), wanted)
-        return self._winners_backward(da, self.pool, wanted)
+            return self._backward(self.pool.unpool(da), needs_dx)
+        return self._max_pool_backward(da, self.pool, needs_dx)
 
-    def _backward(self, dz: Array, wanted: bool) -> Array:
+    def _backward(self, dz: Array, needs_dx: bool) -> Array:
         images, geometry = dz.shape[3], self.geometry
-        self.kernels.conv2d_backward_weights(self.d_weights, dz, self.padded_x, self.taps, geometry.row_step)
-        if not wanted:
+        self.kernels.conv2d_backward_weights(
+            self.d_weights, dz, self.padded_x, self.taps, geometry.row_step
+        )
+        if not needs_dx:
             return dz
         dx = padded = self.scratch.array("dx", (*geometry.padded, images))
         self.kernels.conv2d_backward_input(padded, dz, self.weights, self.taps, geometry.stride[0])
@@ -129,12 +139,20 @@ class ConvLayer(Layer):
         self.kernels.conv2d_unpad(dx, padded, *geometry.padding)
         return dx
 
-    def _winners_backward(self, da: Array, pool: MaxPoolLayer, wanted: bool) -> Array:
+    def _max_pool_backward(self, da: Array, pool: MaxPoolLayer, needs_dx: bool) -> Array:
         images, geometry = da.shape[3], self.geometry
-        (filters, channels, kernel_rows, kernel_columns), vector = self.weights.shape, LINE // da.dtype.itemsize
-        groups = max(4, min(images // 8, 16))  # of images: few sums to add up, enough for sixteen threads
+        (filters, channels, kernel_rows, kernel_columns), vector = (
+            self.weights.shape,
+            LINE // da.dtype.itemsize,
+        )
+        groups = max(
+            4, min(images // 8, 16)
+        )  # of images: few sums to add up, enough for sixteen threads
         line = -(-kernel_columns * channels // vector) * vector
-        padded = [size + 2 * padding for size, padding in zip(geometry.size, geometry.padding, strict=True)]
+        padded = [
+            size + 2 * padding
+            for size, padding in zip(geometry.size, geometry.padding, strict=True)
+        ]
         buffers = (
             self.scratch.array("x last", (images, *padded, channels)),
             self.scratch.array("dx last", (images, *padded, channels)),
@@ -142,7 +160,16 @@ class ConvLayer(Layer):
             self.scratch.array("sums", (min(images, groups), filters, kernel_rows, line)),
         )
         dx = self.scratch.array("dx", self.x.shape)
-        self.kernels.conv2d_winners_backward(
-            self.d_weights, dx, da, pool.winner, self.x, self.weights, buffers, self.tables, geometry.padding, wanted
+        self.kernels.conv2d_max_pool_backward(
+            self.d_weights,
+            dx,
+            da,
+            pool.argmax,
+            self.x,
+            self.weights,
+            buffers,
+            self.tables,
+            geometry.padding,
+            needs_dx,
         )
         return dx

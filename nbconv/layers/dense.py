@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import checks
 from ..backend import activation_kinds
-from ..geometry import Shape
-from ..plan import Recorder
+from ..engine.plan import Recorder
 from .base import ACTIVATIONS, Array, Layer, LayerSpec, Update
+from .geometry import Shape
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,18 @@ class Dense(LayerSpec):
         name = type(self).__name__
         checks.count(f"{name} neurons", self.neurons)
         checks.choice(f"{name} activation", self.activation, ACTIVATIONS)
-        object.__setattr__(self, "dropout", checks.number(f"{name} dropout", self.dropout, below=1.0))
+        object.__setattr__(
+            self, "dropout", checks.number(f"{name} dropout", self.dropout, below=1.0)
+        )
 
     @property
     def notation(self) -> str:
         """Such as 100N."""
         return f"{self.neurons}N"
 
-    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "DenseLayer":
+    def build(
+        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+    ) -> "DenseLayer":
         """The layer for that many inputs."""
         return DenseLayer(self, math.prod(input_shape), index, kernels, dtype)
 
@@ -76,13 +80,17 @@ class DenseLayer(Layer):
 
     def _dropped(self, values: Array, randomness: Array | None, in_place: bool = False) -> Array:
         """The inputs kept while training, all of them otherwise, times their scale; or, from dC/dx of those, dC/dx."""
-        rate, scale = (0.0, self.scales[1]) if randomness is None else (self.dropout, self.scales[0])
+        rate, scale = (
+            (0.0, self.scales[1]) if randomness is None else (self.dropout, self.scales[0])
+        )
         if not rate and scale == 1:
             return values
         out = values if in_place else self.buffers.array("x", values.shape)
         if randomness is None:
             randomness = self.buffers.array("no randomness", (2,), np.int64)
-        self.kernels.dropout(out.reshape(-1), values.reshape(-1), rate, scale, randomness, self.index)
+        self.kernels.dropout(
+            out.reshape(-1), values.reshape(-1), rate, scale, randomness, self.index
+        )
         return out
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
@@ -92,7 +100,9 @@ class DenseLayer(Layer):
         self.kernels.dense_forward(self.a, x, self.weights, self.biases, self.activation)
         return self.a
 
-    def backward(self, da: Array, randomness: Array | None, wanted: bool, update: Update | None = None) -> Array:
+    def backward(
+        self, da: Array, randomness: Array | None, needs_dx: bool, update: Update | None = None
+    ) -> Array:
         """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx.
 
         With `update`, the parameters are updated, too, and the gradients need not be kept.
@@ -100,7 +110,7 @@ class DenseLayer(Layer):
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         dz, dx = da, self.buffers.array("dx", self.x.shape)
-        if wanted:
+        if needs_dx:
             self.kernels.dense_backward_input(dx, dz, self.weights)
         if update is not None and update.is_plain:
             self.kernels.dense_descend(self.weights, self.biases, dz, self.x, update.rates)
@@ -109,4 +119,4 @@ class DenseLayer(Layer):
             self.kernels.dense_backward_biases(self.d_biases, dz)
             if update is not None:
                 self.descend(update)
-        return self._dropped(dx, randomness, in_place=True) if wanted else dx
+        return self._dropped(dx, randomness, in_place=True) if needs_dx else dx

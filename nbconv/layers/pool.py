@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import checks
-from ..geometry import PoolGeometry, Shape, feature_maps, show
-from ..plan import Recorder
+from ..engine.plan import Recorder
 from .base import Array, Layer, LayerSpec
+from .geometry import PoolGeometry, Shape, feature_maps, show
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ class MaxPool2D(Pool2D):
 
     letters = "MP"
 
-    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "MaxPoolLayer":
+    def build(
+        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+    ) -> "MaxPoolLayer":
         """The layer for feature maps of that shape."""
         return MaxPoolLayer(self.geometry(input_shape), kernels, dtype)
 
@@ -62,7 +64,9 @@ class L2Pool2D(Pool2D):
 
     letters = "L2P"
 
-    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "L2PoolLayer":
+    def build(
+        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+    ) -> "L2PoolLayer":
         """The layer for feature maps of that shape."""
         return L2PoolLayer("l2_pool2d", self.geometry(input_shape), kernels, dtype)
 
@@ -73,7 +77,9 @@ class AvgPool2D(Pool2D):
 
     letters = "AP"
 
-    def build(self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]) -> "AvgPoolLayer":
+    def build(
+        self, input_shape: Shape, index: int, kernels: Recorder, dtype: np.dtype[Any]
+    ) -> "AvgPoolLayer":
         """The layer for feature maps of that shape."""
         return AvgPoolLayer("avg_pool2d", self.geometry(input_shape), kernels, dtype)
 
@@ -105,12 +111,14 @@ class MaxPoolLayer(_PoolLayer):
     def __init__(self, geometry: PoolGeometry, kernels: Recorder, dtype: np.dtype[Any]):
         super().__init__("max_pool2d", geometry, kernels, dtype)
         self.activation: int = kernels.LINEAR
-        self.is_part = False  # of the convolution before it, whose backward then takes da and `winner`
+        self.is_part = (
+            False  # of the convolution before it, whose backward then takes da and `argmax`
+        )
 
     def output(self, images: int) -> Array:
         """The buffers for the activations of so many images and for each window's winner."""
         a = super().output(images)
-        self.winner = self.buffers.array("winner", a.shape, np.int32)
+        self.argmax = self.buffers.array("argmax", a.shape, np.int32)
         return a
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
@@ -118,12 +126,12 @@ class MaxPoolLayer(_PoolLayer):
         if self.is_part:
             return x
         a = self._output(x)
-        self.kernels.max_pool2d_forward(a, self.winner, x, *self.geometry.window)
+        self.kernels.max_pool2d_forward(a, self.argmax, x, *self.geometry.window)
         return a
 
-    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
         """The delta goes to each window's winner, or is left where it is if the layer before takes it from there."""
-        if not wanted:
+        if not needs_dx:
             return da
         if self.activation != self.kernels.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
@@ -132,7 +140,7 @@ class MaxPoolLayer(_PoolLayer):
     def unpool(self, da: Array) -> Array:
         """dC/dx: each window's delta at its winner, elsewhere 0."""
         dx = self._delta(da.shape[3])
-        self.kernels.max_pool2d_backward(dx, da, self.winner, *self.geometry.window)
+        self.kernels.max_pool2d_backward(dx, da, self.argmax, *self.geometry.window)
         return dx
 
 
@@ -145,9 +153,9 @@ class L2PoolLayer(_PoolLayer):
         self.kernels.l2_pool2d_forward(a, x, *self.geometry.window)
         return a
 
-    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
         """dC/dx = da x / a."""
-        if not wanted:
+        if not needs_dx:
             return da
         dx = self._delta(da.shape[3])
         self.kernels.l2_pool2d_backward(dx, da, self.a, self.x, *self.geometry.window)
@@ -163,9 +171,9 @@ class AvgPoolLayer(_PoolLayer):
         self.kernels.avg_pool2d_forward(a, x, *self.geometry.window)
         return a
 
-    def backward(self, da: Array, randomness: Array | None, wanted: bool) -> Array:
+    def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
         """Every number of a window gets the same share of its delta."""
-        if not wanted:
+        if not needs_dx:
             return da
         dx = self._delta(da.shape[3])
         self.kernels.avg_pool2d_backward(dx, da, *self.geometry.window)

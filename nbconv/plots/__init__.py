@@ -9,16 +9,18 @@ from ..errors import SettingError
 try:
     import matplotlib  # noqa: F401 -- the modules below need it
 except ModuleNotFoundError as error:
-    raise SettingError("matplotlib is not installed: expected pip install 'nbconv[plot]'") from error
+    raise SettingError(
+        "matplotlib is not installed: expected pip install 'nbconv[plot]'"
+    ) from error
 
 from .charts import answer, bars, confusion, course, courses, curves, sigma, speeds
+from .figures import KINDS, Figures
 from .images import digits, errors, feature_maps, filters
-from .paper import rendered, save, write
-from .subject import KINDS, Subject
+from .style import rendered, save, write
 
 __all__ = [
     "KINDS",
-    "Subject",
+    "Figures",
     "answer",
     "bars",
     "confusion",

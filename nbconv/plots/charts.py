@@ -9,7 +9,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
 from ..errors import DataError, SettingError
-from .paper import GREY, INK, RULE, STYLES, drawn, framed, labelled, note, only, several, titled
+from .style import GREY, INK, RULE, STYLES, drawn, framed, labelled, note, only, several, titled
 
 Numbers = Sequence[float]
 WIDE = 20  # times the least cost: beyond, the axis is logarithmic
@@ -21,7 +21,9 @@ NAMES = {"training": "training", "validation": "validation", "test": "test, at t
 
 def _metric(history: Mapping[str, Numbers], name: str, factor: float = 1) -> list[float]:
     """A metric's numbers, NaN where one is not finite, or none at all."""
-    numbers = [factor * number if np.isfinite(number) else np.nan for number in history.get(name, [])]
+    numbers = [
+        factor * number if np.isfinite(number) else np.nan for number in history.get(name, [])
+    ]
     return numbers if np.isfinite(numbers).any() else []
 
 
@@ -44,7 +46,9 @@ def curves(
     _panel(axes[0], "cost", {**costs, "mini-batches": _metric(history, "cost")}, best)
     _panel(axes[1], "accuracy, %", accuracies, best)
     if best is not None and validation:
-        titled(axes[1], f"epoch {best} is the best in validation: {100 * validation[best - 1]:.2f} %")
+        titled(
+            axes[1], f"epoch {best} is the best in validation: {100 * validation[best - 1]:.2f} %"
+        )
     return axes
 
 
@@ -109,7 +113,9 @@ def course(
     for k, speeds in enumerate(series):
         positive = np.where(np.asarray(speeds, np.float64) > 0, speeds, np.nan)
         if np.isfinite(positive).any():
-            lines.append(drawn(ax, range(first, first + len(speeds)), positive.tolist(), k, f"layer {k + 1}"))
+            lines.append(
+                drawn(ax, range(first, first + len(speeds)), positive.tolist(), k, f"layer {k + 1}")
+            )
         if points:
             given = [values[k] for values in points.values()]
             ax.plot(list(points), given, STYLES[k % len(STYLES)][2], color=STYLES[k % len(STYLES)][0],
@@ -117,9 +123,17 @@ def course(
     _whole(ax)
     _logarithmic(ax)
     if points:
-        hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", markersize=8)
+        hollow = Line2D(
+            [], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", markersize=8
+        )
         filled = Line2D([], [], color=GREY, marker="o", markersize=4.5)
-        ax.legend([filled, hollow], ["ours", "the book's figure"], frameon=False, fontsize=9, labelcolor=INK)
+        ax.legend(
+            [filled, hollow],
+            ["ours", "the book's figure"],
+            frameon=False,
+            fontsize=9,
+            labelcolor=INK,
+        )
     labelled(ax, lines)
     return ax
 
@@ -136,13 +150,17 @@ def speeds(history: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
     return course(series, ax=ax, first=1)
 
 
-def courses(named: Mapping[str, Sequence[Numbers]], axes: Sequence[Axes] | None = None) -> list[Axes]:
+def courses(
+    named: Mapping[str, Sequence[Numbers]], axes: Sequence[Axes] | None = None
+) -> list[Axes]:
     """`course` for several networks side by side, by name."""
     columns = min(3, len(named))
     rows = -(-len(named) // columns)
     layout = {"nrows": rows, "ncols": columns, "sharex": True, "sharey": True}
     axes = several(axes, len(named), 3.6 * columns, 2.9 * rows, **layout)
-    positive = [speed for series in named.values() for speeds in series for speed in speeds if speed > 0] or [1.0]
+    positive = [
+        speed for series in named.values() for speeds in series for speed in speeds if speed > 0
+    ] or [1.0]
     for ax, (name, series) in zip(axes, named.items(), strict=True):
         ax.set_ylim(min(positive) / 1.5, max(positive) * 1.5)
         course(series, title=name, ax=ax)
@@ -176,10 +194,19 @@ def sigma(ax: Axes | None = None) -> Axes:
     framed(ax, "z", "")
     z = np.linspace(-6, 6, 241)
     a = 1 / (1 + np.exp(-z))
-    for style, (label, values) in enumerate({f"{SIGMA}(z)": a, f"{SIGMA}'(z)": a * (1 - a)}.items()):
+    for style, (label, values) in enumerate(
+        {f"{SIGMA}(z)": a, f"{SIGMA}'(z)": a * (1 - a)}.items()
+    ):
         color, dashes, _ = STYLES[style]
         ax.plot(z, values, color=color, linestyle=dashes, linewidth=2, label=label)
-    ax.annotate(f"{SIGMA}'(0) = 1/4", (0, 0.25), (8, 6), textcoords="offset points", fontsize=9, color=STYLES[1][0])
+    ax.annotate(
+        f"{SIGMA}'(0) = 1/4",
+        (0, 0.25),
+        (8, 6),
+        textcoords="offset points",
+        fontsize=9,
+        color=STYLES[1][0],
+    )
     labelled(ax, ax.get_lines())
     return ax
 
@@ -191,9 +218,18 @@ def answer(activations: ArrayLike, ax: Axes | None = None) -> Axes:
     framed(ax, "class", "activation")
     largest = int(values.argmax())
     for k, value in enumerate(values):
-        ax.bar(k, value, 0.7, color=STYLES[0][0] if k == largest else RULE, edgecolor=GREY, linewidth=0.6)
+        ax.bar(
+            k,
+            value,
+            0.7,
+            color=STYLES[0][0] if k == largest else RULE,
+            edgecolor=GREY,
+            linewidth=0.6,
+        )
         if len(values) <= TEXTS and abs(value) >= 5e-4:
-            ax.text(k, max(value, 0), f"{value:.3f}", ha="center", va="bottom", fontsize=8, color=INK)
+            ax.text(
+                k, max(value, 0), f"{value:.3f}", ha="center", va="bottom", fontsize=8, color=INK
+            )
     ax.margins(y=0.25)
     if len(values) <= TEXTS:
         ax.set_xticks(range(len(values)))
@@ -207,7 +243,9 @@ def confusion(labels: ArrayLike, given: ArrayLike, ax: Axes | None = None) -> Ax
     """
     right, answers = np.asarray(labels), np.asarray(given)
     if right.shape != answers.shape or not right.size:
-        raise DataError(f"{right.size} labels and {answers.size} given ones: expected as many, and at least one")
+        raise DataError(
+            f"{right.size} labels and {answers.size} given ones: expected as many, and at least one"
+        )
     classes = int(max(right.max(), answers.max())) + 1
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (right, answers), 1)
@@ -219,7 +257,9 @@ def confusion(labels: ArrayLike, given: ArrayLike, ax: Axes | None = None) -> Ax
     ax.tick_params(length=0, labelsize=9, labelcolor=INK)
     ax.set_xlabel("label given", fontsize=9, color=INK)
     ax.set_ylabel("right label", fontsize=9, color=INK)
-    titled(ax, f"{right.size - wrong.sum():,} of {right.size:,} right, {wrong.sum():,} misclassified")
+    titled(
+        ax, f"{right.size - wrong.sum():,} of {right.size:,} right, {wrong.sum():,} misclassified"
+    )
     if classes > TEXTS:
         return ax
     ax.set(xticks=range(classes), yticks=range(classes))

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..data.dataset import Images, image_store
 from ..errors import DataError, SettingError
-from ..geometry import show
 from ..layers import Conv2D, Dense
+from ..layers.geometry import show
 from .charts import answer
-from .paper import FRAME, GREY, INK, bare, note, only, several, titled
+from .style import FRAME, GREY, INK, bare, note, only, several, titled
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -28,7 +28,9 @@ ROW = 20  # feature maps beside each other
 STRIP = 50  # neurons beside each other
 SIDE = 0.5  # inches, of an image
 ZOOMED = 24  # pixels of a tile's height at least, so that frames are thin
-SHARE = 0.995  # of the weights within the scale, which a few large ones would else take for themselves
+SHARE = (
+    0.995  # of the weights within the scale, which a few large ones would else take for themselves
+)
 GAP = 0.08  # of a tile's height
 CAPTION = 0.4  # of a tile's height
 
@@ -43,7 +45,13 @@ def _shades(images: Array) -> Array:
     if channels == 3:
         return np.moveaxis(images, 1, -1).clip(0, 1)
     side = math.isqrt(columns) if rows == 1 else 0
-    return _grey(images.mean(axis=1).reshape(count, *((side, side) if side**2 == columns else (rows, columns))), 0, 1)
+    return _grey(
+        images.mean(axis=1).reshape(
+            count, *((side, side) if side**2 == columns else (rows, columns))
+        ),
+        0,
+        1,
+    )
 
 
 def _grey(values: Array, low: float, high: float) -> Array:
@@ -52,7 +60,9 @@ def _grey(values: Array, low: float, high: float) -> Array:
     return np.repeat(shade[..., None], 3, axis=-1)
 
 
-def _tiled(ax: Axes, tiles: Array, columns: int, captions: Sequence[str] = ()) -> list[tuple[float, float]]:
+def _tiled(
+    ax: Axes, tiles: Array, columns: int, captions: Sequence[str] = ()
+) -> list[tuple[float, float]]:
     """Draw tiles (n, rows, columns, 3) in rows, framed or with a caption under each, and give their centres (x, y)."""
     zoom = max(1, ZOOMED // tiles.shape[1])
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
@@ -68,7 +78,15 @@ def _tiled(ax: Axes, tiles: Array, columns: int, captions: Sequence[str] = ()) -
         whole[top : top + height, left : left + width] = tile
         centres.append((left + (width - 1) / 2, top + (height - 1) / 2))
     for (x, y), caption in zip(centres, captions, strict=False):
-        ax.text(x, y + (1 + CAPTION) / 2 * height, caption, ha="center", va="center", fontsize=8, color=INK)
+        ax.text(
+            x,
+            y + (1 + CAPTION) / 2 * height,
+            caption,
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=INK,
+        )
     bare(ax)
     ax.set_anchor("NW")
     ax.imshow(whole, interpolation="none")
@@ -78,11 +96,19 @@ def _tiled(ax: Axes, tiles: Array, columns: int, captions: Sequence[str] = ()) -
 def _paper(shades: Array, has_captions: bool, head: float = 0.1) -> Axes:
     """The axes of a new picture for these tiles, with so many inches above them."""
     columns = min(len(shades), ROW)
-    side = shades.shape[1] / shades.shape[2] * (1 + (CAPTION if has_captions else GAP)) / (1 + GAP) * SIDE
+    side = (
+        shades.shape[1]
+        / shades.shape[2]
+        * (1 + (CAPTION if has_captions else GAP))
+        / (1 + GAP)
+        * SIDE
+    )
     return only(None, max(4, SIDE * columns), -(-len(shades) // columns) * side + head)
 
 
-def digits(images: ArrayLike | Images, labels: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
+def digits(
+    images: ArrayLike | Images, labels: ArrayLike | None = None, ax: Axes | None = None
+) -> Axes:
     """The first hundred images, with their labels if these are given. images: as `Dataset` takes them. Raises DataError."""
     shades = _shades(_images(images)[:MOST])
     captions = [] if labels is None else [str(label) for label in np.asarray(labels)[:MOST]]
@@ -91,14 +117,18 @@ def digits(images: ArrayLike | Images, labels: ArrayLike | None = None, ax: Axes
     return ax
 
 
-def errors(images: ArrayLike | Images, labels: ArrayLike, given: ArrayLike, ax: Axes | None = None) -> Axes:
+def errors(
+    images: ArrayLike | Images, labels: ArrayLike, given: ArrayLike, ax: Axes | None = None
+) -> Axes:
     """The images whose label is not the one given to them, under each "right → given"; of many the first hundred.
 
     images: as `Dataset` takes them. labels, given: (n,), such as `Network.predict` or `Ensemble.predict` gives. Raises DataError.
     """
     right, answers = np.asarray(labels), np.asarray(given)
     if right.shape != answers.shape:
-        raise DataError(f"{right.size} labels and {answers.size} given ones: expected one of each for each image")
+        raise DataError(
+            f"{right.size} labels and {answers.size} given ones: expected one of each for each image"
+        )
     wrong = np.flatnonzero(right != answers)
     if not len(wrong):
         ax = only(ax, 4, 1)
@@ -119,13 +149,17 @@ def filters(network: "Network", layer: int = 1, ax: Axes | None = None) -> Axes:
     """
     weighted = [spec for spec in network.specs if isinstance(spec, Conv2D | Dense)]
     pairs = zip(weighted, network.parameters(), strict=True)
-    found = [(spec, parameters["weights"]) for spec, parameters in pairs if isinstance(spec, Conv2D)]
+    found = [
+        (spec, parameters["weights"]) for spec, parameters in pairs if isinstance(spec, Conv2D)
+    ]
     if not found:
         raise SettingError(
             f"{network.notation} has no filters: expected a network with a convolution, such as 20C5-MP2-10N"
         )
     if not 1 <= layer <= len(found):
-        raise SettingError(f"layer is {layer}: expected 1 to {len(found)}, the convolutions of {network.notation}")
+        raise SettingError(
+            f"layer is {layer}: expected 1 to {len(found)}, the convolutions of {network.notation}"
+        )
     spec, weights = found[layer - 1]
     count, channels, rows, columns = weights.shape
     most = float(np.quantile(np.abs(weights), SHARE)) or 1.0
@@ -133,15 +167,21 @@ def filters(network: "Network", layer: int = 1, ax: Axes | None = None) -> Axes:
     down = -(-count * channels // across)
     size = min(0.8, max(0.2, WIDTH / across))
     ax = only(ax, max(size * across, 3) + 1.4, size * down * rows / columns + 0.7)
-    centres = _tiled(ax, _grey(weights.swapaxes(0, 1).reshape(-1, rows, columns), -most, most), across)
+    centres = _tiled(
+        ax, _grey(weights.swapaxes(0, 1).reshape(-1, rows, columns), -most, most), across
+    )
     titled(
-        ax, f"{spec.notation}: {count} filters of {rows}x{columns}" + f" on {channels} feature maps" * (channels > 1)
+        ax,
+        f"{spec.notation}: {count} filters of {rows}x{columns}"
+        + f" on {channels} feature maps" * (channels > 1),
     )
     if channels > 1:
         _numbered(ax.xaxis, "filter", [x for x, _ in centres[:count]])
         _numbered(ax.yaxis, "feature map of the layer before", [y for _, y in centres[::count]])
     scale = ScalarMappable(Normalize(-most, most), "gray_r")
-    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.6, aspect=12, ticks=[-most, 0, most], format="%.2g", extend="both")
+    bar = ax.figure.colorbar(
+        scale, ax=ax, shrink=0.6, aspect=12, ticks=[-most, 0, most], format="%.2g", extend="both"
+    )
     bar.set_label("weight", fontsize=9, color=INK)
     bar.ax.tick_params(labelsize=8, labelcolor=INK, color=GREY)
     bar.outline.set_edgecolor(GREY)
@@ -161,12 +201,16 @@ def _columns(count: int) -> int:
     """A divisor of the count that makes rows of it about half as many as columns."""
     wanted = math.sqrt(1.6 * count)
     divisors = [
-        columns for columns in range(1, count + 1) if count % columns == 0 and 0.6 * wanted < columns < 1.7 * wanted
+        columns
+        for columns in range(1, count + 1)
+        if count % columns == 0 and 0.6 * wanted < columns < 1.7 * wanted
     ]
     return min(divisors, key=lambda columns: abs(columns - wanted), default=math.ceil(wanted))
 
 
-def feature_maps(network: "Network", image: ArrayLike, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def feature_maps(
+    network: "Network", image: ArrayLike, axes: Sequence[Axes] | None = None
+) -> list[Axes]:
     """What each layer makes of an image, in axes of their own: the image, feature maps, neurons, and the last layer's answer.
 
     image: as the network takes it, without the axis of images or with it. Raises DataError.
@@ -176,12 +220,17 @@ def feature_maps(network: "Network", image: ArrayLike, axes: Sequence[Axes] | No
     if len(images) != 1:
         raise DataError(f"{len(images)} images were given: expected one")
     *hidden, (last, answers) = network.activations(images)
-    panels = [(f"image, {show(images.shape[1:])}", _shades(images[:]), 1, 1.0)]  # title, tiles, columns, inches
+    panels = [
+        (f"image, {show(images.shape[1:])}", _shades(images[:]), 1, 1.0)
+    ]  # title, tiles, columns, inches
     for name, (a,) in hidden:
         low, high = min(0.0, float(a.min())), float(a.max())
         tiles = _grey(a if a.ndim == 3 else a[:, None, None], low, high if high > low else low + 1)
         kind = f"feature maps of {show(a.shape[1:])}" if a.ndim == 3 else "neurons"
-        columns, side = min(len(a), ROW if a.ndim == 3 else STRIP), 0.7 if a.ndim == 3 else WIDTH / STRIP
+        columns, side = (
+            min(len(a), ROW if a.ndim == 3 else STRIP),
+            0.7 if a.ndim == 3 else WIDTH / STRIP,
+        )
         title = f"{name}: {len(a)} {kind}, white {low:.2g} to black {high:.2g}"
         panels.append((title, tiles, columns, -(-len(a) // columns) * min(side, WIDTH / columns)))
     heights = [*(inches for _, _, _, inches in panels), 1.0]

@@ -1,6 +1,6 @@
 """The book's chapters 5 and 6 again: every number and every picture from our own runs; what `nbconv reproduce` calls.
 
-A part is a function that works on a `Bench` and leaves tables and pictures there. Each has its result in OUT/parts/NAME.json, its
+A part is a function that works on a `Context` and leaves tables and pictures there. Each has its result in OUT/parts/NAME.json, its
 trainings in OUT/runs, its pictures in OUT/figures; OUT/results.md and OUT/results.json hold those of all parts that have been run.
 """
 
@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .. import backend as backends
-from ..checkpoint import replace
 from ..doctor import environment
 from ..errors import SettingError
+from ..files import replace
 from . import chapter5, chapter6
-from .bench import Bench
+from .context import Context
 from .tables import Result, merged
 
 CHAPTERS = {"ch5": chapter5.PARTS, "ch6": chapter6.PARTS}
@@ -56,12 +56,14 @@ def reproduce(
     (out / "parts").mkdir(parents=True, exist_ok=True)
     for part in parts:
         tell(f"{part} ...")
-        bench = Bench(out, 1 if quick else runs, seed, quick, name, jobs, tell)
+        context = Context(out, 1 if quick else runs, seed, quick, name, jobs, tell)
         begun = time.perf_counter()
-        PARTS[part](bench)
-        command = f"nbconv reproduce {part} --runs {bench.runs} --seed {seed}" + (" --quick" if quick else "")
+        PARTS[part](context)
+        command = f"nbconv reproduce {part} --runs {context.runs} --seed {seed}" + (
+            " --quick" if quick else ""
+        )
         seconds = time.perf_counter() - begun
-        result = Result(part, command, seconds, environment(name), bench.tables, bench.pictures)
+        result = Result(part, command, seconds, environment(name), context.tables, context.pictures)
         result.save(out / "parts" / f"{part}.json")
         _write(out, quick)
         yield result
@@ -85,4 +87,6 @@ def _write(out: Path, quick: bool) -> None:
         where = ", ".join(f"{key} {value}" for key, value in result.environment.items())
         lines.append(f"| {result.name} | `{result.command}` | {result.seconds:.0f} | {where} |")
     replace(out / "results.md", ("\n".join(lines) + "\n").encode())
-    replace(out / "results.json", json.dumps([asdict(result) for result in results], indent=1).encode())
+    replace(
+        out / "results.json", json.dumps([asdict(result) for result in results], indent=1).encode()
+    )

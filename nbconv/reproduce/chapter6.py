@@ -11,7 +11,7 @@ from ..book.experiments import EXPERIMENTS
 from ..ensemble import Ensemble, vote
 from ..layers import Conv2D, Dense
 from ..network import Network
-from .bench import Bench, Run
+from .context import Context, Run
 from .tables import statistics
 
 # Of the test images, in percent, best of three runs; None where the book states no number.
@@ -29,88 +29,106 @@ PARAMETERS = {
 }
 
 
-def _runs(bench: Bench, name: str, seeds: Sequence[int]) -> tuple[int, list[Run]]:
+def _runs(context: Context, name: str, seeds: Sequence[int]) -> tuple[int, list[Run]]:
     """(epochs, finished trainings) of an experiment."""
     settings = EXPERIMENTS[name]
     epochs = settings["epochs"]
-    if bench.quick:
+    if context.quick:
         epochs = 1 if settings.get("expand") else 2 if name == BEYOND else 10
-    return epochs, bench.trained(name, {"net": name, "epochs": epochs}, seeds)
+    return epochs, context.trained(name, {"net": name, "epochs": epochs}, seeds)
 
 
-def experiment(name: str, bench: Bench) -> None:
+def experiment(name: str, context: Context) -> None:
     """Its test accuracies at the epoch with the best validation accuracy."""
     settings, is_ours = EXPERIMENTS[name], name == BEYOND
-    epochs, runs = _runs(bench, name, bench.seeds)
+    epochs, runs = _runs(context, name, context.seeds)
     found = statistics([run.test_accuracy for run in runs])
     minutes = float(np.mean([run.seconds for run in runs])) / 60
     images = 5 * 50_000 if settings.get("expand") else 50_000
-    row = [name, settings["net"], images, epochs, ACCURACIES.get(name), *found.values(), len(runs), minutes]
+    row = [
+        name,
+        settings["net"],
+        images,
+        epochs,
+        ACCURACIES.get(name),
+        *found.values(),
+        len(runs),
+        minutes,
+    ]
     columns = {"experiment": "", "network": "", "images": ",d", "epochs": "d", "book, %": ".2f", "best, %": ".2f", "mean, %": ".2f",
                "spread": ".2f", "runs": "d", "min a run": ".1f"}  # fmt: skip
     where = "Beyond the book, test" if is_ours else "Test"
-    bench.table(f"{where} accuracy at the epoch with the best validation accuracy", columns, row)
+    context.table(f"{where} accuracy at the epoch with the best validation accuracy", columns, row)
 
 
-def ensemble(name: str, book: int | None, bench: Bench) -> None:
+def ensemble(name: str, book: int | None, context: Context) -> None:
     """Five runs of an experiment and their vote; the votes of four of them show its spread."""
     from .. import plots
 
-    test = bench.mnist[2]
-    _, runs = _runs(bench, name, range(bench.seed, bench.seed + MEMBERS))
-    five = Ensemble.from_checkpoints([run.path for run in runs], backend=bench.backend)
+    test = context.mnist[2]
+    _, runs = _runs(context, name, range(context.seed, context.seed + MEMBERS))
+    five = Ensemble.from_checkpoints([run.path for run in runs], backend=context.backend)
     activations = five.members_proba(test.images)
     labels = vote(activations)
 
     def correct(answers: Any) -> int:
         return int((answers == test.labels).sum())
 
-    fewer = [correct(vote(activations[list(four)])) for four in combinations(range(MEMBERS), MEMBERS - 1)]
-    rows = [[f"member, seed {bench.seed + k}", None, 100 * run.test_accuracy] for k, run in enumerate(runs)]
+    fewer = [
+        correct(vote(activations[list(four)])) for four in combinations(range(MEMBERS), MEMBERS - 1)
+    ]
+    rows = [
+        [f"member, seed {context.seed + k}", None, 100 * run.test_accuracy]
+        for k, run in enumerate(runs)
+    ]
     rows += [
         ["vote of all five", book, correct(labels)],
         ["mean probability of all five", None, correct(activations.mean(axis=0).argmax(axis=1))],
         [f"votes of four: {min(fewer):,} to {max(fewer):,}", None, float(np.mean(fewer))],
     ]
     columns = {f"five networks, {name}": "", "book, right of 10,000": ",.0f", "ours": ",.0f"}
-    bench.table("The ensemble", columns, *rows)
+    context.table("The ensemble", columns, *rows)
     wrong = np.flatnonzero(labels != test.labels)
     axes = plots.errors(test.images[wrong], test.labels[wrong], labels[wrong])
     caption = f"The {len(wrong)} test images that the ensemble of five, {name}, gets wrong: right and given label"
-    bench.picture(f"{name}-errors", caption, axes)
+    context.picture(f"{name}-errors", caption, axes)
 
 
-def parameters(bench: Bench) -> None:
+def parameters(context: Context) -> None:
     """How many weights and biases the layers have that the chapter counts."""
     rows: list[list[Any]] = []
-    for (name, book), layer in zip(PARAMETERS.items(), (Conv2D(1, 5), Conv2D(20, 5), Dense(30)), strict=True):
+    for (name, book), layer in zip(
+        PARAMETERS.items(), (Conv2D(1, 5), Conv2D(20, 5), Dense(30)), strict=True
+    ):
         first = Network([layer, Dense(10)], (1, 28, 28), backend="cpu").parameters()[0]
         rows.append([name, book, sum(array.size for array in first.values())])
-    bench.table("Parameters", {"layer": "", "book": ",d", "ours": ",d"}, *rows)
+    context.table("Parameters", {"layer": "", "book": ",d", "ours": ",d"}, *rows)
 
 
-def digits(bench: Bench) -> None:
+def digits(context: Context) -> None:
     """The first hundred training images."""
     from .. import plots
 
-    train = bench.mnist[0]
-    bench.picture(
-        "digits", "The first 100 of MNIST's training images", plots.digits(train.images[:100], train.labels[:100])
+    train = context.mnist[0]
+    context.picture(
+        "digits",
+        "The first 100 of MNIST's training images",
+        plots.digits(train.images[:100], train.labels[:100]),
     )
 
 
-def filters(bench: Bench) -> None:
+def filters(context: Context) -> None:
     """What `conv-conv-relu` has learned: the first layer's 20 filters, the second's 40."""
     from .. import plots
 
-    _, (run,) = _runs(bench, "conv-conv-relu", [bench.seed])
+    _, (run,) = _runs(context, "conv-conv-relu", [context.seed])
     network = Network.load(run.path, weights="best", backend="cpu")
     for layer, count in ((1, 20), (2, 40)):
-        caption = f"conv-conv-relu, seed {bench.seed}: the {count} filters of convolution {layer}; darker is larger"
-        bench.picture(f"filters-{layer}", caption, plots.filters(network, layer))
+        caption = f"conv-conv-relu, seed {context.seed}: the {count} filters of convolution {layer}; darker is larger"
+        context.picture(f"filters-{layer}", caption, plots.filters(network, layer))
 
 
-PARTS: dict[str, Callable[[Bench], Any]] = {
+PARTS: dict[str, Callable[[Context], Any]] = {
     "digits": digits,
     "parameters": parameters,
     **{name: partial(experiment, name) for name in EXPERIMENTS},

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import replace
+from ..files import replace
 
 Cell = str | float | int | None
 
@@ -26,7 +26,10 @@ class Table:
 
     def _texts(self) -> list[list[str]]:
         formats = self.columns.values()
-        rows = [[_text(cell, spec) for cell, spec in zip(row, formats, strict=True)] for row in self.rows]
+        rows = [
+            [_text(cell, spec) for cell, spec in zip(row, formats, strict=True)]
+            for row in self.rows
+        ]
         return [list(self.columns), *rows]
 
     def markdown(self) -> str:
@@ -40,8 +43,14 @@ class Table:
         """In columns, under its title."""
         rows = self._texts()
         widths = [max(len(row[column]) for row in rows) for column in range(len(self.columns))]
-        sides = [f"{'>' if spec else '<'}{width}" for spec, width in zip(self.columns.values(), widths, strict=True)]
-        lines = ["  ".join(f"{cell:{side}}" for cell, side in zip(row, sides, strict=True)).rstrip() for row in rows]
+        sides = [
+            f"{'>' if spec else '<'}{width}"
+            for spec, width in zip(self.columns.values(), widths, strict=True)
+        ]
+        lines = [
+            "  ".join(f"{cell:{side}}" for cell, side in zip(row, sides, strict=True)).rstrip()
+            for row in rows
+        ]
         return "\n".join([self.title, *lines])
 
 
@@ -79,7 +88,11 @@ class Result:
         """The way back of `save`."""
         stored = json.loads(path.read_text(encoding="utf-8"))
         tables = [Table(**table) for table in stored.pop("tables")]
-        return cls(tables=tables, pictures=[Picture(**picture) for picture in stored.pop("pictures")], **stored)
+        return cls(
+            tables=tables,
+            pictures=[Picture(**picture) for picture in stored.pop("pictures")],
+            **stored,
+        )
 
 
 def merged(results: Sequence[Result]) -> list[Table]:

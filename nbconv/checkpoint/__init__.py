@@ -1,0 +1,1 @@
+"""Checkpoints: the file, and the schema of what stands in it."""

@@ -1,0 +1,1 @@
+"""Checks of the numerics: gradients against differences, one backend against another."""

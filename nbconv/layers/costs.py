@@ -1,0 +1,79 @@
+"""The cost functions: what the last layer's neurons become, and where delta begins."""
+
+from typing import Any
+
+from ..backend import activation_kinds
+from ..errors import SettingError
+
+
+class LogLikelihood:
+    """C = -ln a_y behind a softmax layer, equation (80)."""
+
+    name = "log-likelihood"
+
+    def activate(self, kernels: Any, z: Any) -> None:
+        """a = softmax(z), in z's place."""
+        kernels.softmax(z, z)
+
+    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+        """delta = dC/dz scale; the cost and the right answers are added to sums."""
+        kernels.log_likelihood(delta, sums, z, labels, scale)
+
+
+class _WithActivation:
+    """A cost behind a dense layer with an activation of its own."""
+
+    name: str
+
+    def __init__(self, activation: str):
+        self.kind = activation_kinds()[activation]
+
+    def activate(self, kernels: Any, z: Any) -> None:
+        """a = sigma(z), in z's place."""
+        kernels.activation_forward(z.reshape(-1), self.kind)
+
+
+class CrossEntropy(_WithActivation):
+    """C = -sum_j [y_j ln a_j + (1 - y_j) ln(1 - a_j)] behind a sigmoid layer, equation (63)."""
+
+    name = "cross-entropy"
+
+    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+        """delta = dC/dz scale; the cost and the right answers are added to sums."""
+        kernels.cross_entropy(delta, sums, z, labels, scale)
+
+
+class Quadratic(_WithActivation):
+    """C = |a - y|^2 / 2 behind any dense layer, equation (6)."""
+
+    name = "quadratic"
+
+    def delta(self, kernels: Any, delta: Any, sums: Any, z: Any, labels: Any, scale: float) -> None:
+        """delta = dC/dz scale; the cost and the right answers are added to sums."""
+        kernels.quadratic(delta, sums, z, labels, scale, self.kind)
+
+
+Cost = LogLikelihood | CrossEntropy | Quadratic
+
+
+def choose(name: str | None, last_layer: str, activation: str) -> Cost:
+    """The cost of that name, or the last layer's own; raises SettingError if the two do not fit each other."""
+    if name is None:
+        name = (
+            "log-likelihood"
+            if last_layer == "Softmax"
+            else "cross-entropy"
+            if activation == "sigmoid"
+            else "quadratic"
+        )
+    if name == "log-likelihood" and last_layer == "Softmax":
+        return LogLikelihood()
+    if name == "cross-entropy" and last_layer == "Dense" and activation == "sigmoid":
+        return CrossEntropy(activation)
+    if name == "quadratic" and last_layer == "Dense":
+        return Quadratic(activation)
+    given = "Softmax" if last_layer == "Softmax" else f"Dense with activation {activation}"
+    raise SettingError(
+        f"cost is {name!r} behind a last layer {given}: expected log-likelihood behind Softmax, "
+        "cross-entropy behind a sigmoid Dense, or quadratic behind any Dense"
+    )

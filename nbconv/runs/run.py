@@ -1,0 +1,217 @@
+"""A run: a network, its data and its training from named settings, begun or resumed; what `nbconv train` calls."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import checks, notation
+from ..book.experiments import EXPERIMENTS
+from ..checkpoint import file as checkpoint
+from ..data import load_data
+from ..data.dataset import Dataset
+from ..errors import CheckpointError, SettingError
+from ..network import Network
+from ..training.history import History
+from ..training.loop import Metrics, Settings, fingerprint
+
+DEFAULTS: dict[str, Any] = {
+    "net": "20C5-MP2-100N-10N",
+    "activation": "sigmoid",
+    "data": "digits",
+    "initialiser": "default",
+    "dtype": "float32",
+    "seed": 0,
+    "dropout": 0.0,
+    "epochs": 60,
+    "mini_batch_size": 10,
+    "eta": 0.1,
+    "lmbda": 0.0,
+    "lmbda_l1": 0.0,
+    "momentum": 0.0,
+    "nesterov": False,
+    "schedule": "constant",
+    "patience": None,
+    "expand": False,
+    "monitor_training": False,
+    "monitor_layers": False,
+    "rotate": 0.0,
+    "zoom": 0.0,
+    "shift": 0.0,
+    "elastic": 0.0,
+}
+SPLITS = ("train", "validation", "test")
+_OF_NETWORK = ("net", "activation", "initialiser", "dtype", "seed", "dropout")
+_OF_TRAINING = tuple(name for name in DEFAULTS if name not in (*_OF_NETWORK, "data"))
+
+
+@dataclass
+class Run:
+    """A network with its data and the arguments of its fit."""
+
+    network: Network
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    arguments: dict[str, Any]
+    out: Path
+    keep_old: bool  # whether a file at `out` is another run's, kept with the ending .old
+
+    def go(
+        self,
+        callback: Callable[[Metrics], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> History:
+        """Train, with a checkpoint each epoch. Raises what `Network.fit` raises."""
+        return self.network.fit(
+            self.train, validation=self.validation, test=self.test, checkpoint=self.save,
+            callback=callback, progress=progress, **self.arguments,
+        )  # fmt: skip
+
+    def save(self) -> None:
+        """Save to `out`; another run's file there is kept first."""
+        if self.keep_old and self.out.is_file():
+            checkpoint.keep_old(self.out)
+        self.keep_old = False
+        self.network.save(self.out)
+
+
+def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
+    """A new run from settings by name (those not given: the experiment's, if `net` names one, else the defaults).
+
+    Raises SettingError, DataError, CheckpointError.
+    """
+    settings = checked(given)
+    sets = load_data(settings["data"])
+    train = sets[0]
+    layers = notation.parse(settings["net"], settings["activation"], settings["dropout"])
+    network = Network(
+        layers,
+        train.shape if not isinstance(layers[0], int) else None,
+        backend=backend,
+        seed=settings["seed"],
+        dtype=settings["dtype"],
+        initialiser=settings["initialiser"],
+    )
+    network.state.run = settings
+    checkpoint.check_place(out)
+    arguments = {name: settings[name] for name in _OF_TRAINING}
+    return Run(network, *sets, arguments, out, keep_old=True)
+
+
+def resume(
+    path: Path, given: Mapping[str, Any], out: Path | None = None, backend: str = "auto"
+) -> Run:
+    """Go on with a run where its checkpoint stands; only the number of epochs may be raised.
+
+    Raises CheckpointError for a finished run, and for settings other than the checkpoint's.
+    """
+    network, stored = _stored(path, backend)
+    state = network.state
+    assert state.settings is not None
+    agree(path, stored, checked(given, stored))
+    epochs = checks.count("epochs", given.get("epochs", state.settings.epochs))
+    if epochs <= state.epoch:
+        raise CheckpointError(
+            f"{path} has finished its {state.epoch} epochs: expected --epochs {state.epoch + 1} or more to go on"
+        )
+    schedule = state.settings.schedule
+    if epochs != state.settings.epochs and schedule in ("cosine", "one-cycle"):
+        raise CheckpointError(
+            f"{path} has the schedule {schedule} over its {state.settings.epochs} epochs, and {epochs} were asked for: expected "
+            f"the same; a run that is to go on longer begins with --schedule {schedule}:{epochs}"
+        )
+    if state.out_of_patience(state.settings):
+        raise CheckpointError(
+            f"{path} has ended after epoch {state.epoch}, {state.settings.patience} epochs without a better validation "
+            "accuracy: begin a new run with a larger --patience"
+        )
+    sets = load_data(stored["data"])
+    if fingerprint(sets[0], sets[1]) != state.data:
+        raise CheckpointError(
+            f"{path} was trained on other data than {stored['data']} is now: expected the same images and labels"
+        )
+    out = out or path
+    checkpoint.check_place(out)
+    state.run = stored | {"epochs": epochs}
+    arguments = {name: stored[name] for name in _OF_TRAINING} | {"epochs": epochs - state.epoch}
+    return Run(network, *sets, arguments, out, keep_old=not (out.exists() and out.samefile(path)))
+
+
+def images_for(
+    network: Network, data: str | None, split: str, name: Path | str
+) -> tuple[str, Dataset]:
+    """(data, the images of a split) to use a network on: of `data` or, left out, of what its run was trained on.
+
+    split: "train", "validation" or "test". name: of its file, for the error. Raises SettingError, DataError.
+    """
+    data = data or network.state.run.get("data")
+    if data is None:
+        raise SettingError(f"{name} does not say what data it was trained on: expected --data")
+    return data, load_data(data)[SPLITS.index(split)]
+
+
+def is_finished(path: Path, given: Mapping[str, Any]) -> bool:
+    """Whether the run with these settings is at its end in the checkpoint at `path`; False if there is no file.
+
+    Raises CheckpointError for a file that is not this run's.
+    """
+    settings = checked(given)
+    if not path.exists():
+        return False
+    network, stored = _stored(path, "cpu")
+    state = network.state
+    assert state.settings is not None
+    agree(path, stored, settings)
+    if state.epoch > settings["epochs"]:
+        raise CheckpointError(
+            f"{path} has been trained for {state.epoch} epochs, and {settings['epochs']} were asked for: expected as many, "
+            "or more to go on"
+        )
+    return state.epoch == settings["epochs"] or state.out_of_patience(state.settings)
+
+
+def agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise CheckpointError if what was begun at `path` cannot go on with these settings; the epochs may be others."""
+    for name in DEFAULTS:
+        if name != "epochs" and wanted[name] != stored[name]:
+            raise CheckpointError(
+                f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: expected the same to go on; "
+                "what is to be trained otherwise begins in another place"
+            )
+
+
+def _stored(path: Path, backend: str) -> tuple[Network, dict[str, Any]]:
+    """The network of a run's checkpoint, and the run's settings."""
+    network = Network.load(path, backend=backend)
+    state = network.state
+    if state.settings is None or not state.run or not set(state.run) <= set(DEFAULTS):
+        raise CheckpointError(
+            f"{path} was not written by this nbconv train: expected a run; go on from Python with Network.load(...).fit(...)"
+        )
+    return network, DEFAULTS | state.run
+
+
+def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
+    """All settings: the base's, over them those of the experiment that `net` names, over them those given.
+
+    Raises SettingError for what can be seen to be wrong without the data.
+    """
+    unknown = set(given) - set(DEFAULTS)
+    if unknown:
+        raise SettingError(
+            f"{', '.join(sorted(unknown))} is no setting: expected {', '.join(DEFAULTS)}"
+        )
+    for name, value in given.items():
+        if isinstance(DEFAULTS[name], str):
+            checks.text(name, value)
+    experiment = EXPERIMENTS.get(given.get("net", ""), {})
+    named = {name: value for name, value in given.items() if name != "net" or not experiment}
+    settings = {**base, **experiment, **named}
+    # A path by its whole name, so that the run can go on from anywhere.
+    if settings["data"] not in ("digits", "mnist"):
+        settings["data"] = os.path.abspath(os.path.expanduser(settings["data"]))
+    Settings(**{name: settings[name] for name in _OF_TRAINING})
+    notation.parse(settings["net"], settings["activation"], settings["dropout"])
+    return settings

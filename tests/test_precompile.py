@@ -1,0 +1,73 @@
+"""Two processes compile a first training's kernels."""
+
+import os
+import subprocess
+import sys
+
+from nbconv.kernels import cpu
+
+import nbconv
+from nbconv import backend
+from nbconv.runs import precompile as precompile
+from nbconv.training.loop import Settings
+
+LAYERS = [
+    nbconv.Conv2D(8, 3), nbconv.MaxPool2D(2), nbconv.Conv2D(5, 3, padding=1), nbconv.MaxPool2D(2),
+    nbconv.Dense(6, dropout=0.5), nbconv.Softmax(3),
+]  # fmt: skip
+KERNELS = (
+    "conv2d_pad", "conv2d_max_pool_forward", "images_first", "dropout", "dense_forward", "log_likelihood", "dense_descend",
+    "dense_backward_input", "activation_backward", "images_last", "conv2d_backward_biases", "conv2d_backward_weights",
+    "conv2d_max_pool_backward", "max_pool2d_backward", "sgd", "advance",
+)  # fmt: skip
+FIT = """
+import numpy as np, sys, nbconv
+from nbconv import backend
+begun = []
+popen = backend.subprocess.Popen
+backend.subprocess.Popen = lambda *a, **k: begun.append(popen(*a, **k)) or begun[-1]
+data = nbconv.Dataset(np.random.default_rng(0).random((20, 64)), np.arange(20) % 3)
+net = nbconv.Network([64, 5, 3], seed=1)
+net.fit(data, 1, 10, 0.1)
+ours = [process for process in begun if "nbconv.runs.precompile" in process.args]
+print([process.poll() is not None for process in ours], float(net.engine.parameters.sum()))
+"""
+
+
+def test_the_rehearsal_compiles_what_the_training_uses():
+    network = nbconv.Network(LAYERS, (1, 12, 12), seed=1)
+    settings = Settings(1, 10, 0.1)
+    precompile.precompile(network._precompile_description(settings))
+    compiled = {name: len(getattr(cpu, name).signatures) for name in KERNELS}
+    assert min(compiled.values()) > 0
+    train, _, _ = nbconv.load_data("digits")
+    images = train.images[:30].repeat(2, axis=2).repeat(2, axis=3)[:, :, :12, :12]
+    network.fit(nbconv.Dataset(images, train.labels[:30] % 3), 1, 10, 0.1)
+    assert compiled == {name: len(getattr(cpu, name).signatures) for name in KERNELS}
+
+
+def test_a_first_training_starts_it_and_ends_it(tmp_path):
+    """With an empty cache there is one process more, gone when fit returns; the result is the same without.
+
+    It executes no file of the folder that it is started in.
+    """
+    results, folder = [], tmp_path / "folder"
+    folder.mkdir()
+    for module in ("numba", "queue", "nbconv"):
+        (folder / f"{module}.py").write_text("open('executed', 'w').close()\n")
+    for _ in range(2):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", FIT],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        results.append(done.stdout.split("] "))
+    several = backend.thread_limit() > 1
+    assert results[0][0] == ("[True" if several else "[")
+    assert results[1][0] == "["
+    assert results[0][1] == results[1][1]
+    assert not (folder / "executed").exists()
