@@ -1,21 +1,27 @@
 # The first use of any target makes .venv; PYTHON chooses the interpreter, 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := nbconv kernels cli tests benchmarks
+SOURCES := nbconv kernels cli tests benchmarks setup.py
+# A process for each core; a file's tests, which share what they have made, stay in one.
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: train test test-sim test-ptx gpu lint types bench clean
+.PHONY: train check test test-sim test-ptx gpu lint types bench clean
 
 train: .venv/ready
 	$(BIN)/nbconv train --net 20C3p1-MP2-40C3-100N-10N --activation relu --initialiser he --eta 0.03 --expand --epochs 30 --out digits.h5
 
+# What to run while working: all but the slow tests.
+check: lint types
+	$(PYTEST) -m "not slow"
+
 test: lint types
-	$(BIN)/pytest
+	$(PYTEST)
 	$(MAKE) --no-print-directory test-sim
 
 # The CUDA kernels and the whole backend in numba-cuda's simulator, which needs no GPU. Whole numbers wrap around there with a warning.
 test-sim: .venv/ready
 	@$(BIN)/python -c 'import numba_cuda' 2>/dev/null || { echo "make test-sim skipped: numba-cuda is not installed here (Linux alone)"; exit 0; }; \
-	NUMBA_ENABLE_CUDASIM=1 NBCONV_TEST_BACKENDS=cuda $(BIN)/pytest -W ignore::RuntimeWarning -k cuda tests/test_cuda.py tests/test_kernels_*.py
+	NUMBA_ENABLE_CUDASIM=1 NBCONV_TEST_BACKENDS=cuda $(PYTEST) --dist worksteal -W ignore::RuntimeWarning -k cuda tests/test_cuda.py tests/test_kernels_*.py
 
 # The CUDA kernels compiled and assembled for four generations of GPUs, as a table; tests/test_ptx.py is the same in make test.
 test-ptx: .venv/ready

@@ -2,9 +2,10 @@
 
 import click
 
+from .. import __version__
 from .check import doctor, gradcheck, parity
 from .ensemble import ensemble
-from .group import Group
+from .group import VERBOSE, Group
 from .plot import plot, report
 from .reproduce import reproduce
 from .train import train
@@ -14,16 +15,21 @@ from .use import evaluate, inspect, predict
 @click.group(
     cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
-@click.version_option(package_name="nbconv")
+@click.version_option(__version__)
+@VERBOSE
 def main() -> None:
-    r"""Train and use the convolutional networks of Michael Nielsen's book.
+    """Train and use the convolutional networks of Michael Nielsen's book.
 
     \b
-    nbconv train                              a network on the embedded digits
-    nbconv train --net conv --out conv.h5     an experiment of the book, on MNIST
-    nbconv eval conv.h5                       its accuracy on the test images
+    nbconv train              train on the embedded digits
+    nbconv train --net conv   train a network of the book
+    nbconv eval run.h5        evaluate on the test images
 
-    Shell completion: eval "$(_NBCONV_COMPLETE=bash_source nbconv)" in bash; zsh_source and fish_source likewise.
+    Each command has its own --help.
+
+    \b
+    Completion in bash (or zsh_source, fish_source):
+    eval "$(_NBCONV_COMPLETE=bash_source nbconv)"
     """
 
 

@@ -12,7 +12,10 @@ NET = "20C5-MP2-40C5-MP2-100N-10N"
 @click.command()
 @JSON
 def gradcheck(as_json: bool) -> None:
-    """Every layer kind's gradients against central differences in float64; exit 1 if one is wrong."""
+    """Check gradients by central differences.
+
+    Compares backpropagation with central differences in float64, for every kind of layer. Exits with 1 if one is wrong.
+    """
     from nbconv.diagnostics import gradcheck as checks
     from nbconv.tables import aligned
 
@@ -39,41 +42,41 @@ def gradcheck(as_json: bool) -> None:
         click.echo(f"All {len(results)} within {checks.BOUND:g}.")
 
 
-@click.command()
+@click.command(epilog=f"The default of --net is {NET}.")
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--net",
-    help=f"A network in the notation of nbconv train, with its first weights.  [default: {NET}]",
+    help="Layers, as for nbconv train.",
 )
 @click.option(
     "--activation",
     type=click.Choice(ACTIVATIONS),
     default="sigmoid",
     show_default=True,
-    help="With --net.",
+    help="Activation, with --net.",
 )
 @click.option(
     "--input",
     "shape",
     default="1x28x28",
     show_default=True,
-    help="With --net: channels x rows x columns.",
+    help="Channels x rows x columns, with --net.",
 )
 @click.option(
     "--dtype",
     type=click.Choice(("float32", "float64")),
     default="float32",
     show_default=True,
-    help="With --net.",
+    help="Precision, with --net.",
 )
 @click.option(
     "--images",
     type=click.IntRange(1),
     default=10,
     show_default=True,
-    help="Random images to compare on.",
+    help="Number of random images.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and images.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and images.")
 @JSON
 def parity(
     checkpoint: Path | None,
@@ -85,7 +88,10 @@ def parity(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Compare each layer of CHECKPOINT, or of a new network, on the CPU and on the GPU; exit 1 if they differ."""
+    """Compare the CPU and the GPU layer by layer.
+
+    Takes the network of CHECKPOINT, or of --net with its initial weights. Exits with 1 if they differ.
+    """
     from nbconv.diagnostics import parity as check
     from nbconv.tables import aligned
 
@@ -117,7 +123,10 @@ def parity(
 @click.command()
 @JSON
 def doctor(as_json: bool) -> None:
-    """Versions, CPU, threads, caches, data and GPU: what is there, and how to mend what is not."""
+    """Check this machine and installation.
+
+    Shows versions, CPU, threads, caches, data and GPU, and how to mend what is missing.
+    """
     from nbconv.doctor import report
     from nbconv.tables import aligned
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from .group import BACKEND, JSON, announce_backend, announce_compilation, percent, print_json
-from .train import given_settings, settings
+from .group import JSON, announce_compilation, backend_options, percent, print_json
+from .train import NETWORKS, given_settings, settings
 from .use import DATA, SPLIT, WEIGHTS
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
@@ -15,27 +15,26 @@ FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 
 @click.group()
 def ensemble() -> None:
-    """Networks trained alike from different seeds, and their vote."""
+    """Train networks that vote together."""
 
 
-@ensemble.command(
-    "train",
-    epilog="--seed is the first member's, the others' follow. Settings may also stand in CONFIG.toml.",
-)
+@ensemble.command("train", epilog=NETWORKS)
 @settings
-@click.option("--members", type=int, help="How many networks.  [default: 5]")
+@click.option("--members", type=int, help="Number of networks.  [default: 5]")
 @click.option(
     "--jobs",
     type=int,
     default=1,
     show_default=True,
-    help="How many train at a time, sharing the threads.",
+    help="Trainings at a time; they share the threads.",
 )
-@BACKEND
-@click.option("--threads", type=int, help="CPU threads of all together.  [default: all]")
-@click.option("--out", type=click.Path(path_type=Path), help="The folder.  [default: ensemble]")
+@backend_options
+@click.option("--threads", type=int, help="CPU threads in total.  [default: all]")
 @click.option(
-    "--resume", type=click.Path(path_type=Path), help="Go on with this folder's training."
+    "--out", type=click.Path(path_type=Path), help="The folder to write.  [default: ensemble]"
+)
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Continue the training in this folder."
 )
 @JSON
 def train(
@@ -49,9 +48,10 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train networks alike from seeds that follow each other, each a run of its own.
+    """Train an ensemble.
 
-    Ctrl-C stops and saves; the same command again, or --resume FOLDER, goes on from there.
+    Its members differ in their seeds: --seed is the first one's, the others add 1 each. Ctrl-C stops and saves; the same
+    command again, or --resume FOLDER, continues from there. CONFIG is a TOML file of settings, as for nbconv train.
     """
     given = given_settings(config, options)
     from nbconv import Interrupted, load_data
@@ -62,7 +62,6 @@ def train(
         raise click.UsageError("--resume goes on in its own folder: leave --out out")
     if threads is not None:
         backends.set_threads(threads)
-    announce_backend(backend)
     announce_compilation()
     folder = resume or out or Path("ensemble")
     begin = ensembles.resume if resume else ensembles.train
@@ -96,18 +95,20 @@ def train(
 @DATA
 @SPLIT
 @WEIGHTS
-@BACKEND
+@backend_options
 @JSON
 def evaluate(
     folder: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool
 ) -> None:
-    """Accuracy of each member, of the vote and of the mean probability."""
+    """Evaluate an ensemble.
+
+    Prints the accuracy of each member, of their vote and of their mean probability.
+    """
     from nbconv import Ensemble
     from nbconv.runs.run import images_for
 
     announce_compilation()
     loaded = Ensemble.load(folder, backend=backend, weights=weights)
-    announce_backend(backend)
     data, dataset = images_for(loaded.networks[0], data, split, folder)
     result = loaded.evaluate(dataset)
     if as_json:

@@ -1,16 +1,44 @@
-"""How errors leave the program: one line on standard error and an exit code."""
+"""What the commands share: options, errors as one line and an exit code, JSON."""
 
 import json
+import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
-JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
-BACKEND = click.option("--backend", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True,
-                       help="auto: CUDA where there is a GPU, else the CPU.")  # fmt: skip
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _log(context: click.Context, parameter: click.Parameter, is_verbose: bool) -> None:
+    if is_verbose:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("nbconv").setLevel(logging.INFO)
+
+
+VERBOSE = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_log,
+    help="Say which backend is used, and why.",
+)
+
+
+def backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--backend, and --verbose, which says what "auto" came to."""
+    choice = click.option(
+        "--backend",
+        type=click.Choice(("auto", "cpu", "cuda")),
+        default="auto",
+        show_default=True,
+        help="auto: the GPU if it works, else the CPU.",
+    )
+    return choice(VERBOSE(command))
 
 
 class Group(click.Group):
@@ -53,15 +81,6 @@ def _flush() -> None:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # or Python tries again when it ends
         raise click.ClickException(f"the output could not be written: {error.strerror}") from error
-
-
-def announce_backend(backend: str) -> None:
-    """Say on standard error why "auto" is the CPU, where it is."""
-    from nbconv.backend import why_not_cuda
-
-    reason = why_not_cuda() if backend == "auto" else None
-    if reason is not None:
-        click.echo(f"Backend: the CPU, for {reason}", err=True)
 
 
 def announce_compilation() -> None:

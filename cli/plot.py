@@ -11,25 +11,21 @@ KINDS = ("curves", "filters", "feature-maps", "errors", "confusion", "speeds", "
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @CHECKPOINT
 @click.option(
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    help=".png, .svg or .pdf.  [default: CHECKPOINT-KIND.png]",
+    help="A .png, .svg or .pdf file.  [default: a .png beside CHECKPOINT]",
 )
 @DATA
 @SPLIT
 @click.option(
-    "--layer", type=int, default=1, show_default=True, help="Of filters: which convolution."
+    "--layer", type=int, default=1, show_default=True, help="Which convolution, for filters."
 )
 @click.option(
-    "--digit",
-    type=int,
-    default=0,
-    show_default=True,
-    help="Of feature-maps: which image of the split.",
+    "--digit", type=int, default=0, show_default=True, help="Which image, for feature-maps."
 )
 @WEIGHTS
 def plot(
@@ -42,16 +38,19 @@ def plot(
     digit: int,
     weights: str,
 ) -> None:
-    r"""A picture of a checkpoint's network, and the file's name on standard output.
+    """Draw a picture of a checkpoint.
+
+    Prints the picture's file name. KIND is one of:
 
     \b
     curves        cost and accuracy over the epochs
-    filters       what a convolution looks for
-    feature-maps  what each layer makes of an image
-    errors        the misclassified images, with correct and predicted label
-    confusion     which classes are taken for which
-    speeds        how fast each layer learned (after nbconv train --monitor-layers)
-    digits        images that it was trained for
+    filters       the weights of a convolution
+    feature-maps  an image's activations in each layer
+    errors        misclassified images and their labels
+    confusion     how often each class is taken for which
+    speeds        how fast each layer learned (needs
+                  nbconv train --monitor-layers)
+    digits        images of the data
     """
     from nbconv import Network, plots
 
@@ -68,22 +67,21 @@ def plot(
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    help="An .html file.  [default: CHECKPOINT-report.html]",
+    help="An .html file.  [default: beside CHECKPOINT]",
 )
 @DATA
 @SPLIT
 @click.option(
-    "--digit",
-    type=int,
-    default=0,
-    show_default=True,
-    help="The image whose feature maps are shown.",
+    "--digit", type=int, default=0, show_default=True, help="Which image's feature maps are shown."
 )
 @WEIGHTS
 def report(
     checkpoint: Path, out: Path | None, data: str | None, split: str, digit: int, weights: str
 ) -> None:
-    """All about a checkpoint on one HTML page that needs nothing else, and the file's name on standard output."""
+    """Write a checkpoint's report in HTML.
+
+    One self-contained page. Prints its file name.
+    """
     from nbconv.report.report import write_report
 
     out = out or checkpoint.with_name(f"{checkpoint.stem}-report.html")

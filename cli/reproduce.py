@@ -4,17 +4,22 @@ from pathlib import Path
 
 import click
 
-from .group import BACKEND, announce_backend, announce_compilation
+from .group import announce_compilation, backend_options
 from .progress import duration
 
-EPILOG = (
-    "NAMES: ch5, ch6, or parts of them. Of chapter 5: accuracy, speeds, curves, bars, sigma, chain, remedies. Of chapter 6: "
-    "digits, parameters, fc, conv, conv-only, conv-conv, conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, "
-    "expanded-1000, double-100, double-300, double-1000, dropout, beyond (ours), ensemble, beyond-ensemble, filters."
-)
+PARTS = """\b
+ch5, chapter 5, or its parts:
+  accuracy, speeds, curves, bars, sigma, chain, remedies
+ch6, chapter 6, or its parts:
+  digits, parameters, fc, conv, conv-only, conv-conv,
+  conv-conv-tanh, conv-conv-relu, expanded-100,
+  expanded-300, expanded-1000, double-100, double-300,
+  double-1000, dropout, ensemble, filters
+  beyond, beyond-ensemble (ours)
+"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=PARTS)
 @click.argument("names", nargs=-1, required=True)
 @click.option(
     "--runs",
@@ -28,40 +33,40 @@ EPILOG = (
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of the first; the others' follow.",
+    help="Seed of the first training; the others add 1 each.",
 )
 @click.option(
     "--quick",
     is_flag=True,
-    help="One training of fewer epochs each: minutes instead of hours, and no results.",
+    help="One training of few epochs each: minutes instead of hours, for a first look.",
 )
-@BACKEND
+@backend_options
 @click.option(
     "--jobs",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Trainings at a time, with their share of the threads.",
+    help="Trainings at a time; they share the threads.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("reproduced"),
     show_default=True,
-    help="A folder for all of it.",
+    help="Folder for everything written.",
 )
 def reproduce(
     names: tuple[str, ...], runs: int, seed: int, quick: bool, backend: str, jobs: int, out: Path
 ) -> None:
-    """The numbers and pictures of the book's chapters 5 and 6 on MNIST, from our own trainings.
+    """Reproduce the book's chapters 5 and 6.
 
-    Tables are printed, and written to OUT with the figures. Ctrl-C stops and saves; the same command goes on from there.
+    Trains on MNIST, prints tables, and writes them to OUT with the figures. Ctrl-C stops and saves; the same command
+    continues from there. NAMES are chapters or parts of them, listed below.
     """
     from nbconv import reproduce as chapters
     from nbconv.reproduce.tables import merged
 
     chapters.chosen(names)
-    announce_backend(backend)
     announce_compilation()
     done = []
     for result in chapters.reproduce(

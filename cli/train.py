@@ -8,35 +8,47 @@ from typing import Any
 
 import click
 
-from .group import ACTIVATIONS, BACKEND, announce_backend, announce_compilation, percent, print_json
+from .group import ACTIVATIONS, announce_compilation, backend_options, percent, print_json
 from .progress import Progress, duration
+
+NETWORKS = """\b
+Networks of the book's chapter 6, for --net:
+  fc, conv, conv-only, conv-conv, conv-conv-tanh,
+  conv-conv-relu, expanded-100, expanded-300,
+  expanded-1000, double-100, double-300, double-1000,
+  dropout
+Ours:
+  beyond
+"""
 
 SETTINGS = (
     click.option(
         "--net",
-        help="20C5-MP2-100N-10N, 784-30-10, or an experiment of the book: fc, conv, conv-only, conv-conv, "
-        "conv-conv-tanh, conv-conv-relu, expanded-100, expanded-300, expanded-1000, double-100, double-300, "
-        "double-1000, dropout; or beyond, ours.  [default: 20C5-MP2-100N-10N]",
+        help="Layers, as 20C5-MP2-100N-10N or 784-30-10, or a network's name (below).  [default: 20C5-MP2-100N-10N]",
     ),
     click.option(
         "--activation",
         type=click.Choice(ACTIVATIONS),
-        help="Of the hidden layers.  [default: sigmoid]",
+        help="Activation of the hidden layers.  [default: sigmoid]",
     ),
     click.option(
         "--data",
-        help="digits, mnist, or a path: folder of IDX files, .npz, .h5, .pkl.gz.  [default: digits]",
+        help="digits, mnist, or a path: a folder of IDX files, .npz, .h5 or .pkl.gz.  [default: digits]",
     ),
-    click.option("--epochs", type=int, help="How many in all.  [default: 60]"),
-    click.option("--mini-batch-size", type=int, help="[default: 10]"),
+    click.option("--epochs", type=int, help="Number of epochs.  [default: 60]"),
+    click.option("--mini-batch-size", type=int, help="Images in a mini-batch.  [default: 10]"),
     click.option("--eta", type=float, help="Learning rate.  [default: 0.1]"),
     click.option(
-        "--lmbda", type=float, help="L2 regularisation: cost + lmbda/(2n) sum of w^2.  [default: 0]"
+        "--lmbda",
+        type=float,
+        help="L2 regularisation: lmbda/(2n) sum of w^2 is added to the cost.  [default: 0]",
     ),
     click.option(
-        "--lmbda-l1", type=float, help="L1 regularisation: cost + lmbda/n sum of |w|.  [default: 0]"
+        "--lmbda-l1",
+        type=float,
+        help="L1 regularisation: lmbda/n sum of |w| is added to the cost.  [default: 0]",
     ),
-    click.option("--momentum", type=float, help="In [0, 1).  [default: 0]"),
+    click.option("--momentum", type=float, help="Momentum, in [0, 1).  [default: 0]"),
     click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum."),
     click.option(
         "--dropout",
@@ -45,47 +57,57 @@ SETTINGS = (
     ),
     click.option(
         "--schedule",
-        help="constant, halve:N, step:N:FACTOR, cosine[:N] or one-cycle[:N] epochs.  [default: constant]",
+        help="Learning rate schedule: constant, cosine[:N], one-cycle[:N], halve:N or step:N:FACTOR.  "
+        "[default: constant]",
     ),
     click.option(
         "--patience",
         type=int,
-        help="Stop after so many epochs without a better validation accuracy.",
+        help="Stop after this many epochs without a better validation accuracy.",
     ),
     click.option(
         "--expand/--no-expand",
         default=None,
-        help="Train also on each image moved by a pixel in four directions.",
+        help="Also train on each image moved by a pixel in four directions.",
     ),
     click.option(
         "--rotate",
         type=float,
-        help="Turn each training image at random, by so many degrees at most.  [default: 0]",
+        help="Rotate training images at random, by at most this many degrees.  [default: 0]",
     ),
     click.option(
         "--zoom",
         type=float,
-        help="Scale it, its rows and columns apart, by such a share at most.  [default: 0]",
+        help="Scale their rows and columns at random, by at most this share.  [default: 0]",
     ),
     click.option(
         "--shift",
         type=float,
-        help="Move it down or up, right or left by so many pixels at most.  [default: 0]",
+        help="Shift them at random, by at most this many pixels each way.  [default: 0]",
     ),
-    click.option("--elastic", type=float, help="Bend it by so many pixels at most.  [default: 0]"),
+    click.option(
+        "--elastic",
+        type=float,
+        help="Bend them at random, by at most this many pixels.  [default: 0]",
+    ),
     click.option(
         "--monitor-training/--no-monitor-training",
         default=None,
-        help="Accuracy on the training images, too.",
+        help="Record the accuracy on the training images.",
     ),
     click.option(
         "--monitor-layers/--no-monitor-layers",
         default=None,
-        help="Each layer's speed of learning, norms, and neurons that cannot learn.",
+        help="Record each layer's speed of learning, norms and stuck neurons.",
     ),
-    click.option("--initialiser", help="default, large, glorot, he or book3."),
-    click.option("--dtype", type=click.Choice(("float32", "float64")), help="[default: float32]"),
-    click.option("--seed", type=int, help="Of weights, order and dropout.  [default: 0]"),
+    click.option(
+        "--initialiser",
+        help="Initial weights: default, large, glorot, he or book3.  [default: default]",
+    ),
+    click.option(
+        "--dtype", type=click.Choice(("float32", "float64")), help="Precision.  [default: float32]"
+    ),
+    click.option("--seed", type=int, help="Seed of weights, order and dropout.  [default: 0]"),
 )
 
 
@@ -106,19 +128,19 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
     }
 
 
-@click.command(
-    epilog="Settings may also stand in CONFIG.toml, by the options' names: eta = 0.1. Options override it."
-)
+@click.command(epilog=NETWORKS)
 @settings
-@BACKEND
+@backend_options
 @click.option(
     "--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]"
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The checkpoint.  [default: run.h5]")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this checkpoint's run.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="One JSON document on standard output at the end."
+    "--out", type=click.Path(path_type=Path), help="The checkpoint to write.  [default: run.h5]"
 )
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Continue the run of this checkpoint."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
 def train(
     config: Path | None,
     backend: str,
@@ -128,9 +150,12 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a network, with a checkpoint after each epoch.
+    """Train a network.
 
-    Ctrl-C stops and saves; --resume goes on from there to the same result as without the stop.
+    A checkpoint is saved after each epoch. Ctrl-C stops and saves; --resume continues from there to the same result as
+    without the stop.
+
+    CONFIG is a TOML file of settings, named as the options: eta = 0.1. Options override it.
     """
     given = given_settings(config, options)
     from nbconv import backend as backends
@@ -156,7 +181,6 @@ def train(
             "Numba's omp threading layer is missing, training is slower: see nbconv doctor",
             err=True,
         )
-    announce_backend(backend)
     announce_compilation()
     try:
         run.go(progress.epoch_done, progress.mini_batch)

@@ -4,13 +4,22 @@ from pathlib import Path
 
 import click
 
-from .group import BACKEND, JSON, announce_backend, announce_compilation, percent, print_json
+from .group import JSON, announce_compilation, backend_options, percent, print_json
 
-WEIGHTS = click.option("--weights", type=click.Choice(("best", "last")), default="best", show_default=True,
-                       help="The epoch with the best validation accuracy (the last if there is none), or the last.")  # fmt: skip
+WEIGHTS = click.option(
+    "--weights",
+    type=click.Choice(("best", "last")),
+    default="best",
+    show_default=True,
+    help="Those with the best validation accuracy (the last ones, without validation), or the last ones.",
+)
 DATA = click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
 SPLIT = click.option(
-    "--split", type=click.Choice(("train", "validation", "test")), default="test", show_default=True
+    "--split",
+    type=click.Choice(("train", "validation", "test")),
+    default="test",
+    show_default=True,
+    help="Which part of the data.",
 )
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 
@@ -20,18 +29,17 @@ CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 @DATA
 @SPLIT
 @WEIGHTS
-@BACKEND
+@backend_options
 @JSON
 def evaluate(
     checkpoint: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool
 ) -> None:
-    """Cost and accuracy of a checkpoint's network."""
+    """Evaluate a checkpoint: cost and accuracy."""
     from nbconv import Network
     from nbconv.runs.run import images_for
 
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
-    announce_backend(backend)
     data, dataset = images_for(network, data, split, checkpoint)
     result = network.evaluate(dataset)
     epoch = (
@@ -50,12 +58,13 @@ def evaluate(
 @CHECKPOINT
 @click.argument("images", type=click.Path(path_type=Path))
 @WEIGHTS
-@BACKEND
+@backend_options
 @JSON
 def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json: bool) -> None:
-    """Label and probability of each image in IMAGES: .npy, .npz, a picture, IDX, or a dataset's test images.
+    """Predict the labels of images.
 
-    Pictures need Pillow and the network's size; the digits are white on black.
+    IMAGES is an .npy, .npz or IDX file, a picture, or a dataset, whose test images are taken. Pictures need Pillow and the
+    network's size; digits are white on black. Prints each image's label and its probability.
     """
     from nbconv import Network
     from nbconv.data.sources import load_images
@@ -63,7 +72,6 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
 
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
-    announce_backend(backend)
     channels = network.input_shape[0] if len(network.input_shape) == 3 else 1
     probabilities = network.predict_proba(load_images(images, channels))
     labels = probabilities.argmax(axis=1)
@@ -87,7 +95,7 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
 @CHECKPOINT
 @JSON
 def inspect(checkpoint: Path, as_json: bool) -> None:
-    """A checkpoint's network, settings and history."""
+    """Show a network, its settings and history."""
     from nbconv import Network
 
     network = Network.load(checkpoint, backend="cpu")

@@ -13,6 +13,7 @@ NO_DEVICE, NOT_INITIALISED, SYSTEM_NOT_READY, DRIVER_MISMATCH = (
     803,
 )  # of the driver's cuInit
 OLDEST = 12  # the driver's CUDA version that the oldest toolkit of numba-cuda needs
+NUMPY_LIMIT = 2, 5  # the first NumPy without row_stack, which numba-cuda needs
 FORKED = (
     "this process was forked from one that had used the GPU, which CUDA does not allow: start it by multiprocessing's "
     "'spawn', or before the GPU is used"
@@ -31,15 +32,33 @@ def why_not() -> str | None:
         return f"numba-cuda is not installed: {INSTALL}"
     if is_simulated():
         return None
-    return _driver() or _toolkit()
+    return _numpy() or _driver() or _toolkit()
+
+
+def is_fault() -> bool:
+    """Whether numba-cuda is installed and the driver does not rule out a GPU: CUDA was meant to work here."""
+    return util.find_spec("numba_cuda") is not None and _status() not in (None, NO_DEVICE)
+
+
+def _numpy() -> str | None:
+    version = metadata.version("numpy")
+    if tuple(map(int, version.split(".")[:2])) < NUMPY_LIMIT:
+        return None
+    return f"numba-cuda does not work with NumPy {version}: pip install 'numpy<{'.'.join(map(str, NUMPY_LIMIT))}'"
+
+
+def _status() -> int | None:
+    """What the driver's cuInit answers, 0 if all is well; None without a driver."""
+    try:
+        return int(ctypes.CDLL(LIBRARY).cuInit(0))
+    except OSError:
+        return None
 
 
 def _driver() -> str | None:
-    try:
-        driver = ctypes.CDLL(LIBRARY)
-    except OSError:
+    status = _status()
+    if status is None:
         return f"no NVIDIA driver is installed ({LIBRARY} was not found): install the driver of your GPU"
-    status = driver.cuInit(0)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if status == NO_DEVICE and visible is not None:
         return f"CUDA_VISIBLE_DEVICES is {visible!r}, which hides every GPU: unset it, or name one that is there"

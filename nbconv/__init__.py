@@ -4,6 +4,7 @@ Names are imported at their first use, so that `nbconv --help` needs neither Num
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,11 +19,24 @@ if TYPE_CHECKING:
         NbconvError,
         SettingError,
     )
-    from .layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
+    from .layers import (
+        AvgPool2D,
+        Conv2D,
+        Dense,
+        L2Pool2D,
+        MaxPool2D,
+        Softmax,
+        register_layer,
+    )
     from .network import Network
     from .training.history import History
 
 __version__ = "0.1.0"
+
+_FOLDER = Path(__file__).parent
+# Installed, kernels/ and cli/ stand in this folder. In a checkout they stand beside it.
+if not (_FOLDER / "kernels").is_dir() and (_FOLDER.parent / "pyproject.toml").is_file():
+    __path__.append(str(_FOLDER.parent))
 
 _HOMES = {
     "data": ("Dataset", "load_data"),
@@ -37,7 +51,15 @@ _HOMES = {
         "SettingError",
     ),
     "training.history": ("History",),
-    "layers": ("AvgPool2D", "Conv2D", "Dense", "L2Pool2D", "MaxPool2D", "Softmax"),
+    "layers": (
+        "AvgPool2D",
+        "Conv2D",
+        "Dense",
+        "L2Pool2D",
+        "MaxPool2D",
+        "Softmax",
+        "register_layer",
+    ),
     "network": ("Network",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -62,6 +84,7 @@ __all__ = [
     "Softmax",
     "__version__",
     "load_data",
+    "register_layer",
 ]
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -30,13 +31,23 @@ def select(name: str) -> tuple[str, Backend]:
     reason = None if name == "cpu" else why_not_cuda()
     if name == "cuda" and reason is not None:
         raise BackendError(f"backend 'cuda' is not there: {reason}")
+    if reason is not None:
+        _say_once(
+            f"Backend: cpu, because {reason}",
+            logging.WARNING if driver.is_fault() else logging.INFO,
+        )
     if name == "cpu" or reason is not None:
-        if reason is not None:
-            logging.getLogger("nbconv").info("backend %r is the CPU, for %s", name, reason)
         return "cpu", cpu
     cuda = import_module(f"{compilation.__package__}.cuda")
     cuda.raise_as(BackendError)
+    _say_once("Backend: cuda", logging.INFO)
     return "cuda", cuda
+
+
+@cache
+def _say_once(line: str, level: int) -> None:
+    """Log a line, once in this process."""
+    logging.getLogger("nbconv").log(level, line)
 
 
 def why_not_cuda() -> str | None:

@@ -13,7 +13,8 @@ from .errors import DataError
 from .kernels import compilation
 
 _PACKAGES = (
-    "numba", "llvmlite", "numpy", "h5py", "click", "pooch", "matplotlib", "pillow", "numba-cuda",
+    "numba", "llvmlite", "numpy", "h5py", "click", "pooch", "requests", "matplotlib", "pillow",
+    "numba-cuda",
 )  # fmt: skip
 _FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "neon", "sve")
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import backend as backends
 from . import checks
 from .checks import show
 from .data.dataset import Dataset, Images
@@ -184,9 +185,10 @@ def train(
     settings: as `runs.begin` takes them; the first member has their seed, the others the seeds that
     follow. A training that was begun in the folder is resumed, a finished one is not repeated; only
     `epochs` may be larger than before. parallel, on_line, signals and failing members: as for
-    `processes.train_all`. Raises SettingError, DataError, CheckpointError, NbconvError,
-    Interrupted.
+    `processes.train_all`. Raises SettingError, BackendError, DataError, CheckpointError,
+    NbconvError, Interrupted.
     """
+    backend, _ = backends.select(backend)  # once, and not in each member's process
     merged = runs.checked(settings)
     folder = Path(folder)
     names = _names(checks.count("members", count))

@@ -5,14 +5,15 @@ import gzip
 import os
 import pickle
 import re
-import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import oracle
 import pytest
+from conftest import POSIX
 
 import nbconv
 from nbconv import backend
@@ -350,7 +351,10 @@ def test_expanded_data(tmp_path, capsys):
     assert (tmp_path / "again.pkl.gz").read_bytes() == file.read_bytes()
 
 
+@POSIX
 def test_a_full_disk_leaves_nothing(tmp_path):
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
     try:
@@ -364,10 +368,13 @@ def test_a_full_disk_leaves_nothing(tmp_path):
 
 
 def started(tmp_path, *arguments):
+    heeds = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # what is in the background does not
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "nbconv.book.expand_mnist", *arguments],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+        preexec_fn=heeds if os.name == "posix" else None,
     )  # fmt: skip
 
 
@@ -392,6 +399,7 @@ def test_the_command_s_ends(tmp_path, arguments, code, message):
     assert (tmp_path / "here.pkl.gz").read_text() == "as it was"
 
 
+@POSIX
 def test_ctrl_c_leaves_nothing(mnist, tmp_path):
     with started(tmp_path, "expanded.pkl.gz") as process:
         for line in process.stdout:

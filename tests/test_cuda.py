@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import oracle
 import pytest
-from conftest import BACKENDS, close
+from conftest import BACKENDS, POSIX, close
 
 import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
@@ -262,6 +262,7 @@ def test_a_failing_device_ends_the_run(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5"]
 
 
+@POSIX
 def test_a_forked_process_is_told(tmp_path):
     script = """
 import os, nbconv

@@ -52,18 +52,51 @@ def driver(tmp_path_factory):
     return folder
 
 
-def test_where_there_is_no_gpu(command):
+def test_where_there_is_no_gpu(invoke):
     """Here, for conftest.py hides those that there are."""
     pytest.importorskip("numba_cuda", reason="needs numba-cuda, which is for Linux and Windows")
     for arguments in (("train", "--backend", "cuda"), ("parity",)):
-        error = command(*arguments, code=1).stderr
+        error = invoke(*arguments, code=1).stderr
         assert error.startswith("Error: backend 'cuda' is not there: ")
         assert "no NVIDIA driver is installed" in error or "CUDA_VISIBLE_DEVICES is ''" in error
         assert error.count("\n") == 1
-    told = command("train", "--epochs", "1", "--net", "64-10", "--out", "run.h5").stderr
-    assert told.count("Backend: the CPU, for ") == 1
-    assert "Backend" not in command("eval", "run.h5", "--backend", "cpu").stderr
-    assert re.search(r"cuda +off: \S", command("doctor").stdout)
+    assert re.search(r"cuda +off: \S", invoke("doctor").stdout)
+
+
+def test_only_a_verbose_command_says_that_there_is_no_gpu(command):
+    train = ("train", "--epochs", "1", "--net", "64-10", "--out", "run.h5")
+    assert "Backend" not in command(*train).stderr
+    for arguments in (("-v", *train), (*train, "--verbose")):
+        assert command(*arguments).stderr.count("Backend: cpu, because ") == 1
+    assert "Backend" not in command("-v", "eval", "run.h5", "--backend", "cpu").stderr
+
+
+def test_a_faulty_driver_is_named_once(command, driver):
+    pytest.importorskip("numba_cuda", reason="needs numba-cuda, which is for Linux and Windows")
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(driver),
+        "STATUS": "999",
+        "VERSION": "13000",
+    }
+    for name in ("train", "ensemble train --members 2"):
+        told = command(*name.split(), "--epochs", "1", "--net", "64-10", env=environment).stderr
+        assert (
+            told.count("Backend: cpu, because the NVIDIA driver does not start (CUDA error 999)")
+            == 1
+        )
+
+
+def test_a_driver_without_a_gpu_is_no_fault(command, driver):
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(driver),
+        "STATUS": "100",
+        "VERSION": "13000",
+    }
+    assert (
+        "Backend" not in command("train", "--epochs", "1", "--net", "64-10", env=environment).stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,6 +164,19 @@ def test_one_line_for_each_driver(driver, status, version, visible, expected):
     line = ask(path=[driver], **environment)
     assert expected in line
     assert "\n" not in line
+
+
+def test_a_numpy_that_numba_cuda_cannot_use(tmp_path, command):
+    """A folder that says of itself that NumPy 2.5.0 is installed there."""
+    pytest.importorskip("numba_cuda", reason="needs numba-cuda, which is for Linux and Windows")
+    (tmp_path / "numpy-2.5.0.dist-info").mkdir()
+    (tmp_path / "numpy-2.5.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: numpy\nVersion: 2.5.0\n"
+    )
+    line = "numba-cuda does not work with NumPy 2.5.0: pip install 'numpy<2.5'"
+    assert ask(PYTHONPATH=str(tmp_path)) == line
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert f"off: {line}\n" in command("doctor", env=environment).stdout
 
 
 def test_a_fork_after_the_question(driver):

@@ -1,6 +1,7 @@
 """The rules of the house, executable: who imports whom, what is packaged, what --help loads."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -98,6 +99,25 @@ def test_every_folder_is_packaged():
         tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     )
     assert packages == {package for _, package, _ in sources()}
+
+
+def test_what_is_imported_is_declared():
+    """Each package by the name that pip knows; llvmlite is numba's own, and cuda comes with numba-cuda's extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = sum(project["optional-dependencies"].values(), project["dependencies"])
+    declared = {re.match(r"[\w-]+", line)[0] for line in lines}
+    names = {"PIL": "pillow", "llvmlite": "numba", "cuda": "numba-cuda", "numba_cuda": "numba-cuda"}
+    for path, package, module in sources():
+        if module == "nbconv.data.make_digits":
+            continue
+        used = (
+            {name.split(".")[0] for name in imports(path, package)}
+            - {"nbconv"}
+            - sys.stdlib_module_names
+        )
+        assert {names.get(name, name) for name in used} <= declared, (
+            f"{path} imports what pyproject.toml does not declare"
+        )
 
 
 def test_help_is_light():

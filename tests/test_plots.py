@@ -9,11 +9,10 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from conftest import POSIX
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from nbconv.cli import main
 from nbconv.cli.plot import KINDS
 
 import nbconv
@@ -365,6 +364,7 @@ def test_the_same_picture_is_the_same_file(figures, tmp_path, ending):
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
 
 
+@POSIX
 def test_places_that_cannot_be_written(tmp_path):
     ax = plots.sigma()
     for place, said in {
@@ -379,7 +379,7 @@ def test_places_that_cannot_be_written(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["folder.png"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+@POSIX
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     old = tmp_path / "a.png"
     old.write_bytes(b"old")
@@ -444,22 +444,22 @@ def test_colours_are_told_apart():
 # The command line
 
 
-def test_the_command(path, command, tmp_path):
+def test_the_command(path, command, invoke, tmp_path):
     assert tuple(plots.KINDS) == KINDS
     done = command("plot", "curves", path)
     assert done.stdout == f"{path.with_name('run-curves.png')}\n"
     assert path.with_name("run-curves.png").read_bytes().startswith(b"\x89PNG")
     options = ("--layer", 2, "--weights", "last", "-o", "two.svg")
-    assert command("plot", "filters", path, *options).stdout == "two.svg\n"
+    assert invoke("plot", "filters", path, *options).stdout == "two.svg\n"
     assert "4C2: 4 filters of 2x2 on 6 feature maps" in (tmp_path / "two.svg").read_text()
-    done = command("plot", "speeds", path, "-o", "missing/a.png", code=1)
+    done = invoke("plot", "speeds", path, "-o", "missing/a.png", code=1)
     assert (
         done.stderr
         == "Error: missing/a.png could not be written: No such file or directory; choose another place\n"
     )
 
 
-def test_the_command_s_errors(path, tmp_path):
+def test_the_command_s_errors(path, invoke, tmp_path):
     bare = tmp_path / "bare.h5"
     nbconv.Network([64, 5, 10]).save(bare)
     for arguments, said in {
@@ -492,21 +492,12 @@ def test_the_command_s_errors(path, tmp_path):
             "run.h5",
         ): "run.h5 has an unknown extension: expected .png, .svg, .pdf",
     }.items():
-        result = CliRunner().invoke(main, ["plot", *map(str, arguments)])
-        assert (result.exit_code, result.stdout) == (1, "")
+        result = invoke("plot", *arguments, code=1)
+        assert result.stdout == ""
         assert result.stderr.splitlines()[-1].startswith(f"Error: {said}")
-    arguments = [
-        "digits",
-        str(bare),
-        "--data",
-        "digits",
-        "--split",
-        "train",
-        "-o",
-        str(tmp_path / "train.png"),
-    ]
-    assert CliRunner().invoke(main, ["plot", *arguments]).exit_code == 0
-    assert CliRunner().invoke(main, ["plot", "poster", str(path)]).exit_code == 2
+    invoke("plot", "digits", bare, "--data", "digits", "--split", "train", "-o", "train.png")
+    assert (tmp_path / "train.png").exists()
+    invoke("plot", "poster", path, code=2)
 
 
 def test_matplotlib_s_settings_are_not_needed(figures, tmp_path):

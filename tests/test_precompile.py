@@ -8,7 +8,7 @@ from nbconv.kernels import cpu
 
 import nbconv
 from nbconv import backend
-from nbconv.runs import precompile as precompile
+from nbconv.runs import precompile
 from nbconv.training.loop import Settings
 
 LAYERS = [

@@ -19,7 +19,7 @@ def units(layers: list[Layer]) -> list[list[Layer]]:
     """The layers, a convolution together with the max pooling that is fused into it."""
     found: list[list[Layer]] = []
     for layer in layers:
-        if getattr(layer, "is_part", False):
+        if getattr(layer, "is_fused", False):
             found[-1].append(layer)
         else:
             found.append([layer])

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, is_dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,9 +32,11 @@ __all__ = [
     "Workspace",
     "from_dict",
     "given_layers",
+    "register_layer",
     "to_dict",
 ]
 
+Spec = TypeVar("Spec", bound=LayerSpec)
 LAYERS: dict[str, type[LayerSpec]] = {
     kind.__name__: kind for kind in (Conv2D, MaxPool2D, L2Pool2D, AvgPool2D, Dense, Softmax)
 }
@@ -45,12 +47,36 @@ def to_dict(spec: LayerSpec) -> dict[str, Any]:
     return {"layer": type(spec).__name__, **asdict(spec)}
 
 
+def register_layer(kind: type[Spec]) -> type[Spec]:
+    """Make a layer known by its class name, so that checkpoints with it can be loaded; a class decorator.
+
+    kind: a frozen dataclass derived from `LayerSpec`, whose fields are its settings.
+    Raises SettingError if another class has that name already.
+    """
+    if not issubclass(kind, LayerSpec) or not is_dataclass(kind):
+        raise SettingError(
+            f"{kind!r} is registered as a layer: expected a dataclass derived from LayerSpec"
+        )
+    known = LAYERS.setdefault(kind.__name__, kind)
+    if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
+        raise SettingError(
+            f"a layer {kind.__name__} is registered already ({known.__module__}): expected another name"
+        )
+    LAYERS[kind.__name__] = (
+        kind  # a module that is run again, as in a notebook, brings its class anew
+    )
+    return kind
+
+
 def from_dict(settings: dict[str, Any]) -> LayerSpec:
-    """The way back of `to_dict`. Raises SettingError for anything that is no layer."""
+    """The inverse of `to_dict`. Raises SettingError for anything that is not a layer."""
     settings = dict(settings)
     kind = settings.pop("layer", None)
     if kind not in LAYERS:
-        raise SettingError(f"layer is {kind!r}: expected one of {', '.join(LAYERS)}")
+        raise SettingError(
+            f"layer is {kind!r}: expected one of {', '.join(LAYERS)}; "
+            "import the module that registers it first (nbconv.register_layer)"
+        )
     try:
         return LAYERS[kind](**settings)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""What all layers share: their parameters, their buffers, and the two directions."""
+"""What all layers share: parameters, buffers, and the forward and backward pass."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Pair = tuple[Array, Array]
 
 
 class Rates(NamedTuple):
-    """What the update multiplies with: see the kernel `sgd`."""
+    """The factors of an update: see the kernel `sgd`."""
 
     eta: float
     decay: float  # lmbda / n
@@ -27,14 +27,14 @@ class Rates(NamedTuple):
 
 
 class Randomness(NamedTuple):
-    """What a mini-batch's random numbers are keyed by; together with the layer and the element they are fixed."""
+    """The key of a mini-batch's random numbers; layer and element complete it."""
 
     seed: int
     step: int
 
 
 class Distortion(NamedTuple):
-    """How much training images are distorted at random, at most: see the kernel `draw_distortions`."""
+    """The largest random distortion of training images: see the kernel `draw_distortions`."""
 
     rotate: float  # radians
     zoom: float  # share
@@ -46,16 +46,13 @@ class Update(NamedTuple):
     """How the layers update their parameters."""
 
     rates: Array  # `Rates`, in an array that the kernels read
-    is_plain: (
-        bool  # whether a step is eta times the gradient and the weight decay, and nothing else
-    )
+    is_plain: bool  # a step is eta times the gradient and the weight decay, without momentum and L1
 
 
 class Workspace:
-    """A backend's buffers by name and shape, made (filled with zeros) at their first use and used again.
+    """Buffers by name and shape, zero at their first use and then reused.
 
-    A training has two or three sizes of mini-batch; whoever comes with ever new sizes gets no more than
-    `LIMIT` buffers kept.
+    A training has two or three mini-batch sizes. At most LIMIT buffers are kept; one more drops them all.
     """
 
     LIMIT = 32
@@ -78,62 +75,56 @@ class Workspace:
 class Layer(ABC):
     """A layer within a network: built for one input shape, one dtype and one backend.
 
-    forward and backward run nothing: `kernels` are a recorder's, and a plan is made of the calls (engine/plan.py).
-    Activations of feature maps are (channels, rows, columns, images), those of neurons (images, neurons). A layer owns
-    the arrays that it returns, and the next layer may overwrite a delta that it is given.
+    `forward` and `backward` compute nothing. They record kernel calls, of which a plan is made (engine/plan.py).
+    Activations of feature maps are (channels, rows, columns, images), those of neurons (images, neurons).
+    A layer owns the arrays that it returns. The next layer may overwrite a gradient that it is given.
     """
 
     weights_shape: Shape | None = None  # None: the layer has no parameters
     biases_shape: Shape | None = None
     fans = (1, 1)  # inputs of a neuron, outputs of an input: for the initialiser
-    pooled = 1  # outputs that a max pooling behind the layer makes one
+    pooled = 1  # outputs that a max pooling behind the layer reduces to one
 
     def __init__(self, name: str, output_shape: Shape, recorder: Recorder, dtype: np.dtype[Any]):
         self.name = name
         self.output_shape = output_shape
         self.recorder = recorder
         self.kernels = recorder.kernels
-        self.buffers = Workspace(recorder, dtype)  # what backward needs of forward
-        self.scratch = self.buffers  # what nothing needs once the next layer has had it
+        self.buffers = Workspace(recorder, dtype)  # kept from the forward to the backward pass
+        self.scratch = self.buffers  # free once the next layer has run; replicas share it
 
     def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
-        """Take (weights, biases), their gradients and their velocities: views into the network's flat buffers."""
+        """Set weights and biases, their gradients and velocities: views into the network's flat buffers."""
         self.weights, self.biases = parameters
         self.d_weights, self.d_biases = gradients
         self.v_weights, self.v_biases = velocities
 
     @abstractmethod
     def forward(self, x: Array, randomness: Array | None) -> Array:
-        """The layer's activations; randomness (the numbers of `Randomness`) is given while training, None otherwise."""
+        """Record the forward pass and return the activations. randomness: `Randomness`, only while training."""
 
     @abstractmethod
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
-        """From dC/da to dC/dx (computed only if wanted), and dC/dw, dC/db into the gradients; da is overwritten."""
+        """Record the backward pass: from dC/da to the gradients dC/dw and dC/db, and to dC/dx if needed.
+
+        Returns dC/dx. da may be overwritten.
+        """
 
     def add_gradients(self, other: "Layer") -> None:
-        """Add those of a layer like this one."""
+        """Add the gradients of a replica of this layer."""
         if self.weights_shape:
             self.kernels.add(self.d_weights.reshape(-1), other.d_weights.reshape(-1))
             self.kernels.add(self.d_biases, other.d_biases)
 
     def descend(self, update: Update) -> None:
-        """Update the parameters, if there are any, by their gradients: one step of stochastic gradient descent."""
-        if self.weights_shape:
-            arrays = (
-                self.weights,
-                self.biases,
-                self.v_weights,
-                self.v_biases,
-                self.d_weights,
-                self.d_biases,
-            )
-            w, b, v_w, v_b, dw, db = (array.reshape(-1) for array in arrays)
-            self.kernels.sgd(w, b, v_w, v_b, dw, db, update.rates)
+        """Update the parameters by their gradients: one step of stochastic gradient descent."""
+        w, v_w, dw = (array.reshape(-1) for array in (self.weights, self.v_weights, self.d_weights))
+        self.kernels.sgd(w, self.biases, v_w, self.v_biases, dw, self.d_biases, update.rates)
 
 
 @dataclass(frozen=True)
 class LayerSpec(ABC):
-    """A layer as the user writes it: settings, checked; it holds no state and may be used in many networks."""
+    """A layer as the user writes it: checked settings and no state, so that many networks can share it."""
 
     @property
     @abstractmethod
@@ -144,4 +135,4 @@ class LayerSpec(ABC):
     def build(
         self, input_shape: Shape, index: int, recorder: Recorder, dtype: np.dtype[Any]
     ) -> Layer:
-        """The layer for that input. Raises SettingError if they do not fit."""
+        """The layer for that input; index: its position in the network. Raises SettingError if they do not fit."""

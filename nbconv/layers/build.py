@@ -28,13 +28,18 @@ def build_layers(
             raise SettingError(f"layer {index + 1}, {spec.notation}: {error}") from error
         if isinstance(spec, Softmax) and index < len(specs) - 1:
             raise SettingError(
-                f"layer {index + 1} of {len(specs)} is Softmax: expected it as the last layer alone"
+                f"layer {index + 1} of {len(specs)} is Softmax: expected it only as the last layer"
             )
         before = layers[-1] if layers else None
+        if isinstance(before, DenseLayer) and not isinstance(layer, DenseLayer):
+            raise SettingError(
+                f"layer {index + 1}, {spec.notation}, comes after a dense layer: "
+                "expected layers of feature maps before all dense layers"
+            )
         if isinstance(layer, MaxPoolLayer) and isinstance(before, ConvLayer):
             layer.activation, before.activation = before.activation, recorder.backend.LINEAR
             before.pooled = math.prod(layer.geometry.size)
-            before.pool, layer.is_part = layer, True
+            before.pool, layer.is_fused = layer, True
         layers.append(layer)
         shape = layer.output_shape
     check_last(specs)

@@ -13,7 +13,12 @@ from .geometry import ConvGeometry, conv_pool_tables, feature_maps
 from .pool import MaxPoolLayer
 from .recorder import Recorder
 
-LINE = 64  # bytes: a kernel row's taps that fill so many are worth a walk over the winners
+LINE_BYTES = 64  # of a cache line and of the longest vector register
+MIN_GROUPS, MAX_GROUPS = (
+    4,
+    16,
+)  # of images, whose gradients are summed separately: enough for 16 threads
+GROUP_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Conv2D(LayerSpec):
 
     kernel: one number or (rows, columns), up to the padded image. stride: one number or a pair. padding: zeros
     on each side, one number or a pair. activation: "sigmoid", "tanh", "relu" or "linear".
+    Raises SettingError.
     """
 
     filters: int
@@ -73,27 +79,27 @@ class ConvLayer(Layer):
         self.weights_shape = (geometry.filters, geometry.channels, *geometry.kernel)
         self.biases_shape = (geometry.filters,)
         self.fans = (geometry.channels * area, geometry.filters * area)
-        self.pool: MaxPoolLayer | None = None  # the max pooling behind it, if there is one
+        self.pool: MaxPoolLayer | None = None  # the max pooling that is fused into this layer
 
     def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
-        """Take the parameters, and list the taps of their kernel."""
+        """Set the parameters, and build the tables that the kernels read."""
         super().attach(parameters, gradients, velocities)
-        self.taps = self._placed(self.geometry.taps)
+        self.taps = self._copied(self.geometry.taps)
         if self.pool is not None:
             tables = conv_pool_tables(self.geometry, self.pool.geometry)
             self.tables = tuple(
-                self._placed(table) if isinstance(table, np.ndarray) else table for table in tables
+                self._copied(table) if isinstance(table, np.ndarray) else table for table in tables
             )
 
-    def _placed(self, table: Array) -> Array:
-        """A table where the kernels read it."""
+    def _copied(self, table: Array) -> Array:
+        """A copy of a table in the backend's memory."""
         backend = self.recorder.backend
-        array: Array = backend.zeros(table.shape, table.dtype)
+        array = backend.zeros(table.shape, table.dtype)
         backend.write(array, table)
         return array
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
-        """a = sigma(convolution of x), or what the max pooling behind it makes of that."""
+        """a = sigma(convolution of x), pooled if a max pooling is fused into this layer."""
         images, geometry = x.shape[3], self.geometry
         self.x = self.padded_x = x
         if not geometry.is_plain:
@@ -101,9 +107,10 @@ class ConvLayer(Layer):
             self.kernels.conv2d_pad(self.padded_x, x, *geometry.padding)
         inputs = self.padded_x, self.weights, self.biases, self.taps, geometry.row_step
         if self.pool is not None:
-            a, window = self.pool.output(images), self.pool.geometry.window
+            a = self.pool.output(images)
+            columns, window = self.output_shape[2], self.pool.geometry.window
             self.kernels.conv2d_max_pool_forward(
-                a, self.pool.argmax, *inputs, self.output_shape[2], window, self.pool.activation
+                a, self.pool.argmax, *inputs, columns, window, self.pool.activation
             )
             return a
         self.a = self.buffers.array("a", (*self.output_shape, images))
@@ -113,13 +120,14 @@ class ConvLayer(Layer):
         return self.a
 
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
-        """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx. With a max pooling behind it, da is pooled."""
+        """dz = da sigma'(z), then the gradients and dC/dx. With a fused max pooling, da is the pooling's."""
         if self.activation != self.recorder.backend.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         self.kernels.conv2d_backward_biases(self.d_biases, da)
         if self.pool is None:
             return self._backward(da, needs_dx)
-        if self.geometry.kernel[1] * self.geometry.channels < LINE // da.dtype.itemsize:
+        # The kernel that visits only the maxima is worth it if a kernel row's taps fill a vector.
+        if self.geometry.kernel[1] * self.geometry.channels < LINE_BYTES // da.dtype.itemsize:
             return self._backward(self.pool.unpool(da), needs_dx)
         return self._max_pool_backward(da, self.pool, needs_dx)
 
@@ -140,35 +148,20 @@ class ConvLayer(Layer):
 
     def _max_pool_backward(self, da: Array, pool: MaxPoolLayer, needs_dx: bool) -> Array:
         images, geometry = da.shape[3], self.geometry
-        (filters, channels, kernel_rows, kernel_columns), vector = (
-            self.weights.shape,
-            LINE // da.dtype.itemsize,
-        )
-        groups = max(
-            4, min(images // 8, 16)
-        )  # of images: few sums to add up, enough for sixteen threads
-        line = -(-kernel_columns * channels // vector) * vector
-        padded = [
-            size + 2 * padding
-            for size, padding in zip(geometry.size, geometry.padding, strict=True)
-        ]
+        filters, channels, kernel_rows, kernel_columns = self.weights.shape
+        lanes = LINE_BYTES // da.dtype.itemsize
+        line = -(-kernel_columns * channels // lanes) * lanes
+        rows, columns = (geometry.size[s] + 2 * geometry.padding[s] for s in range(2))
+        groups = min(images, max(MIN_GROUPS, min(images // GROUP_IMAGES, MAX_GROUPS)))
         buffers = (
-            self.scratch.array("x last", (images, *padded, channels)),
-            self.scratch.array("dx last", (images, *padded, channels)),
+            self.scratch.array("x last", (images, rows, columns, channels)),
+            self.scratch.array("dx last", (images, rows, columns, channels)),
             self.scratch.array("w last", (kernel_rows, filters, line)),
-            self.scratch.array("sums", (min(images, groups), filters, kernel_rows, line)),
+            self.scratch.array("sums", (groups, filters, kernel_rows, line)),
         )
         dx = self.scratch.array("dx", self.x.shape)
+        outputs, inputs = (self.d_weights, dx), (da, pool.argmax, self.x, self.weights)
         self.kernels.conv2d_max_pool_backward(
-            self.d_weights,
-            dx,
-            da,
-            pool.argmax,
-            self.x,
-            self.weights,
-            buffers,
-            self.tables,
-            geometry.padding,
-            needs_dx,
+            *outputs, *inputs, buffers, self.tables, geometry.padding, needs_dx
         )
         return dx

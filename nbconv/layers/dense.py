@@ -18,7 +18,7 @@ class Dense(LayerSpec):
     """`neurons` neurons, each connected to every input: a = sigma(w x + b), equation (25).
 
     activation: "sigmoid", "tanh", "relu" or "linear". dropout: the share of the layer's inputs left out at
-    random while training, in [0, 1).
+    random while training, in [0, 1). Raises SettingError.
     """
 
     neurons: int
@@ -46,7 +46,7 @@ class Dense(LayerSpec):
 
     @property
     def scales(self) -> tuple[float, float]:
-        """What inputs are multiplied by: those kept while training, and all of them otherwise."""
+        """The factors of the inputs that are kept while training, and of all inputs afterwards."""
         return 1 / (1 - self.dropout), 1.0
 
 
@@ -81,7 +81,7 @@ class DenseLayer(Layer):
         self.fans = (n_in, spec.neurons)
 
     def _dropped(self, values: Array, randomness: Array | None, in_place: bool = False) -> Array:
-        """The inputs kept while training, all of them otherwise, times their scale; or, from dC/dx of those, dC/dx."""
+        """Dropout of the inputs, or of their gradient in the backward pass: the same mask, times the same scale."""
         rate, scale = (
             (0.0, self.scales[1]) if randomness is None else (self.dropout, self.scales[0])
         )
@@ -105,9 +105,9 @@ class DenseLayer(Layer):
     def backward(
         self, da: Array, randomness: Array | None, needs_dx: bool, update: Update | None = None
     ) -> Array:
-        """dz = da sigma'(z); from it the gradients and, if wanted, dC/dx.
+        """dz = da sigma'(z), then the gradients and dC/dx.
 
-        With `update`, the parameters are updated, too, and the gradients need not be kept.
+        With `update`, the parameters are updated, too; the gradients may then not be computed at all.
         """
         if self.activation != self.recorder.backend.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)

@@ -1,4 +1,4 @@
-"""Sizes of convolutions and poolings, and every check of them, made once when a network is built."""
+"""Sizes of convolutions and poolings, and the tables that kernels read; checked once, when a network is built."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..errors import SettingError
 
 
 def feature_maps(shape: Shape) -> tuple[int, int, int]:
-    """(channels, rows, columns) of a layer's input, which a flat one does not have."""
+    """(channels, rows, columns) of a layer's input. Raises SettingError if it is flat."""
     if len(shape) != 3:
         raise SettingError(
             f"it was given {show(shape)} neurons: expected (channels, rows, columns); "
@@ -56,7 +56,7 @@ class ConvGeometry:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the layer's input can be read as it is: no padding, and columns one by one."""
+        """Whether the layer's input can be read as it is: no padding, and column stride 1."""
         return self.padding == (0, 0) and self.stride[1] == 1
 
     @property
@@ -68,7 +68,7 @@ class ConvGeometry:
 
     @property
     def taps(self) -> NDArray[np.uint64]:
-        """Where tap (channel, i, j) of the first output lies in one image of the padded input."""
+        """Offset of tap (channel, i, j) of the first output in one image of the padded input."""
         channels, rows, phases, columns = self.padded
         c, i, j = np.ogrid[:channels, : self.kernel[0], : self.kernel[1]]
         line = (c * rows + i) * phases + j % phases
@@ -77,14 +77,14 @@ class ConvGeometry:
 
     @property
     def row_step(self) -> int:
-        """From one output row's input to the next one's."""
+        """Offset between the inputs of two consecutive output rows, in numbers of one padded image."""
         _, _, phases, columns = self.padded
         return self.stride[0] * phases * columns
 
 
 @dataclass(frozen=True)
 class PoolGeometry:
-    """A pooling's sizes: windows that overhang the edge are left out. All pairs are (rows, columns)."""
+    """A pooling's sizes. Windows that extend past the edge are left out. All pairs are (rows, columns)."""
 
     channels: int
     input: tuple[int, int]
@@ -112,12 +112,12 @@ class PoolGeometry:
 
 
 class ConvPoolTables(NamedTuple):
-    """Where a window's winner lies, for `conv2d_max_pool_backward`."""
+    """Offsets of a window's maximum, for `conv2d_max_pool_backward`."""
 
-    cells: NDArray[np.uint64]  # the convolution's output that is first in each window
+    windows: NDArray[np.uint64]  # of each window's first output of the convolution
     places: NDArray[np.uint64]  # from there to each place of the window
-    positions: NDArray[np.uint64]  # each output's first tap in the padded input, channels last
-    most: np.uint64  # deltas that an output can get: one from each filter and window that it is in
+    inputs: NDArray[np.uint64]  # of each output's first tap in the padded input, channels last
+    max_gradients: np.uint64  # that an output can receive: one for each filter and window it is in
     window_rows: int
     window_columns: int
     window_stride_y: int
@@ -129,22 +129,22 @@ class ConvPoolTables(NamedTuple):
 
 
 def conv_pool_tables(conv: ConvGeometry, pool: PoolGeometry) -> ConvPoolTables:
-    """The tables of a convolution with max pooling behind it."""
+    """The tables of a convolution that is followed by max pooling."""
     _, rows, columns = conv.output
     outputs = np.arange(rows * columns, dtype=np.uint64).reshape(rows, columns)
     _, pooled_rows, pooled_columns = pool.output
-    cells = outputs[:: pool.stride[0], :: pool.stride[1]][:pooled_rows, :pooled_columns]
+    windows = outputs[:: pool.stride[0], :: pool.stride[1]][:pooled_rows, :pooled_columns]
     places = outputs[: pool.size[0], : pool.size[1]]
     y, x = np.ogrid[:rows, :columns]
     padded_columns = conv.size[1] + 2 * conv.padding[1]
-    positions = (y * conv.stride[0] * padded_columns + x * conv.stride[1]) * conv.channels
+    inputs = (y * conv.stride[0] * padded_columns + x * conv.stride[1]) * conv.channels
     overlap = math.prod(
         -(-size // stride) for size, stride in zip(pool.size, pool.stride, strict=True)
     )
     return ConvPoolTables(
-        cells.ravel(),
+        windows.ravel(),
         places.ravel(),
-        positions.ravel().astype(np.uint64),
+        inputs.ravel().astype(np.uint64),
         np.uint64(conv.filters * overlap),
         *pool.window,
         *conv.stride,

@@ -14,9 +14,10 @@ from .recorder import Recorder
 
 @dataclass(frozen=True)
 class Pool2D(LayerSpec):
-    """Windows of `size`, `stride` apart (their own size if left out); both one number or (rows, columns).
+    """Windows of `size`, `stride` apart (by default their size); each one number or (rows, columns).
 
-    Windows may overlap. Rows and columns at the edge that no whole window reaches are left out.
+    Windows may overlap. Rows and columns at the edge that no whole window covers are left out.
+    Raises SettingError.
     """
 
     size: int | tuple[int, int]
@@ -48,7 +49,7 @@ class Pool2D(LayerSpec):
 
 @dataclass(frozen=True)
 class MaxPool2D(Pool2D):
-    """The largest activation of each window; of equal ones the first, row by row, gets the delta."""
+    """The largest activation of each window; of equal ones the first, row by row, gets the gradient."""
 
     letters = "MP"
 
@@ -91,7 +92,7 @@ class _PoolLayer(Layer):
         self.geometry = geometry
 
     def output(self, images: int) -> Array:
-        """The buffer for the activations of so many images."""
+        """The buffer for the activations of that many images."""
         self.a = self.buffers.array("a", (*self.output_shape, images))
         return self.a
 
@@ -104,42 +105,40 @@ class _PoolLayer(Layer):
 
 
 class MaxPoolLayer(_PoolLayer):
-    """Max pooling. Behind a convolution it is a part of that: the convolution's kernel pools and applies its activation.
+    """Max pooling. Behind a convolution it is fused into it: the convolution's kernel pools and activates.
 
-    All activations here are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2 windows.
+    All activations are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2 windows.
     """
 
     def __init__(self, geometry: PoolGeometry, recorder: Recorder, dtype: np.dtype[Any]):
         super().__init__("max_pool2d", geometry, recorder, dtype)
         self.activation: int = recorder.backend.LINEAR
-        self.is_part = (
-            False  # of the convolution before it, whose backward then takes da and `argmax`
-        )
+        self.is_fused = False  # into the convolution before it
 
     def output(self, images: int) -> Array:
-        """The buffers for the activations of so many images and for each window's winner."""
+        """The buffers for the activations of that many images, and for the place of each window's maximum."""
         a = super().output(images)
         self.argmax = self.buffers.array("argmax", a.shape, np.int32)
         return a
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(max over the window of x)."""
-        if self.is_part:
+        if self.is_fused:
             return x
         a = self._output(x)
         self.kernels.max_pool2d_forward(a, self.argmax, x, *self.geometry.window)
         return a
 
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
-        """The delta goes to each window's winner, or is left where it is if the layer before takes it from there."""
+        """dC/dx is da at each window's maximum. A fused convolution takes da as it is."""
         if not needs_dx:
             return da
         if self.activation != self.recorder.backend.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
-        return da if self.is_part else self.unpool(da)
+        return da if self.is_fused else self.unpool(da)
 
     def unpool(self, da: Array) -> Array:
-        """dC/dx: each window's delta at its winner, elsewhere 0."""
+        """dC/dx: each window's da at its maximum, elsewhere 0."""
         dx = self._delta(da.shape[3])
         self.kernels.max_pool2d_backward(dx, da, self.argmax, *self.geometry.window)
         return dx
@@ -173,7 +172,7 @@ class AvgPoolLayer(_PoolLayer):
         return a
 
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
-        """Every number of a window gets the same share of its delta."""
+        """dC/dx = da / (window size), for every number of the window."""
         if not needs_dx:
             return da
         dx = self._delta(da.shape[3])

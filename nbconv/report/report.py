@@ -5,10 +5,10 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 
 from .. import plots
@@ -202,7 +202,7 @@ def _environment(path: Path, network: Network) -> str:
         "SHA-256": str(attributes["digest"]),
         "seed": str(network.seed),
     }
-    versions = environment(network.backend) | {"matplotlib": matplotlib.__version__}
+    versions = environment(network.backend) | {"matplotlib": metadata.version("matplotlib")}
     html = page.table(["the checkpoint", ""], list(facts.items()))
     html += page.table(["this page", ""], list(versions.items()))
     if network.state.run:

@@ -1,0 +1,24 @@
+"""The picture of the README: a training's curves and the first layer's filters (docs/training.png).
+
+nbconv train --net conv-conv-relu --data mnist --monitor-training --epochs 20 --out run.h5
+python benchmarks/picture.py run.h5 docs/training.png
+"""
+
+import sys
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from nbconv import Network, plots
+
+
+def main(checkpoint: str, out: str) -> None:
+    net = Network.load(checkpoint)
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    *curves, filters = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))
+    plots.curves(net.history, curves)
+    plots.filters(net, ax=filters)
+    plots.save(filters, Path(out))
+
+
+main(*sys.argv[1:])
