@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nbconv.activations import LINEAR
+
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
@@ -162,7 +164,7 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
         f"{label}: forward",
         operations,
         [a, z, w],
-        lambda: cpu.dense_forward(z, a, w, b, cpu.LINEAR),
+        lambda: cpu.dense_forward(z, a, w, b, LINEAR),
         lambda: a @ w.T,
     )
     compare(
