@@ -457,7 +457,7 @@ def test_the_command(path, command, tmp_path):
     )
 
 
-def test_the_command_s_errors(path, tmp_path):
+def test_the_command_s_errors(path, tmp_path, capsys):
     bare = tmp_path / "bare.h5"
     nbconv.Network([64, 5, 10]).save(bare)
     for arguments, said in {
@@ -485,9 +485,11 @@ def test_the_command_s_errors(path, tmp_path):
         ("digits", path, "--data", "none.npz"): "none.npz does not exist",
         ("curves", path, "-o", "run.h5"): "run.h5 has an unknown extension: expected .png, .svg, .pdf",
     }.items():
-        result = CliRunner().invoke(main, ["plot", *map(str, arguments)])
-        assert (result.exit_code, result.stdout) == (1, "")
-        assert result.stderr.splitlines()[-1].startswith(f"Error: {said}")
+        with pytest.raises(SystemExit) as stop:
+            main(["plot", *map(str, arguments)])
+        out, error = capsys.readouterr()
+        assert (stop.value.code, out) == (1, "")
+        assert error.splitlines()[-1].startswith(f"Error: {said}")
     arguments = [
         "digits",
         str(bare),
