@@ -1,16 +1,23 @@
-"""What the tests share: the backends, MNIST, the command line as a real process."""
+"""What the tests share: the backends, MNIST, the command line in this process and in one of its own."""
 
 import functools
 import importlib
+import inspect
 import os
 import subprocess
 import sys
 from contextlib import suppress
 
+# Tests run beside each other, and OpenMP's threads that wait by spinning would starve the others.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from nbconv.cli import main
 
 import nbconv
+from nbconv import backend
 
 with suppress(ModuleNotFoundError):  # make gpu does without it
     from hypothesis import HealthCheck, settings
@@ -25,11 +32,29 @@ with suppress(ModuleNotFoundError):  # make gpu does without it
     settings.load_profile("nbconv")
 
 
+# These compile what no other file does. They go first, in this order: so `make test`'s two processes
+# do not both compile the kernels that all the others share.
+FIRST = ("test_ptx", "test_training", "test_processors", "test_gradients")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(
+        key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST)
+    )
+
+
 # NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1 (make test-sim).
-BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu").split(",")
+BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu,reference").split(",")
 if "cuda" not in BACKENDS:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests of the CPU are so on a machine with a GPU, too
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX: its signals, forks or limits")
+LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="needs Linux: its /proc, /dev/full or limits"
+)
 IS_SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+IS_COMPILED = (
+    os.environ.get("NUMBA_DISABLE_JIT") != "1"
+)  # else the reference's kernels run as Python: make coverage
 if IS_SIMULATED:
     sys.setswitchinterval(
         1e-4
@@ -37,8 +62,8 @@ if IS_SIMULATED:
 
 
 def unless_simulated(cases, few):
-    """The cases of a test; in the simulator, which takes milliseconds for each block of threads, these few."""
-    return few if IS_SIMULATED else cases
+    """The cases of a test; in the simulator, which takes milliseconds for each block of threads, and in Python these few."""
+    return few if IS_SIMULATED or not IS_COMPILED else cases
 
 
 class OnDevice:
@@ -93,6 +118,29 @@ def mnist():
 @pytest.fixture(scope="session")
 def digits():
     return nbconv.load_data("digits")
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    """Run nbconv within this process, in a folder of the test's own: its result, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(backend, "on_compilation", lambda tell: None)  # it would listen for ever
+    before = backend.threads()
+    # click 8.1 mixes standard error into the output unless it is told not to.
+    can_mix = "mix_stderr" in inspect.signature(CliRunner).parameters
+    runner = CliRunner(mix_stderr=False) if can_mix else CliRunner()
+
+    def run(*arguments, code=0):
+        done = runner.invoke(main, list(map(str, arguments)), prog_name="nbconv")
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, (
+            f"exit {done.exit_code}, expected {code}\n{done.output}\n{done.stderr}"
+        )
+        return done
+
+    yield run
+    backend.set_threads(before)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Compile every CUDA kernel for GPUs that need not be there: python tests/ptx.py shows what each takes, as a table.
 
-Exit code 1 if one spills registers or keeps anything in local memory. `python tests/ptx.py 90` gives one architecture as JSON.
+Exit code 1 if one spills registers or keeps anything in local memory. --json gives all as JSON.
 
 The launches come from planning networks that between them need every kernel, with the host's arrays in the place of the
 device's; nothing is launched. A kernel is compiled by numba-cuda for each kind of arguments that it was given, and assembled by
@@ -13,14 +13,14 @@ import re
 import subprocess
 import sys
 import types
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from nbconv.kernels import cuda as kernels
-from nbconv.kernels.cuda import device, program
+from nbconv.kernels import reference
+from nbconv.kernels.cuda import device
 from numba import cuda
-from numba.cuda import dispatcher
+from numba.cuda import compiler, dispatcher
 
 import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
@@ -50,7 +50,7 @@ def launches():
         found.setdefault((kernel, signature))
 
     def no_program(calls, varying):
-        for kernel, arguments in program._in_a_row(calls):
+        for kernel, arguments in reference.Program(calls).calls:
             kernel(*arguments)
         return lambda *_: None
 
@@ -79,36 +79,46 @@ def launches():
     return list(found)
 
 
-def report(architecture):
-    """What each kernel takes on that architecture."""
-    major_minor = int(architecture[:-1]), int(architecture[-1])
-    # Functions that kernels call are compiled for the device that is there.
-    dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=major_minor)
-    options = LinkerOptions(arch=f"sm_{architecture}", ptxas_options=["-v"])
+def report():
+    """What each kernel takes, by architecture."""
+    # numba-cuda compiles a kernel to LLVM's language once; NVVM and the linker take that to each
+    # architecture. The text of the PTX is the same as from a compilation for it alone.
+    cc = 7, 5
+    dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=cc)
+    found = {architecture: [] for architecture in ARCHITECTURES}
     for kernel, signature in launches():
-        code, _ = cuda.compile_ptx(kernel.py_func, signature, cc=major_minor, device=False)
-        linker = Linker(ObjectCode.from_ptx(code.encode()), options=options)
-        linker.link("cubin")
-        log = linker.get_info_log()
-        numbers = {name: int(re.search(pattern, log)[1]) for name, pattern in FIGURES.items()}
-        shared = sum(map(int, re.findall(r"\.shared .*\[(\d+)\]", code)))
+        function = kernel.py_func
+        library, _ = compiler._compile_pyfunc_with_fixup(
+            function, signature, device=False, abi="numba", cc=cc
+        )
         is_double = any(getattr(one, "dtype", None) == cuda.types.float64 for one in signature[:1])
-        module = kernel.py_func.__module__.rpartition(".")[2]
-        yield {
-            "kernel": f"{module}.{kernel.py_func.__name__}",
-            "dtype": "float64" if is_double else "float32",
-            "shared": shared,
-            **numbers,
-        }
+        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        described = {"kernel": name, "dtype": "float64" if is_double else "float32"}
+        for architecture in ARCHITECTURES:
+            (code,) = library.get_asm_strs(cc=(int(architecture[:-1]), int(architecture[-1])))
+            found[architecture].append(described | assembled(code, architecture))
+    return found
 
 
-def compiled(architecture):
-    """`report` in a process of its own: a function that kernels call is compiled once in a process."""
+def assembled(code, architecture):
+    """What NVIDIA's linker says of a kernel's PTX."""
+    options = LinkerOptions(arch=f"sm_{architecture}", ptxas_options=["-v"])
+    linker = Linker(ObjectCode.from_ptx(code.encode()), options=options)
+    linker.link("cubin")
+    log = linker.get_info_log()
+    shared = sum(map(int, re.findall(r"\.shared .*\[(\d+)\]", code)))
+    return {"shared": shared} | {
+        name: int(re.search(pattern, log)[1]) for name, pattern in FIGURES.items()
+    }
+
+
+def reports():
+    """`report` by a process of its own, whose nbconv plans for GPUs that are not there."""
     environment = {
         name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"
     }
     done = subprocess.run(
-        [sys.executable, __file__, architecture],
+        [sys.executable, __file__, "--json"],
         capture_output=True,
         text=True,
         check=False,
@@ -117,12 +127,6 @@ def compiled(architecture):
     if done.returncode:
         raise RuntimeError(done.stderr)
     return json.loads(done.stdout)
-
-
-def reports():
-    """What each kernel takes, by architecture."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(ARCHITECTURES, pool.map(compiled, ARCHITECTURES), strict=True))
 
 
 def spills(kernel):
@@ -147,9 +151,9 @@ def table(found):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(list(report(sys.argv[1]))))
+    everything = report()
+    if "--json" in sys.argv:
+        print(json.dumps(everything))
     else:
-        everything = reports()
         print("\n".join(table(everything)))
         sys.exit(any(spills(kernel) for described in everything.values() for kernel in described))

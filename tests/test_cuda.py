@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import oracle
 import pytest
-from conftest import BACKENDS, close
+from conftest import BACKENDS, POSIX, close
 
 import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
@@ -262,6 +262,7 @@ def test_a_failing_device_ends_the_run(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.h5"]
 
 
+@POSIX
 def test_a_forked_process_is_told(tmp_path):
     script = """
 import os, nbconv
@@ -286,9 +287,11 @@ os.waitpid(child, 0)
 
 
 def test_parity(command):
-    done = command("parity", "--net", "2C3-MP2-3N", "--input", "1x6x6", "--images", 2)
+    done = command(
+        "parity", "--backends", "cpu,cuda", "--net", "2C3-MP2-3N", "--input", "1x6x6", "--images", 2
+    )
     assert "1 2C3-MP2  dC/dw" in done.stdout
-    assert done.stdout.splitlines()[-1] == "All 8 within 1e-05."
+    assert done.stdout.splitlines()[-1] == "All 8 within 1e-05 on cpu and cuda."
 
 
 def test_a_wrong_kernel_is_found_by_parity(monkeypatch):

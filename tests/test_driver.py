@@ -52,15 +52,15 @@ def driver(tmp_path_factory):
     return folder
 
 
-def test_where_there_is_no_gpu(command):
+def test_where_there_is_no_gpu(invoke):
     """Here, for conftest.py hides those that there are."""
     pytest.importorskip("numba_cuda", reason="needs numba-cuda, which is for Linux and Windows")
-    for arguments in (("train", "--backend", "cuda"), ("parity",)):
-        error = command(*arguments, code=1).stderr
+    for arguments in (("train", "--backend", "cuda"), ("parity", "--backends", "cpu,cuda")):
+        error = invoke(*arguments, code=1).stderr
         assert error.startswith("Error: backend 'cuda' is not there: ")
         assert "no NVIDIA driver is installed" in error or "CUDA_VISIBLE_DEVICES is ''" in error
         assert error.count("\n") == 1
-    assert re.search(r"cuda +off: \S", command("doctor").stdout)
+    assert re.search(r"cuda +off: \S", invoke("doctor").stdout)
 
 
 def test_only_a_verbose_command_says_that_there_is_no_gpu(command):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from conftest import close, unless_simulated
-from nbconv.kernels.cpu import zeros
 
 from nbconv.layers.geometry import ConvGeometry, PoolGeometry, conv_pool_tables
 
@@ -91,16 +90,6 @@ def compare(kernels, geometry, dtype, **options):
 @pytest.mark.parametrize("zeros", unless_simulated([0, 0.5, 1], [0.5]))
 def test_agrees_with_the_plain_kernels(kernels, dtype, geometry, zeros):
     compare(kernels, geometry, dtype, zeros=zeros)
-
-
-@pytest.mark.parametrize("shape", [(1,), (10, 12, 12, 20), (3, 0)])
-def test_buffers_begin_with_a_cache_line(dtype, shape):
-    buffer = zeros(shape, dtype)
-    assert (
-        buffer.ctypes.data % 64 == 0 or not buffer.size
-    )  # NumPy has an address of its own for nothing
-    assert (buffer.shape, buffer.dtype) == (shape, dtype)
-    assert not buffer.any()
 
 
 @pytest.mark.parametrize("groups", unless_simulated([1, 2, 10], [2]))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import nbconv
 from nbconv import Conv2D, Dense, MaxPool2D, Network, Softmax
 
 
@@ -40,8 +39,3 @@ def test_memory(mnist, tmp_path, option, bound):
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout
     assert int(re.search(r"VmHWM:\s+(\d+) kB", out)[1]) / 1024 <= bound
-
-
-def test_parameter_counts_of_the_book():
-    assert Network([Conv2D(1, 5), Softmax(10)], (1, 28, 28)).engine.layers[0].weights.size + 1 == 26
-    assert nbconv.Network([784, 30, 10]).parameters()[0]["weights"].size + 30 == 23550

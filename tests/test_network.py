@@ -49,6 +49,11 @@ def test_the_shorthand_of_the_book():
     assert [spec.activation for spec in network.specs] == ["sigmoid", "sigmoid"]
 
 
+def test_a_feature_map_of_the_book_has_26_parameters():
+    (conv, _) = Network([Conv2D(1, 5), Softmax(10)], (1, 28, 28)).parameters()
+    assert conv["weights"].size + conv["biases"].size == 26
+
+
 def test_a_forward_pass_is_the_oracle():
     network = small(dtype="float64", seed=4)
     images = np.random.default_rng(1).uniform(size=(7, 2, 8, 8))

@@ -9,11 +9,10 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from conftest import POSIX
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from nbconv.cli import main
 from nbconv.cli.plot import KINDS
 
 import nbconv
@@ -144,7 +143,7 @@ def test_errors(figures, tmp_path):
     assert [text for text in found if len(text) == 3] == [
         f"{test.labels[k]}→{given[k]}" for k in wrong
     ]
-    assert f"{len(wrong)} misclassified: right → given" in found
+    assert f"{len(wrong)} misclassified: correct → predicted" in found
     shades = tiles(ax, 8, 8, min(20, len(wrong)), len(wrong), captions=True)
     np.testing.assert_allclose(shades, grey(1 - test.images[wrong][:, 0]), atol=1e-6)
     chosen = plots.errors(
@@ -156,17 +155,17 @@ def test_errors(figures, tmp_path):
     ]
     many = plots.errors(np.zeros((150, 8, 8)), np.zeros(150, int), np.ones(150, int))
     assert texts(many, tmp_path).count("0→1") == 100
-    assert "150 misclassified, the first 100: right → given" in texts(many, tmp_path)
-    with pytest.raises(nbconv.DataError, match="300 labels and 3 given ones"):
+    assert "150 misclassified, the first 100: correct → predicted" in texts(many, tmp_path)
+    with pytest.raises(nbconv.DataError, match="300 labels and 3 predictions"):
         plots.errors(test.images, test.labels, given[:3])
 
 
 def test_confusion(figures, tmp_path):
     ax = figures.draw("confusion")
-    right, given = figures.dataset.labels, figures.given
+    right, given = figures.dataset.labels, figures.predictions
     pairs = list(zip(right.tolist(), given.tolist(), strict=True))
     cells = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in ax.texts if "%" not in t.get_text()
-             and t.get_text() != "right"}  # fmt: skip
+             and t.get_text() != "correct"}  # fmt: skip
     assert cells == {pair: str(pairs.count(pair)) for pair in set(pairs)}
     shades = ax.images[0].get_array()
     assert np.isnan(np.ma.filled(np.diag(shades), NAN)).all(), (
@@ -177,7 +176,7 @@ def test_confusion(figures, tmp_path):
     )
     found = texts(ax, tmp_path)
     count = sum(one == other for one, other in pairs)
-    assert f"{count} of {len(pairs)} right, {len(pairs) - count} misclassified" in found
+    assert f"{count} of {len(pairs)} correct, {len(pairs) - count} misclassified" in found
     assert found.count(f"{100 * pairs.count((0, 0)) / right.tolist().count(0):.1f} %") >= 1
     assert not plots.confusion(np.arange(25), np.arange(25)).texts  # too many classes for numbers
     with pytest.raises(nbconv.DataError, match="0 labels"):
@@ -319,8 +318,10 @@ def test_axes_in_and_out(figures):
     assert plots.curves(figures.network.history, [left, right]) == [left, right]
     for draw in (
         lambda ax: plots.filters(figures.network, 1, ax),
-        lambda ax: plots.errors(figures.dataset.images, figures.dataset.labels, figures.given, ax),
-        lambda ax: plots.confusion(figures.dataset.labels, figures.given, ax),
+        lambda ax: plots.errors(
+            figures.dataset.images, figures.dataset.labels, figures.predictions, ax
+        ),
+        lambda ax: plots.confusion(figures.dataset.labels, figures.predictions, ax),
         lambda ax: plots.digits(figures.dataset.images, ax=ax),
         lambda ax: plots.speeds(figures.network.history, ax),
         lambda ax: plots.bars([[1, 2]], ax),
@@ -344,7 +345,7 @@ import sys, matplotlib
 settings = lambda: {{name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}}  # it imports pyplot
 before = settings()
 from nbconv import Network, plots
-of = plots.Subject(Network.load({str(path)!r}))
+of = plots.Figures(Network.load({str(path)!r}))
 for kind in plots.KINDS:
     plots.save(of.draw(kind), {str(path.with_name("state.svg"))!r})
 assert "matplotlib.pyplot" not in sys.modules
@@ -363,6 +364,7 @@ def test_the_same_picture_is_the_same_file(figures, tmp_path, ending):
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
 
 
+@POSIX
 def test_places_that_cannot_be_written(tmp_path):
     ax = plots.sigma()
     for place, said in {
@@ -377,7 +379,7 @@ def test_places_that_cannot_be_written(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["folder.png"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+@POSIX
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     old = tmp_path / "a.png"
     old.write_bytes(b"old")
@@ -442,22 +444,22 @@ def test_colours_are_told_apart():
 # The command line
 
 
-def test_the_command(path, command, tmp_path):
+def test_the_command(path, command, invoke, tmp_path):
     assert tuple(plots.KINDS) == KINDS
     done = command("plot", "curves", path)
     assert done.stdout == f"{path.with_name('run-curves.png')}\n"
     assert path.with_name("run-curves.png").read_bytes().startswith(b"\x89PNG")
     options = ("--layer", 2, "--weights", "last", "-o", "two.svg")
-    assert command("plot", "filters", path, *options).stdout == "two.svg\n"
+    assert invoke("plot", "filters", path, *options).stdout == "two.svg\n"
     assert "4C2: 4 filters of 2x2 on 6 feature maps" in (tmp_path / "two.svg").read_text()
-    done = command("plot", "speeds", path, "-o", "missing/a.png", code=1)
+    done = invoke("plot", "speeds", path, "-o", "missing/a.png", code=1)
     assert (
         done.stderr
         == "Error: missing/a.png could not be written: No such file or directory; choose another place\n"
     )
 
 
-def test_the_command_s_errors(path, tmp_path, capsys):
+def test_the_command_s_errors(path, invoke, tmp_path):
     bare = tmp_path / "bare.h5"
     nbconv.Network([64, 5, 10]).save(bare)
     for arguments, said in {
@@ -483,25 +485,19 @@ def test_the_command_s_errors(path, tmp_path, capsys):
             300,
         ): "digit is 300: expected 0 to 299, one of the test images of digits",
         ("digits", path, "--data", "none.npz"): "none.npz does not exist",
-        ("curves", path, "-o", "run.h5"): "run.h5 has an unknown extension: expected .png, .svg, .pdf",
+        (
+            "curves",
+            path,
+            "-o",
+            "run.h5",
+        ): "run.h5 has an unknown extension: expected .png, .svg, .pdf",
     }.items():
-        with pytest.raises(SystemExit) as stop:
-            main(["plot", *map(str, arguments)])
-        out, error = capsys.readouterr()
-        assert (stop.value.code, out) == (1, "")
-        assert error.splitlines()[-1].startswith(f"Error: {said}")
-    arguments = [
-        "digits",
-        str(bare),
-        "--data",
-        "digits",
-        "--split",
-        "train",
-        "-o",
-        str(tmp_path / "train.png"),
-    ]
-    assert CliRunner().invoke(main, ["plot", *arguments]).exit_code == 0
-    assert CliRunner().invoke(main, ["plot", "poster", str(path)]).exit_code == 2
+        result = invoke("plot", *arguments, code=1)
+        assert result.stdout == ""
+        assert result.stderr.splitlines()[-1].startswith(f"Error: {said}")
+    invoke("plot", "digits", bare, "--data", "digits", "--split", "train", "-o", "train.png")
+    assert (tmp_path / "train.png").exists()
+    invoke("plot", "poster", path, code=2)
 
 
 def test_matplotlib_s_settings_are_not_needed(figures, tmp_path):

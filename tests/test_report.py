@@ -154,18 +154,18 @@ def test_of_a_network_never_trained(tmp_path):
     nbconv.Network([64, 10]).save(tmp_path / "new.h5")
     write_report(tmp_path / "new.h5", tmp_path / "new.html", data="digits", split="validation")
     page = Page((tmp_path / "new.html").read_text(encoding="utf-8"))
-    assert "It has not been trained." in page.sections["settings"]
+    assert "The network has not been trained." in page.sections["settings"]
     assert not {"curves", "results"} & set(page.sections)
     assert "300 validation images of digits" in page.sections["confusion-matrix"]
 
 
-def test_the_command(path, command, tmp_path):
+def test_the_command(path, command, invoke, tmp_path):
     shutil.copy(path, tmp_path / "run.h5")
     assert command("report", "run.h5", "--digit", 3).stdout == "run-report.html\n"
     before = (tmp_path / "run-report.html").read_bytes()
     command("report", "run.h5", "--digit", 3, "-o", "again.htm")
     assert (tmp_path / "again.htm").read_bytes() == before
-    done = command("report", "run.h5", "--digit", 300, code=1)
+    done = invoke("report", "run.h5", "--digit", 300, code=1)
     assert (
         done.stderr == "Error: digit is 300: expected 0 to 299, one of the test images of digits\n"
     )

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import POSIX
 
 import nbconv
 from nbconv.book.experiments import EXPERIMENTS
@@ -140,6 +141,7 @@ def test_speeds_at_the_start(mnist, tmp_path):
     assert 50 < result.tables[0].rows[-1][3] < 200
 
 
+@POSIX
 def test_an_interrupted_part_goes_on(mnist, tmp_path):
     """Ctrl-C in the first training: exit 130, a checkpoint; the same command ends it. A second time it is there at once."""
     pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra plot")
@@ -165,9 +167,9 @@ def test_an_interrupted_part_goes_on(mnist, tmp_path):
     assert "(quick)" in text
 
 
-def test_wrong_use(command):
+def test_wrong_use(invoke):
     assert (
         "Error: ch7 cannot be reproduced: expected ch5, ch6"
-        in command("reproduce", "ch7", code=1).stderr
+        in invoke("reproduce", "ch7", code=1).stderr
     )
-    assert "Missing argument" in command("reproduce", code=2).stderr
+    assert "Missing argument" in invoke("reproduce", code=2).stderr

@@ -1,6 +1,8 @@
 """Training: what it reports, that it has the same bits again, and how it stops."""
 
 import math
+import signal
+import threading
 
 import numpy as np
 import oracle
@@ -343,8 +345,6 @@ def test_a_schedule_reaches_the_update(few):
 
 def test_training_from_another_thread(few):
     """Signals are the main thread's; elsewhere fit trains all the same."""
-    import threading
-
     net, done = network(), []
     thread = threading.Thread(target=lambda: done.append(net.fit(few[0], 1, 10, 0.01)))
     thread.start()
@@ -390,12 +390,9 @@ def test_a_checkpoint_that_cannot_be_written_is_found_at_once(few):
 
 
 def test_a_signal_after_the_last_epoch_is_not_lost(few):
-    import os
-    import signal
-
     net = network()
     with pytest.raises(nbconv.Interrupted) as stopped:
-        net.fit(few[0], 1, 10, 0.01, callback=lambda report: os.kill(os.getpid(), signal.SIGINT))
+        net.fit(few[0], 1, 10, 0.01, callback=lambda report: signal.raise_signal(signal.SIGINT))
     assert stopped.value.signal_number == signal.SIGINT
     assert stopped.value.saved
     assert net.state.epoch == 1

@@ -1,0 +1,222 @@
+"""Checkpoints: they come back to the bit, as plain HDF5, wherever a file can be."""
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import POSIX
+
+import nbconv
+from nbconv import CheckpointError, Conv2D, Dense, DivergedError, Network, Softmax, files
+
+from .conftest import FIT, ONLY_ROOT, copy, network, one_line, python, same
+
+
+def test_everything_comes_back(few, tmp_path, dtype):
+    net = network(dtype.name)
+    net.state.run = {"net": "a name", "patience": None}
+    net.fit(few[0], 2, validation=few[1], test=few[2], expand=True, **FIT)
+    net.fit(few[0], 1, lmbda_l1=0.01, **FIT)
+    assert math.isnan(net.history["validation_accuracy"][-1])
+    assert np.abs(net.engine.velocity).max() > 0
+    net.save(tmp_path / "a.h5")
+    back = Network.load(tmp_path / "a.h5")
+    same(net, back)
+    assert back.history["seconds"] == net.history["seconds"]
+    for name in ("specs", "input_shape", "cost", "dtype", "seed", "initialiser"):
+        assert getattr(back, name) == getattr(net, name), name
+    assert back.engine.parameters.dtype == dtype
+    images = few[2].images[:]
+    assert np.array_equal(back.predict_proba(images), net.predict_proba(images))
+    best = Network.load(tmp_path / "a.h5", weights="best")
+    net.restore_best()
+    assert np.array_equal(best.engine.parameters, net.engine.parameters)
+    back.save(tmp_path / "b.h5")
+    with h5py.File(tmp_path / "a.h5") as one, h5py.File(tmp_path / "b.h5") as other:
+        assert one.attrs["digest"] == other.attrs["digest"]
+
+
+@pytest.mark.parametrize("cost", ["quadratic", "cross-entropy"])
+def test_a_new_network_comes_back(tmp_path, cost):
+    net = Network(
+        [Dense(4, activation="tanh"), Dense(3)], 6, cost=cost, seed=2**63 - 1, dtype="float64"
+    )
+    net.save(tmp_path / "a.h5")
+    back = Network.load(tmp_path / "a.h5")
+    same(net, back)
+    assert (back.cost, back.seed, back.state.settings) == (cost, 2**63 - 1, None)
+
+
+def test_numbers_of_numpy_are_saved_as_numbers(few, tmp_path):
+    net = Network(
+        [Conv2D(np.int64(2), np.int32(3)), Softmax(few[0].labels.max() + 1)],
+        (1, 8, 8),
+        seed=np.uint8(3),
+    )
+    net.fit(
+        few[0], np.int64(1), np.int64(10), np.float64(0.1), lmbda=np.float32(0.5), momentum=0, expand=np.True_,
+        schedule=np.str_("cosine"),
+    )  # fmt: skip
+    net.save(tmp_path / "a.h5")
+    same(net, Network.load(tmp_path / "a.h5"))
+
+
+def test_very_many_layers_come_back(tmp_path):
+    net = Network([*[Dense(1) for _ in range(1000)], Softmax(2)], 1)
+    net.save(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert len(file.attrs["network"]) > 2**16
+    same(net, Network.load(tmp_path / "a.h5"))
+
+
+def test_a_network_that_diverged_comes_back(few, tmp_path):
+    net = network()
+    net.fit(few[0], 1, **FIT)
+    with pytest.raises(DivergedError):
+        net.fit(few[0], 5, 7, 1e30)
+    net.engine.sums[:] = math.nan  # what a cost that is NaN leaves there
+    net.save(tmp_path / "a.h5")
+    same(net, Network.load(tmp_path / "a.h5"))
+
+
+def test_the_file_is_plain_hdf5(trained):
+    net = Network.load(trained)
+    with h5py.File(trained) as file:
+        assert set(file) == {"layers", "optimizer", "best", "training", "history"}
+        assert set(file.attrs) == {"format", "version", "nbconv_version", "network", "digest"}
+        assert (file.attrs["format"], file.attrs["version"]) == ("nbconv", 1)
+        assert file.attrs["nbconv_version"] == nbconv.__version__
+        stored = json.loads(file.attrs["network"])
+        assert stored["layers"][2] == {
+            "layer": "Conv2D", "filters": 2, "kernel": [2, 2], "stride": [1, 2], "padding": [0, 0], "activation": "tanh"
+        }  # fmt: skip
+        assert {name: stored[name] for name in stored if name != "layers"} == {
+            "input_shape": [1, 8, 8], "cost": "log-likelihood", "initialiser": "glorot", "dtype": "float32", "seed": 5
+        }  # fmt: skip
+        names = ["0-conv2d", "1-conv2d", "2-dense", "3-softmax"]
+        for group in ("layers", "optimizer", "best"):
+            assert sorted(file[group]) == names
+        for name, parameters in zip(names, net.parameters(), strict=True):
+            for part in ("weights", "biases"):
+                assert np.array_equal(file[f"layers/{name}/{part}"], parameters[part])
+        velocities = net.engine.views(net.engine.velocity)
+        assert np.array_equal(file["optimizer/1-conv2d/weights"], velocities[1][0])
+        assert dict(file["optimizer"].attrs) == {
+            "eta": 0.05,
+            "momentum": 0.5,
+            "lmbda": 0.1,
+            "schedule": "cosine",
+        }
+        training = dict(file["training"].attrs)
+        assert (training["epoch"], training["step"], training["seed"]) == (3, 2 * 43 + 9, 5)
+        assert (training["mini_batch_size"], training["best_epoch"]) == (7, net.state.best.epoch)
+        assert training["best_validation_accuracy"] == net.state.best.validation_accuracy
+        assert set(file["history"]) == set(net.history)
+        assert np.array_equal(file["history/test_cost"], net.history["test_cost"], equal_nan=True)
+        assert file["history/cost"].dtype == np.float64
+
+
+def test_the_first_line_seals_the_rest(trained):
+    image = trained.read_bytes()
+    head = image[:512].decode()
+    assert head.rstrip("\n").split(" ")[-1] == hashlib.sha256(image[512:]).hexdigest()
+    assert head.startswith("nbconv checkpoint, HDF5 ")
+    assert head.count("\n") == 512 - len(head.rstrip("\n"))
+
+
+def test_looking_at_it_does_not_harm_it(trained, tmp_path):
+    path = copy(trained, tmp_path)
+    with h5py.File(path, "r+"):
+        pass
+    assert path.read_bytes() == trained.read_bytes()
+
+
+# Places
+
+
+@POSIX
+def test_places_where_no_file_can_be(tmp_path):
+    net = Network([2, 2])
+    (tmp_path / "text").write_text("a file")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name, said in {
+        ".": "is a folder: expected the name of a file",
+        "link": "is a folder: expected the name of a file",
+        "none/a.h5": "could not be saved: No such file or directory",
+        "text/a.h5": "could not be saved: Not a directory",
+        "a" * 250: "could not be saved: File name too long",
+        "a\0b": "embedded null ",
+    }.items():
+        with pytest.raises(CheckpointError) as caught:
+            net.save(tmp_path / name)
+        assert said in str(caught.value)
+        assert str(tmp_path / name) in str(caught.value)
+    for place in (Path("/proc/a.h5"), Path("/sys/a.h5")):
+        for attempt in (
+            lambda place=place: net.save(place),
+            lambda place=place: files.check_place(place),
+        ):
+            with pytest.raises(CheckpointError) as caught:
+                attempt()
+            one_line(caught.value, place)
+    assert sorted(os.listdir(tmp_path)) == ["link", "text"]
+
+
+@ONLY_ROOT
+def test_places_of_another_user(trained):
+    """Root may do everything: a process that is nobody tries a folder that it may not write to, nor enter."""
+    script = """
+folder = sys.argv[1]
+net = Network([2, 2])
+os.setgid(65534)
+os.setuid(65534)
+said = []
+for place in (f"{folder}/a.h5", f"{folder}/closed/a.h5"):
+    for attempt in (net.save, Network.load, nbconv.files.check_place):
+        try:
+            attempt(nbconv.files.Path(place))
+        except CheckpointError as error:
+            said.append(str(error))
+print(json.dumps(said))
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        copy(trained, Path(folder)).rename(f"{folder}/a.h5")
+        os.chmod(f"{folder}/a.h5", 0o600)
+        os.mkdir(f"{folder}/closed", 0o700)
+        said = python("import nbconv.files\n" + script, folder)
+        assert len(said) == 6
+        assert all("Permission denied" in line for line in said)
+        assert "the old file is as it was" in said[0]
+        assert Path(folder, "a.h5").read_bytes() == trained.read_bytes()
+
+
+@POSIX
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, target = tmp_path / "link.h5", tmp_path / "there" / "a.h5"
+    link.symlink_to("there/a.h5")
+    for net in (Network([2, 2]), Network([3, 3])):
+        net.save(link)
+        assert link.is_symlink()
+        assert not target.is_symlink()
+        same(net, Network.load(target))
+        same(net, Network.load(link))
+    assert os.listdir(tmp_path / "there") == ["a.h5"]
+    assert sorted(os.listdir(tmp_path)) == ["link.h5", "there"]
+
+
+@POSIX
+def test_relative_paths_and_odd_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.h5", f"../{tmp_path.name}/b.h5", "[c]*.h5", "-d", "é f"):
+        (tmp_path / f".{Path(name).name}.0123abcd.partial").write_text("left by a killed process")
+        Network([2, 2]).save(name)
+        Network.load(name)
+    assert sorted(os.listdir(tmp_path)) == sorted(["a.h5", "b.h5", "[c]*.h5", "-d", "é f"])

@@ -1,0 +1,172 @@
+"""Files that would fill the memory are refused, and large ones read, by processes with little of it."""
+
+import bz2
+import gzip
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+
+from .conftest import LABELS, NAMES, header, idx_folder, npy_bytes
+
+LIMITED = """
+import resource, sys, time
+import h5py, zlib, zipfile, pickletools, nbconv
+from nbconv.data.sources import load_images
+nbconv.Dataset, nbconv.Network
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + {megabytes} * 2**20,) * 2)
+begun = time.perf_counter()
+try:
+    {code}
+except nbconv.DataError as error:
+    print(error)
+assert time.perf_counter() - begun < {seconds}, time.perf_counter() - begun
+"""
+
+
+def with_little_memory(folder, code, megabytes=100, seconds=10):
+    """What the code prints, run in a folder by a process that may take only so much more memory and time."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("limits the memory as Linux does")
+    script = LIMITED.format(megabytes=megabytes, seconds=seconds, code=code)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def packed(content, zeros):
+    """Gzip of content and that many times 16 MiB of zeros: 1,000 times smaller than what it unpacks to."""
+    return gzip.compress(content) + gzip.compress(bytes(2**24)) * zeros
+
+
+def test_gzip_bombs(tmp_path):
+    folder = idx_folder(tmp_path / "idx", ".gz")
+    path = folder / f"{NAMES[0]}.gz"
+    load = "nbconv.load_data('idx')"
+    for shape, said in (((12, 5, 5), "declares 300 bytes of data and holds more"),
+                        ((300, 4096, 4096), "declares 5033164800 bytes of data in the shape [300, 4096, 4096]"),
+                        ((100, 4096, 4096), "declares more data than this machine's memory holds")):  # fmt: skip
+        path.write_bytes(packed(b"\0\0\x08\3" + struct.pack(">III", *shape), 320))
+        (message,) = with_little_memory(tmp_path, load)
+        assert said in message
+    for content, said in (
+        (b"", "is damaged or is not a pickle"),
+        (b"\x8e" + struct.pack("<Q", 5 * 2**30), "the pickle has more than 2147483648 bytes"),
+        (b"\x8e" + struct.pack("<Q", 2**30), "declares more data than this machine's memory holds"),
+        (b"T\x00\x00\x00\x40", "declares more data than this machine's memory holds"),
+        (b"V", "is damaged or is not a pickle"),
+        (b"Nr\xff\xff\xff\xff", "is damaged or is not a pickle"),
+    ):
+        (tmp_path / "bomb.pkl.gz").write_bytes(packed(content, 320))
+        (message,) = with_little_memory(tmp_path, "nbconv.load_data('bomb.pkl.gz')")
+        assert said in message
+    (tmp_path / "bomb.pkl.gz").write_bytes(gzip.compress(b"(" * 2**24) * 320)
+    (message,) = with_little_memory(tmp_path, "nbconv.load_data('bomb.pkl.gz')")
+    assert "it has more than 10000 opcodes" in message
+
+
+def zip_bomb(path, content, zeros, method=zipfile.ZIP_DEFLATED, claim=None):
+    """An .npz whose images.npy unpacks to content and that many times 16 MiB of zeros."""
+    if method == zipfile.ZIP_DEFLATED:
+        pieces = []
+        for part in (content, bytes(2**24)):
+            packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+            pieces.append(packer.compress(part) + packer.flush(zlib.Z_FULL_FLUSH))
+        data = pieces[0] + pieces[1] * zeros + zlib.compressobj(9, zlib.DEFLATED, -15).flush()
+    else:
+        data = bz2.compress(content) + bz2.compress(bytes(2**24)) * zeros
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", data)
+        archive.writestr("labels.npy", npy_bytes(LABELS))
+    forged = bytearray(path.read_bytes())
+    size = struct.pack("<I", len(content) + zeros * 2**24 if claim is None else claim)
+    central = forged.index(b"PK\1\2", len(data))
+    forged[8:10] = forged[central + 10 : central + 12] = struct.pack("<H", method)
+    forged[22:26] = forged[central + 24 : central + 28] = size
+    path.write_bytes(forged)
+
+
+def test_zip_bombs(tmp_path):
+    path = tmp_path / "bomb.npz"
+    load = "nbconv.load_data('bomb.npz')"
+    big = npy_bytes(header=header("(200, 4096, 4096)"))[:-320]
+    fits = npy_bytes(header=header("(100, 4096, 4096)"))[:-320]
+    long = npy_bytes(header="", version=b"\2\0", length=100 * 2**24)[:-320]
+    for content, zeros, options, said in (
+        (big, 200, {}, "bomb.npz unpacks to 33554"),
+        (fits, 100, {}, "declares more data than this machine's memory holds"),
+        (fits, 100, {"claim": 400}, "Bad CRC-32"),
+        (npy_bytes(), 100, {}, "declares 320 bytes of data and holds more"),
+        (npy_bytes(), 100, {"claim": len(npy_bytes())}, "Bad CRC-32"),
+        (
+            npy_bytes(),
+            100,
+            {"method": zipfile.ZIP_BZIP2},
+            "has a compression method that numpy.savez does not use",
+        ),
+        (long, 100, {}, "is damaged or is not an .npz file"),
+    ):
+        zip_bomb(path, content, zeros, **options)
+        (message,) = with_little_memory(tmp_path, load)
+        assert message.startswith("bomb.npz")
+        assert said in message
+
+
+def test_h5_of_many_gigabytes(tmp_path):
+    count = 2_000_000
+    with h5py.File(tmp_path / "big.h5", "w") as file:
+        for part in ("train", "test"):
+            images = file.create_dataset(
+                f"{part}_images", (count, 1, 64, 64), np.uint8, chunks=(100, 1, 64, 64)
+            )
+            images[:40] = np.arange(40, dtype=np.uint8)[:, None, None, None]
+            images[-1:] = 255
+            file.create_dataset(f"{part}_labels", (count,), np.uint8, chunks=(10_000,))[:40] = (
+                np.arange(40) % 3
+            )
+    assert (tmp_path / "big.h5").stat().st_size < 10 * 2**20
+    code = (
+        "train, valid, test = nbconv.load_data('big.h5'); print(len(train), len(valid), len(test))\n"
+        "    print(int(train[20:].images[5].max() * 255 + 0.5), valid.images[-1].min())\n"
+        "    net = nbconv.Network([nbconv.Dense(3)], input_shape=4096)\n"
+        "    print(net.fit(train[:40], 1, 10, 0.1, test=test[-50:], validation=valid[:50])['validation_accuracy'][0] >= 0)"
+    )
+    assert with_little_memory(tmp_path, code, megabytes=600, seconds=60) == [
+        "1666667 333333 2000000",
+        "25 1.0",
+        "True",
+    ]
+
+
+def test_h5_that_declares_too_much(tmp_path):
+    path = tmp_path / "bomb.h5"
+    for shape, chunks, said in (
+        (
+            (10**12, 1, 1),
+            (1000, 1, 1),
+            "labels has the shape (1000000000000,): expected at most 268435456 labels",
+        ),
+        (
+            (20, 10**6, 10**6),
+            (1, 1000, 1000),
+            "declares more data than this machine's memory holds",
+        ),
+        (
+            (20, 50_000, 50_000),
+            (1, 50_000, 50_000),
+            "images has chunks of the shape (1, 50000, 50000): expected at most",
+        ),
+    ):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("images", shape, np.uint8, chunks=chunks)
+            file.create_dataset("labels", shape[:1], np.uint8, chunks=(20,))
+        (message,) = with_little_memory(tmp_path, "nbconv.load_data('bomb.h5')", megabytes=400)
+        assert said in message
