@@ -84,7 +84,8 @@ def forward(
 
 def train(network: str, mini_batch_size: int) -> Callable[[], object]:
     """One epoch of stochastic gradient descent on random images, shuffled."""
-    parts, count = parts_of(network), images_for(network, mini_batch_size)
+    parts = parts_of(network)
+    count = images_for(network, mini_batch_size)
     images = jnp.asarray(random.random((count, *PIXELS[1:], PIXELS[0]), np.float32))
     labels = jax.nn.one_hot(random.integers(0, CLASSES, count), CLASSES)
 
@@ -121,10 +122,12 @@ def train(network: str, mini_batch_size: int) -> Callable[[], object]:
         parameters, seed = state["parameters"], state["seed"]
         batches = random.permutation(count).reshape(-1, mini_batch_size)
         if is_dense(network):
-            parameters, seed = scan(parameters, images, labels, batches, seed), seed + 1
+            parameters = scan(parameters, images, labels, batches, seed)
+            seed += 1
         else:
             for batch in batches:
-                parameters, seed = step(parameters, images, labels, batch, seed), seed + 1
+                parameters = step(parameters, images, labels, batch, seed)
+                seed += 1
         state.update(parameters=jax.block_until_ready(parameters), seed=seed)
 
     return epoch

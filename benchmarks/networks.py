@@ -45,7 +45,8 @@ def parts_of(network: str) -> list[Part]:
         if match := re.fullmatch(r"(\d+)C(\d+)", part):
             filters, kernel = int(match[1]), int(match[2])
             parts.append(("conv", channels, filters, kernel))
-            channels, side = filters, side - kernel + 1
+            channels = filters
+            side = side - kernel + 1
         elif match := re.fullmatch(r"MP(\d+)", part):
             parts += [("pool", int(match[1])), (activation,)]
             side //= int(match[1])

@@ -32,7 +32,8 @@ from .runs import processes
 from .runs import run as runs
 
 FILE = "ensemble.json"
-FORMAT, VERSION = "nbconv ensemble", 1
+FORMAT = "nbconv ensemble"
+VERSION = 1
 
 Array = NDArray[Any]
 
@@ -246,6 +247,7 @@ def _names(count: int) -> list[str]:
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
+    """A folder, created if necessary. Raises CheckpointError."""
     try:
         Path(path).mkdir(exist_ok=True)
     except OSError as error:
