@@ -4,23 +4,32 @@ from pathlib import Path
 
 import click
 
-from .group import ACTIVATIONS, JSON, announce_compilation, print_json
+from ..names import ACTIVATIONS, BACKENDS, DTYPES
+from .group import JSON, announce_compilation, print_json
 
 NET = "20C5-MP2-40C5-MP2-100N-10N"
 
 
 @click.command()
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="cpu",
+    show_default=True,
+    help="Whose gradients.",
+)
 @JSON
-def gradcheck(as_json: bool) -> None:
+def gradcheck(backend: str, as_json: bool) -> None:
     """Check gradients by central differences.
 
-    Compares backpropagation with central differences in float64, for every kind of layer. Exits with 1 if one is wrong.
+    Compares backpropagation with central differences in float64, for every kind of layer. Exits with 1
+    if one is wrong.
     """
     from nbconv.diagnostics import gradcheck as checks
     from nbconv.tables import aligned
 
     announce_compilation()
-    results = checks.check_all()
+    results = checks.check_all(backend)
     wrong = [result for result in results if not result.error <= checks.BOUND]
     if as_json:
         print_json(
@@ -49,6 +58,10 @@ def gradcheck(as_json: bool) -> None:
     help="Layers, as for nbconv train.",
 )
 @click.option(
+    "--backends",
+    help="Two of cpu, cuda and reference.  [default: cpu,cuda; without a GPU reference,cpu]",
+)
+@click.option(
     "--activation",
     type=click.Choice(ACTIVATIONS),
     default="sigmoid",
@@ -64,7 +77,7 @@ def gradcheck(as_json: bool) -> None:
 )
 @click.option(
     "--dtype",
-    type=click.Choice(("float32", "float64")),
+    type=click.Choice(DTYPES),
     default="float32",
     show_default=True,
     help="Precision, with --net.",
@@ -81,6 +94,7 @@ def gradcheck(as_json: bool) -> None:
 def parity(
     checkpoint: Path | None,
     net: str | None,
+    backends: str | None,
     activation: str,
     shape: str,
     dtype: str,
@@ -88,7 +102,7 @@ def parity(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Compare the CPU and the GPU layer by layer.
+    """Compare two backends layer by layer.
 
     Takes the network of CHECKPOINT, or of --net with its initial weights. Exits with 1 if they differ.
     """
@@ -99,10 +113,13 @@ def parity(
         raise click.UsageError("expected a checkpoint or --net, not both")
     announce_compilation()
     notation = None if checkpoint else net or NET
-    pair = check.networks(checkpoint, notation, activation, shape, dtype, seed)
+    names = check.two_backends(backends)
+    pair = check.networks(checkpoint, notation, activation, shape, dtype, seed, names)
     results, bound = check.compare(*pair, images, seed), check.BOUNDS[pair[0].dtype]
     if as_json:
-        print_json({"bound": bound, "results": [vars(result) for result in results]})
+        print_json(
+            {"backends": names, "bound": bound, "results": [vars(result) for result in results]}
+        )
     else:
         head = ("layer", "array", "relative difference", "in units of the last place")
         rows = [
@@ -117,7 +134,7 @@ def parity(
             f"{worst.array}: {worst.relative:.3g}"
         )
     if not as_json:
-        click.echo(f"All {len(results)} within {bound:g}.")
+        click.echo(f"All {len(results)} within {bound:g} on {' and '.join(names)}.")
 
 
 @click.command()

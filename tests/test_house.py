@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # nbconv's modules from the ground up: each may import those before it, and those of its own room.
 FLOORS = [
-    {"errors", "checks", "files", "tables", "child"},
+    {"errors", "checks", "names", "files", "tables", "child"},
     {"backend", "data"},
     {"layers"},
     {"engine"},
@@ -25,6 +25,12 @@ FLOORS = [
     {"reproduce", "report"},
     {"__main__"},
 ]
+# Each backend, and those that it must not import.
+BACKENDS = {
+    "cpu": ("nbconv.kernels.cuda",),
+    "cuda": ("nbconv.kernels.cpu",),
+    "reference": ("nbconv.kernels.cpu", "nbconv.kernels.cuda"),
+}
 
 
 def imports(path, package):
@@ -66,11 +72,9 @@ def test_imports_run_one_way():
                 assert name.split(".")[0] != "nbconv" or name.startswith("nbconv.kernels"), (
                     f"{path} imports {name}"
                 )
-                for one, other in (("cpu", "cuda"), ("cuda", "cpu")):
+                for one, others in BACKENDS.items():
                     if module.startswith(f"nbconv.kernels.{one}"):
-                        assert not name.startswith(f"nbconv.kernels.{other}"), (
-                            f"{path} imports {name}"
-                        )
+                        assert not name.startswith(others), f"{path} imports {name}"
             elif not module.startswith("nbconv.cli"):
                 assert not name.startswith("nbconv.cli") or module == "nbconv.__main__", (
                     f"{path} imports {name}"
@@ -102,7 +106,7 @@ def test_every_folder_is_packaged():
 
 
 def test_what_is_imported_is_declared():
-    """Each package by the name that pip knows; llvmlite is numba's own, and cuda comes with numba-cuda's extras."""
+    """By the names that pip knows. numba brings llvmlite, numba-cuda's extras bring cuda."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = sum(project["optional-dependencies"].values(), project["dependencies"])
     declared = {re.match(r"[\w-]+", line)[0] for line in lines}

@@ -108,7 +108,12 @@ def central_differences(
 
 
 def check(
-    name: str, layers: list[LayerSpec], input_shape: Shape, cost: str | None, seed: int = 1
+    name: str,
+    layers: list[LayerSpec],
+    input_shape: Shape,
+    cost: str | None,
+    seed: int = 1,
+    backend: str = "cpu",
 ) -> Result:
     """Compare all gradients of a network with central differences, on five random images."""
     network = Network(
@@ -118,7 +123,7 @@ def check(
         dtype="float64",
         seed=seed,
         initialiser="glorot",
-        backend="cpu",
+        backend=backend,
     )
     random = np.random.default_rng(seed)
     engine = network.engine
@@ -142,6 +147,6 @@ def check(
     return worst
 
 
-def check_all() -> list[Result]:
-    """The results of all cases."""
-    return [check(name, *case) for name, case in CASES.items()]
+def check_all(backend: str = "cpu") -> list[Result]:
+    """All cases, on a backend. Raises BackendError if it is not there."""
+    return [check(name, *case, backend=backend) for name, case in CASES.items()]

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import notation
+from ..backend import why_not_cuda
 from ..engine.probe import Probe, units
 from ..errors import SettingError
 from ..layers import Layer
+from ..names import BACKENDS
 from ..network import Network
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-13}  # of the relative difference, see Result
@@ -39,16 +41,37 @@ class Result:
     ulp: float
 
 
+def two_backends(given: str | None) -> tuple[str, str]:
+    """The backends named in "reference,cpu"; by default CPU and GPU, or reference and CPU where there is no GPU.
+
+    Raises SettingError.
+    """
+    if given is None:
+        return ("cpu", "cuda") if why_not_cuda() is None else ("reference", "cpu")
+    one, _, other = given.partition(",")
+    if one == other or not {one, other} <= set(BACKENDS) - {"auto"}:
+        raise SettingError(
+            f"backends is {given!r}: expected two of cpu, cuda and reference, such as reference,cpu"
+        )
+    return one, other
+
+
 def networks(
-    checkpoint: Path | None, net: str | None, activation: str, shape: str, dtype: str, seed: int
+    checkpoint: Path | None,
+    net: str | None,
+    activation: str,
+    shape: str,
+    dtype: str,
+    seed: int,
+    backends: tuple[str, str],
 ) -> tuple[Network, Network]:
-    """A network on the CPU and on the GPU, from a checkpoint, or else from the notation `net`.
+    """A network on two backends, from a checkpoint, or else from the notation `net`.
 
     activation, shape ("channels x rows x columns"), dtype, seed: of the network from the notation.
     Raises BackendError, SettingError, CheckpointError.
     """
     if checkpoint is not None:
-        one, other = (Network.load(checkpoint, backend=backend) for backend in ("cpu", "cuda"))
+        one, other = (Network.load(checkpoint, backend=backend) for backend in backends)
         return one, other
     sizes = shape.split("x")
     if not all(size.isdecimal() for size in sizes):
@@ -59,7 +82,7 @@ def networks(
     input_shape = None if isinstance(layers[0], int) else [int(size) for size in sizes]
     one, other = (
         Network(layers, input_shape, backend=backend, dtype=dtype, seed=seed)
-        for backend in ("cpu", "cuda")
+        for backend in backends
     )
     return one, other
 

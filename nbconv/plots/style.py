@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from ..errors import SettingError
@@ -40,11 +41,22 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 
 
+class Layout(ConstrainedLayoutEngine):
+    """matplotlib's constrained layout, rounded: its last bits depend on addresses in memory."""
+
+    def execute(self, fig: Figure) -> None:
+        """Place the axes."""
+        super().execute(fig)
+        for ax in filter(Axes.get_in_layout, fig.axes):
+            ax.set_position(np.round(ax.get_position(original=True).bounds, 9).tolist(), "original")
+            ax.set_in_layout(True)  # which set_position ends
+
+
 class Picture(Figure):
     """A figure of this size in inches, on white, that notebooks show by themselves."""
 
     def __init__(self, width: float, height: float):
-        super().__init__((width, height), DPI, facecolor="white", layout="constrained")
+        super().__init__((width, height), DPI, facecolor="white", layout=Layout())
 
     def _repr_png_(self) -> bytes:
         return rendered(self, "png")

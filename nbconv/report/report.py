@@ -17,7 +17,7 @@ from ..doctor import environment
 from ..errors import NbconvError, SettingError
 from ..layers import Conv2D
 from ..network import Network
-from ..runs import run as runs
+from ..runs.settings import DEFAULTS
 from . import html as page
 
 
@@ -215,8 +215,8 @@ def _environment(path: Path, network: Network) -> str:
 
 
 def _options(run: Mapping[str, Any]) -> Iterator[str]:
-    """The options of `nbconv train` for these settings."""
-    for name, default in runs.DEFAULTS.items():
+    """The options of `nbconv train` that give these settings."""
+    for name, default in DEFAULTS.items():
         value = run.get(name, default)
         if name in ("net", "data") or value != default:
             yield f"--{name.replace('_', '-')}"
