@@ -44,7 +44,7 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
 def number(
     name: str, value: Any, least: float = 0.0, below: float = math.inf, *, positive: bool = False
 ) -> float:
-    """A finite number in [least, below); with `positive`, in (least, below). Raises SettingError."""
+    """A finite number in [least, below), with `positive` in (least, below). Raises SettingError."""
     is_finite = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     if not is_finite or value < least or value >= below or (positive and value <= least):
         limits = f"greater than {least:g}" if positive else f"of {least:g} or more"

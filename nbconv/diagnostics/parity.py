@@ -165,6 +165,7 @@ def _copy_activations(
 
 
 def _result(layer: str, array: str, values: Array, other_values: Array) -> Result:
+    """The difference between the values of an array on the two backends."""
     largest = float(np.abs(values).max())
     difference = float(np.abs(np.float64(values) - other_values.reshape(values.shape)).max())
     last_place = float(np.spacing(np.asarray(largest, values.dtype)))
