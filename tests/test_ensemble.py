@@ -187,7 +187,10 @@ def rewrite(folder, change):
         (lambda folder: (folder / FILE).write_text("[1]"), "is damaged"),
         (lambda folder: rewrite(folder, lambda record: record.update(version=2)), "expected 'nbconv ensemble' 1"),
         (lambda folder: rewrite(folder, lambda record: record["members"].pop("member-1.h5")), "its members are not"),
-        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})), "has not finished training"),
+        (
+            lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})),
+            "has not finished training",
+        ),
         (lambda folder: rewrite(folder, lambda record: record.update(members={"../a.h5": "0"})), "its members are not"),
         (lambda folder: rewrite(folder, lambda record: record.update(settings=["eta"])), "is damaged"),
     ],
@@ -234,6 +237,7 @@ def test_a_killed_member_is_told(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_train_and_eval(command, tmp_path):
     table = command(
         "ensemble", "train", *OPTIONS, "--members", "2", "--jobs", "2", "--seed", "7"
@@ -289,6 +293,7 @@ def test_nothing_begun_binds_nobody(tmp_path):
             assert len(ensemble.train(tmp_path / "one", settings, 1)) == 1
 
 
+@pytest.mark.slow
 @POSIX
 def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
     """Killed, stopped as a terminal does it, by a signal to the whole group, and stopped by SIGTERM."""
@@ -342,8 +347,8 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
 def test_no_file_of_the_current_folder_is_executed(tmp_path, module):
     """Children find modules where their parent did, and not in the folder that someone happens to be in."""
     (tmp_path / f"{module}.py").write_text("open('executed', 'w').close()\n")
-    train = "ensemble train --members 1 --net 64-10 --epochs 1 --out e".split()
-    arguments = ["-P", "-m", "nbconv", *train]
+    settings = ("--members", "1", "--net", "64-10", "--epochs", "1", "--out", "e")
+    arguments = ["-P", "-m", "nbconv", "ensemble", "train", *settings]
     done = subprocess.run(
         [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )

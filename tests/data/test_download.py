@@ -139,9 +139,10 @@ def test_a_bad_download_is_not_kept(mirror, nowhere, damage):
         path.unlink()
     elif damage == "wrong length":
         send = server.RequestHandlerClass.func.send_header
-        longer = lambda self, key, value: send(
-            self, key, str(int(value) + 9) if key == "Content-Length" else value
-        )  # noqa: E731
+
+        def longer(self, key, value):
+            send(self, key, str(int(value) + 9) if key == "Content-Length" else value)
+
         server.RequestHandlerClass.func.send_header = longer
     else:
         other = gzip.compress(idx_bytes(ARRAYS[name] ^ 1))
