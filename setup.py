@@ -1,4 +1,4 @@
-"""Builds in a temporary folder: a module that an earlier build left in build/ would be installed again."""
+"""Builds in a temporary folder. What an earlier build left in build/ would be installed again."""
 
 from tempfile import TemporaryDirectory
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from .group import ACTIVATIONS, JSON, announce_compilation, print_json
+from ..names import ACTIVATIONS, DTYPES
+from .group import JSON, announce_compilation, print_json
 
 NET = "20C5-MP2-40C5-MP2-100N-10N"
 
@@ -64,7 +65,7 @@ def gradcheck(as_json: bool) -> None:
 )
 @click.option(
     "--dtype",
-    type=click.Choice(("float32", "float64")),
+    type=click.Choice(DTYPES),
     default="float32",
     show_default=True,
     help="Precision, with --net.",

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -3,12 +3,14 @@
 import shlex
 import tomllib
 from collections.abc import Callable
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from .group import ACTIVATIONS, announce_compilation, backend_options, percent, print_json
+from ..runs.settings import RunSettings
+from .group import announce_compilation, backend_options, percent, print_json
 from .progress import Progress, duration
 
 NETWORKS = """\b
@@ -21,103 +23,26 @@ Ours:
   beyond
 """
 
-SETTINGS = (
-    click.option(
-        "--net",
-        help="Layers, as 20C5-MP2-100N-10N or 784-30-10, or a network's name (below).  [default: 20C5-MP2-100N-10N]",
-    ),
-    click.option(
-        "--activation",
-        type=click.Choice(ACTIVATIONS),
-        help="Activation of the hidden layers.  [default: sigmoid]",
-    ),
-    click.option(
-        "--data",
-        help="digits, mnist, or a path: a folder of IDX files, .npz, .h5 or .pkl.gz.  [default: digits]",
-    ),
-    click.option("--epochs", type=int, help="Number of epochs.  [default: 60]"),
-    click.option("--mini-batch-size", type=int, help="Images in a mini-batch.  [default: 10]"),
-    click.option("--eta", type=float, help="Learning rate.  [default: 0.1]"),
-    click.option(
-        "--lmbda",
-        type=float,
-        help="L2 regularisation: lmbda/(2n) sum of w^2 is added to the cost.  [default: 0]",
-    ),
-    click.option(
-        "--lmbda-l1",
-        type=float,
-        help="L1 regularisation: lmbda/n sum of |w| is added to the cost.  [default: 0]",
-    ),
-    click.option("--momentum", type=float, help="Momentum, in [0, 1).  [default: 0]"),
-    click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum."),
-    click.option(
-        "--dropout",
-        type=float,
-        help="Share of the dense layers' inputs left out, in [0, 1).  [default: 0]",
-    ),
-    click.option(
-        "--schedule",
-        help="Learning rate schedule: constant, cosine[:N], one-cycle[:N], halve:N or step:N:FACTOR.  "
-        "[default: constant]",
-    ),
-    click.option(
-        "--patience",
-        type=int,
-        help="Stop after this many epochs without a better validation accuracy.",
-    ),
-    click.option(
-        "--expand/--no-expand",
-        default=None,
-        help="Also train on each image moved by a pixel in four directions.",
-    ),
-    click.option(
-        "--rotate",
-        type=float,
-        help="Rotate training images at random, by at most this many degrees.  [default: 0]",
-    ),
-    click.option(
-        "--zoom",
-        type=float,
-        help="Scale their rows and columns at random, by at most this share.  [default: 0]",
-    ),
-    click.option(
-        "--shift",
-        type=float,
-        help="Shift them at random, by at most this many pixels each way.  [default: 0]",
-    ),
-    click.option(
-        "--elastic",
-        type=float,
-        help="Bend them at random, by at most this many pixels.  [default: 0]",
-    ),
-    click.option(
-        "--monitor-training/--no-monitor-training",
-        default=None,
-        help="Record the accuracy on the training images.",
-    ),
-    click.option(
-        "--monitor-layers/--no-monitor-layers",
-        default=None,
-        help="Record each layer's speed of learning, norms and stuck neurons.",
-    ),
-    click.option(
-        "--initialiser",
-        help="Initial weights: default, large, glorot, he or book3.  [default: default]",
-    ),
-    click.option(
-        "--dtype", type=click.Choice(("float32", "float64")), help="Precision.  [default: float32]"
-    ),
-    click.option("--seed", type=int, help="Seed of weights, order and dropout.  [default: 0]"),
-)
-
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """CONFIG.toml and an option for each setting of a run; `given_settings` puts them together."""
-    for option in reversed(
-        (click.argument("config", required=False, type=click.Path(path_type=Path)), *SETTINGS)
-    ):
-        command = option(command)
+    config = click.argument("config", required=False, type=click.Path(path_type=Path))
+    for decorate in reversed([config, *map(_option, fields(RunSettings))]):
+        command = decorate(command)
     return command
+
+
+def _option(setting: Field[Any]) -> Callable[..., Any]:
+    """The option of a setting. It is None where it is not given: CONFIG.toml's value holds then."""
+    name, default, help = setting.name.replace("_", "-"), setting.default, setting.metadata["help"]
+    if setting.type is bool:
+        return click.option(f"--{name}/--no-{name}", default=None, help=help)
+    if default is not None:
+        shown = f"{default:g}" if isinstance(default, float) else default
+        help += f"  [default: {shown}]"
+    kind = next(iter(get_args(setting.type)), setting.type)  # int of int | None
+    choices = setting.metadata["limits"].get("choices")
+    return click.option(f"--{name}", type=click.Choice(choices) if choices else kind, help=help)
 
 
 def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -152,8 +77,8 @@ def train(
 ) -> None:
     """Train a network.
 
-    A checkpoint is saved after each epoch. Ctrl-C stops and saves; --resume continues from there to the same result as
-    without the stop.
+    A checkpoint is saved after each epoch. Ctrl-C stops and saves; --resume continues from there to
+    the same result as without the stop.
 
     CONFIG is a TOML file of settings, named as the options: eta = 0.1. Options override it.
     """

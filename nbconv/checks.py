@@ -1,11 +1,14 @@
-"""Checks of single settings: each returns the value or raises SettingError with one line."""
+"""Checks of single settings: each returns the value or raises SettingError with one line.
 
+NumPy is imported only where it is needed: the command line reads the settings for its help.
+"""
+
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
-
-import numpy as np
 
 from .errors import SettingError
 
@@ -51,7 +54,9 @@ def number(
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False; 0 and 1 are refused. Raises SettingError."""
+    """True or False, Python's or NumPy's; 0 and 1 are refused. Raises SettingError."""
+    import numpy as np
+
     if not isinstance(value, (bool, np.bool)):
         raise SettingError(f"{name} is {value!r}: expected true or false")
     return bool(value)
@@ -64,10 +69,10 @@ def text(name: str, value: Any) -> str:
     return value
 
 
-def seed(value: Any) -> int:
+def seed(name: str, value: Any) -> int:
     """A whole number in [0, 2^63). Raises SettingError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**63:
-        raise SettingError(f"seed is {value!r}: expected a whole number from 0 to 2^63 - 1")
+        raise SettingError(f"{name} is {value!r}: expected a whole number from 0 to 2^63 - 1")
     return int(value)
 
 
@@ -76,3 +81,34 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         raise SettingError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
     return str(value)
+
+
+def known(given: Collection[str], names: Collection[str]) -> None:
+    """Raise SettingError for a name that is none of `names`, and say which of them is the nearest."""
+    for name in given:
+        if name not in names:
+            (nearest,) = difflib.get_close_matches(name, names, n=1, cutoff=0)
+            raise SettingError(
+                f"{name} is no setting: did you mean {nearest}? Expected one of {', '.join(names)}"
+            )
+
+
+def setting(default: Any, help: str, check: Callable[..., Any], **limits: Any) -> Any:
+    """A field of a `Checked` dataclass, with its default, its help (a sentence) and its check.
+
+    `check(name, value, **limits)` returns the value as plain Python or raises SettingError. A setting
+    whose default is None may be None.
+    """
+    return field(default=default, metadata={"help": help, "check": check, "limits": limits})
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Settings that are checked when they are made, and are plain Python values from then on."""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None or each.default is not None:
+                value = each.metadata["check"](each.name, value, **each.metadata["limits"])
+            object.__setattr__(self, each.name, value)

@@ -4,12 +4,20 @@ import sys
 from pathlib import Path
 
 # Like `python -m MODULE ARGUMENTS`, except for the module path. -P leaves out the current folder,
-# whose files could shadow any module. nbconv's own folder comes last, so that the child finds the
-# same nbconv as its parent.
-_RUN = (
-    "import runpy, sys; del sys.argv[0]; sys.path.append(sys.argv.pop(0)); "
-    "runpy.run_module(sys.argv[0], run_name='__main__')"
-)
+# whose files could shadow any module. nbconv itself is loaded from its parent's place, which may be
+# a checkout although another nbconv is installed.
+_RUN = """
+import runpy, sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+
+place, module = sys.argv[1:3]
+del sys.argv[:2]
+spec = PathFinder.find_spec("nbconv", [place])
+sys.modules["nbconv"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["nbconv"])
+runpy.run_module(module, run_name="__main__")
+"""
 
 
 def command(module: str, *arguments: str) -> list[str]:

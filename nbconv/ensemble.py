@@ -30,6 +30,7 @@ from .files import one_line, replace
 from .network import Network
 from .runs import processes
 from .runs import run as runs
+from .runs.settings import DEFAULTS
 
 FILE = "ensemble.json"
 FORMAT, VERSION = "nbconv ensemble", 1
@@ -192,7 +193,7 @@ def train(
     merged = runs.checked(settings)
     folder = Path(folder)
     names = _names(checks.count("members", count))
-    seed = checks.seed(merged["seed"])
+    seed = merged["seed"]
     record = _begun(folder) if (folder / FILE).exists() else None
     if record and any((folder / name).exists() for name in record.members):
         runs.agree(folder, record.settings, merged)
@@ -290,7 +291,7 @@ def _read(folder: Path) -> _Record:
         settings = dict(stored["settings"])
         if not digests or list(digests) != _names(len(digests)):
             raise ValueError("its members are not member-1.h5, member-2.h5, ...")
-        if not set(settings) <= set(runs.DEFAULTS):
+        if not set(settings) <= set(DEFAULTS):
             raise ValueError("its settings are not those of this version of nbconv train")
     except OSError as error:
         raise CheckpointError(
@@ -301,7 +302,7 @@ def _read(folder: Path) -> _Record:
         raise CheckpointError(
             f"{path} is damaged and cannot be used: {one_line(error)}; use another copy"
         ) from error
-    return _Record(digests, runs.DEFAULTS | settings if settings else {})
+    return _Record(digests, DEFAULTS | settings if settings else {})
 
 
 def _begun(folder: Path) -> _Record:

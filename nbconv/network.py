@@ -1,5 +1,6 @@
 """The public class: a network that trains, predicts, is saved and comes back."""
 
+import inspect
 import json
 import math
 import os
@@ -24,15 +25,16 @@ from .files import check_place
 from .kernels.interface import Backend
 from .layers import Layer, LayerSpec, Rates, costs, given_layers, to_dict
 from .layers.build import build_layers, check_last
-from .layers.initialisers import INITIALISERS
 from .layers.recorder import Recorder
+from .names import DTYPES, INITIALISERS
 from .tables import aligned
 from .training import monitors
 from .training.history import History
-from .training.loop import Metrics, Settings, State, Training
+from .training.loop import Metrics, Training
+from .training.settings import Settings, takes_settings
+from .training.state import State
 
 Array = NDArray[Any]
-DTYPES = ("float32", "float64")
 
 
 class Network:
@@ -58,9 +60,9 @@ class Network:
         initialiser: str = "default",
     ):
         specs, shape = given_layers(layers, input_shape)
-        self.seed = checks.seed(seed)
+        self.seed = checks.seed("seed", seed)
         self.dtype = checks.choice("dtype", getattr(dtype, "__name__", dtype), DTYPES)
-        self.initialiser = checks.choice("initialiser", initialiser, tuple(INITIALISERS))
+        self.initialiser = checks.choice("initialiser", initialiser, INITIALISERS)
         self.backend, kernels = backends.select(backend)
         self.specs = specs
         self.input_shape = shape
@@ -118,41 +120,33 @@ class Network:
 
     # Training
 
+    @takes_settings
     def fit(
         self,
         train: Dataset,
         epochs: int,
         mini_batch_size: int,
         eta: float,
-        lmbda: float = 0.0,
-        momentum: float = 0.0,
+        lmbda: float = Settings.lmbda,
+        momentum: float = Settings.momentum,
         *,
         validation: Dataset | None = None,
         test: Dataset | None = None,
-        expand: bool = False,
-        lmbda_l1: float = 0.0,
-        nesterov: bool = False,
-        schedule: str = "constant",
-        patience: int | None = None,
-        monitor_training: bool = False,
-        monitor_layers: bool = False,
-        rotate: float = 0.0,
-        zoom: float = 0.0,
-        shift: float = 0.0,
-        elastic: float = 0.0,
         checkpoint: str | os.PathLike[str] | Callable[[], None] | None = None,
         callback: Callable[[Metrics], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        **settings: Any,
     ) -> History:
         """Train for `epochs` more epochs by stochastic gradient descent, and give these epochs' history.
 
-        The cost is C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with expand, 5 times as
-        many: each is also moved by one pixel in four directions). eta > 0; momentum in [0, 1), by Nesterov's rule if asked.
-        rotate (degrees), zoom (a share of its size), shift and elastic (pixels): each image is distorted at random, each time
-        anew, by so much at most; not with expand. schedule: see `nbconv.training.schedules`. patience: stop after so many epochs without a
-        better validation accuracy. checkpoint: a file to save to, or a function that saves, after each epoch and when
-        interrupted. callback: called after each epoch with its metrics; progress: every few mini-batches, with images done
-        and images in all.
+        The settings, listed at the end, are the fields of `nbconv.training.settings.Settings`. The cost is
+        C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with expand, 5 times
+        as many). Random distortions are drawn anew each time an image is used; they exclude expand.
+        schedule: see `nbconv.training.schedules`.
+
+        checkpoint: a file to save to, or a function that saves, after each epoch and when interrupted.
+        callback: called after each epoch with its metrics; progress: every few mini-batches, with images
+        done and images in all.
 
         Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds" (training alone),
         "validation_..." and (with monitor_training) "training_..." "cost" and "accuracy", "test_accuracy" at the best
@@ -164,15 +158,23 @@ class Network:
         after the last whole epoch.
         Raises SettingError, DataError, CheckpointError.
         """
+        _self, *names = inspect.signature(Network.fit).parameters
+        checks.known(settings, names)
         begin = self.state.epoch
-        settings = Settings(
-            begin + checks.count("epochs", epochs), mini_batch_size, eta, lmbda, lmbda_l1, momentum, nesterov,
-            schedule, patience, expand, monitor_training, monitor_layers, rotate, zoom, shift, elastic,
-        )  # fmt: skip
+        checked = Settings(
+            epochs=begin + checks.count("epochs", epochs),
+            mini_batch_size=mini_batch_size,
+            eta=eta,
+            lmbda=lmbda,
+            momentum=momentum,
+            **settings,
+        )
         for name, data in (("train", train), ("validation", validation), ("test", test)):
             if data is not None or name == "train":
                 self._check_data(data, name)
-        if validation is None and (patience is not None or settings.schedule.startswith("halve")):
+        if validation is None and (
+            checked.patience is not None or checked.schedule.startswith("halve")
+        ):
             raise SettingError(
                 "patience and the schedule 'halve' look at the validation accuracy: expected validation data"
             )
@@ -184,13 +186,13 @@ class Network:
         with backends.compiling_meanwhile(
             self.engine.backend,
             "nbconv.runs.precompile",
-            partial(self._precompile_description, settings),
+            partial(self._precompile_description, checked),
         ):
             Training(
                 self.engine,
                 self.state,
                 self.seed,
-                settings,
+                checked,
                 train,
                 validation,
                 test,

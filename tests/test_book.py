@@ -201,7 +201,7 @@ def test_sigmoid():
             lambda net: net.feedforward(np.zeros((5, 1))),
             r"shape \(5, 1\) was given: expected columns, \(6, 1\)",
         ),
-        (lambda net: net.feedforward([["a"] * 6]), "a column of 6 numbers was expected"),
+        (lambda net: net.feedforward([["a"] * 6]), "expected a column of 6 numbers"),
         (
             lambda net: net.SGD([(np.zeros((6, 1)), np.zeros((2, 1)))], 1, 1, 1.0),
             r"shape \(2, 1\): expected \(3, 1\), or a label below 3",

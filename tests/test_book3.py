@@ -225,17 +225,20 @@ def test_copies_and_pickles_are_networks_of_their_own(copied):
             lambda: ConvPoolLayer((3, 2, 3), (MB, 2, 6, 6)),
             r"filter_shape is \(3, 2, 3\): expected four numbers",
         ),
-        (lambda: ConvPoolLayer((3, 1, 3, 3), (MB, 2, 6, 6)), r"expected 2 channels, image_shape's"),
+        (
+            lambda: ConvPoolLayer((3, 1, 3, 3), (MB, 2, 6, 6)),
+            r"expected 2 channels, as in image_shape",
+        ),
         (lambda: ConvPoolLayer((3, 2, 0, 3), (MB, 2, 6, 6)), "a part of filter_shape is 0"),
         (
             lambda: FullyConnectedLayer(12, 5, np.cos),
             "activation_fn is .*: expected network3's linear, ReLU",
         ),
         (lambda: FullyConnectedLayer(12, 5, p_dropout=1.0), "dropout is 1.0: expected a number"),
-        (lambda: Network([FullyConnectedLayer(12, 5)], MB), "the last layer is no SoftmaxLayer"),
+        (lambda: Network([FullyConnectedLayer(12, 5)], MB), "the last layer is not a SoftmaxLayer"),
         (
             lambda: Network([FullyConnectedLayer(12, 5), SoftmaxLayer(6, 3)], MB),
-            r"layer 2 is made for an input of \(6,\)",
+            r"layer 2 takes an input of \(6,\)",
         ),
         (
             lambda: Network([ConvPoolLayer((3, 2, 3, 3), (9, 2, 6, 6)), SoftmaxLayer(12, 3)], MB),
@@ -356,7 +359,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
     try:
         with pytest.raises(
-            nbconv.DataError, match="could not be written: File too large; no file was left"
+            nbconv.DataError, match="could not be written: File too large; no file was written"
         ):
             expand_mnist.write(tmp_path / "expanded.pkl.gz", small_sets())
     finally:
@@ -380,7 +383,7 @@ def started(tmp_path, *arguments):
     [
         (["here.pkl.gz"], 0, "already exists"),
         (["no/expanded.pkl.gz"], 1, "could not be saved: No such file or directory"),
-        (["expanded"], 1, r"expected one that ends in \.pkl\.gz"),
+        (["expanded"], 1, r"expected one ending in \.pkl\.gz"),
         (["a", "b"], 2, "usage: python -m nbconv"),
         (["--help"], 0, "usage: python -m nbconv"),
     ],
@@ -403,6 +406,6 @@ def test_ctrl_c_leaves_nothing(mnist, tmp_path):
         for line in process.stdout:
             if line.startswith("Saving"):
                 process.send_signal(signal.SIGINT)
-        assert process.stderr.read() == "Stopped: no file was left\n"
+        assert process.stderr.read() == "Stopped: no file was written\n"
     assert process.returncode == 130
     assert os.listdir(tmp_path) == []

@@ -114,7 +114,8 @@ def test_a_configuration_file(invoke, tmp_path):
         2,
     )
     (tmp_path / "bad.toml").write_text("speed = 3\n")
-    assert "speed is no setting" in invoke("train", "bad.toml", code=1).stderr
+    said = invoke("train", "bad.toml", code=1).stderr
+    assert "speed is no setting: did you mean seed?" in said
     (tmp_path / "bad.toml").write_text("speed = = 3\n")
     assert "cannot be read as TOML" in invoke("train", "bad.toml", code=1).stderr
     assert "none.toml" in invoke("train", "none.toml", code=1).stderr

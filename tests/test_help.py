@@ -20,7 +20,7 @@ def paths(command, path=()):
 
 
 def text(*path, columns=80):
-    """A command's help in a terminal of that width, of which click leaves the last two columns free."""
+    """A command's help in a terminal of that width. Click leaves the last two columns free."""
     result = CliRunner().invoke(
         main, [*path, "--help"], prog_name="nbconv", terminal_width=columns - 2
     )

@@ -1,5 +1,6 @@
-"""What somebody has after `pip install .` in a clone: the declared dependencies, and the clone as the current folder."""
+"""What `pip install .` in a clone gives: an environment with the declared dependencies only."""
 
+import json
 import os
 import re
 import shutil
@@ -15,9 +16,20 @@ import pytest
 from nbconv.kernels import compilation
 from packaging.requirements import Requirement
 
+import nbconv
+
 ROOT = Path(__file__).parent.parent
 SOURCES = ("nbconv", "kernels", "cli", "pyproject.toml", "setup.py", "README.md", "LICENSE")
-NAMES = "import nbconv, nbconv.kernels, nbconv.cli; print(nbconv.__path__, nbconv.kernels.__file__, nbconv.cli.__file__)"
+NAMES = (
+    "import nbconv, nbconv.kernels, nbconv.cli; "
+    "print(nbconv.__path__, nbconv.kernels.__file__, nbconv.cli.__file__)"
+)
+
+
+def names(path, folder):
+    """What NAMES prints for an nbconv with this module path, kernels/ and cli/ in that folder."""
+    modules = (folder / "kernels/__init__.py", folder / "cli/__init__.py")
+    return " ".join(map(str, ([*map(str, path)], *modules)))
 
 
 def is_installed(requirement):
@@ -42,7 +54,7 @@ def distributions(requirements):
 
 
 class Environment:
-    """A virtual environment that has those requirements, each linked from where it is installed here."""
+    """A virtual environment with these requirements, linked from where they are installed here."""
 
     def __init__(self, folder, requirements):
         venv.create(folder, symlinks=os.name != "nt")
@@ -56,18 +68,10 @@ class Environment:
 
     def pip(self, *arguments, cwd):
         """Run pip for this environment, without a network."""
-        pip = (
-            "-m",
-            "pip",
-            "--python",
-            str(self.scripts / "python"),
-            "install",
-            "--no-index",
-            "--no-build-isolation",
-        )
-        subprocess.run(
-            [sys.executable, *pip, *arguments], cwd=cwd, capture_output=True, text=True, check=True
-        )
+        pip = ["-m", "pip", "--python", str(self.scripts / "python"), "install", *arguments]
+        command = [sys.executable, *pip, "--no-index", "--no-build-isolation"]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
     def python(self, *arguments, cwd, code=0, **variables):
         """What its Python prints: (standard output, standard error)."""
@@ -103,7 +107,7 @@ def copied(folder):
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """Install a copy of this checkout, in the way that pip's options say: (the environment, the copy)."""
+    """Install a copy of this checkout with these options: (the environment, the copy)."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     missing = [line for line in [*needed, "pip>=22.3"] if not is_installed(Requirement(line))]
@@ -135,27 +139,42 @@ def test_in_the_clone(installed, tmp_path):
     script = f"{NAMES}; nbconv.Network([64, 10]); print(nbconv.backend.compilation.CACHE)"
     out, _ = environment.python("-c", script, cwd=clone, NUMBA_CACHE_DIR=str(tmp_path))
     first, cache = out.splitlines()
-    assert (
-        first
-        == f"{[str(clone / 'nbconv'), str(clone)]} {clone / 'kernels/__init__.py'} {clone / 'cli/__init__.py'}"
-    )
+    assert first == names([clone / "nbconv", clone], clone)
     assert Path(cache) == tmp_path / compilation.CACHE.name
     assert environment.python("-m", "nbconv", "--help", cwd=clone)[0].startswith("Usage: nbconv ")
+
+
+def test_a_child_process_is_of_the_same_nbconv(installed, tmp_path):
+    """The clone's, where it has changed since it was installed."""
+    environment, clone = installed
+    script = """if True:
+        import json
+        from nbconv import child
+        print(json.dumps(child.command("nbconv", "--version")))
+    """
+    source = clone / "nbconv/__init__.py"
+    before = source.read_text()
+    source.write_text(before.replace(f'"{nbconv.__version__}"', '"1000"'))
+    try:
+        command = json.loads(environment.python("-c", script, cwd=clone)[0])
+        for folder in (clone, tmp_path):
+            shown = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+            assert shown.stdout == "nbconv, version 1000\n"
+    finally:
+        source.write_text(before)
 
 
 def test_elsewhere(installed, tmp_path):
     environment, _ = installed
     inside = environment.site / "nbconv"
-    out, _ = environment.python("-c", NAMES, cwd=tmp_path)
-    assert out == f"{[str(inside)]} {inside / 'kernels/__init__.py'} {inside / 'cli/__init__.py'}\n"
-    version = subprocess.run(
-        [environment.scripts / "nbconv", "--version"], capture_output=True, text=True, check=True
-    )
-    assert version.stdout == f"nbconv, version {metadata.version('nbconv')}\n"
+    assert environment.python("-c", NAMES, cwd=tmp_path)[0] == names([inside], inside) + "\n"
+    command = [environment.scripts / "nbconv", "--version"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert shown.stdout == f"nbconv, version {nbconv.__version__}\n"
 
 
 def test_the_example_of_the_readme(installed, tmp_path):
-    """With this checkout as the one that is found first: its compiled kernels are those of the other tests."""
+    """This checkout is found first, and so are its kernels that other tests have compiled."""
     environment, _ = installed
     example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     out, _ = environment.python("-c", example, cwd=tmp_path, PYTHONPATH=str(ROOT))
@@ -202,7 +221,7 @@ def test_without_matplotlib(installed, tmp_path, arguments):
 
 def test_an_editable_installation(make, tmp_path):
     environment, clone = make("--editable")
-    script = f"{NAMES}; nbconv.Network([64, 10])"
     for folder in (tmp_path, clone):
-        out, _ = environment.python("-c", script, cwd=folder)
-        assert out.endswith(f" {clone / 'kernels/__init__.py'} {clone / 'cli/__init__.py'}\n")
+        script = f"{NAMES}; nbconv.Network([64, 10])"
+        shown, _ = environment.python("-c", script, cwd=folder)
+        assert shown == names([clone / "nbconv", clone], clone) + "\n"

@@ -143,7 +143,7 @@ def test_errors(figures, tmp_path):
     assert [text for text in found if len(text) == 3] == [
         f"{test.labels[k]}→{given[k]}" for k in wrong
     ]
-    assert f"{len(wrong)} misclassified: right → given" in found
+    assert f"{len(wrong)} misclassified: correct → predicted" in found
     shades = tiles(ax, 8, 8, min(20, len(wrong)), len(wrong), captions=True)
     np.testing.assert_allclose(shades, grey(1 - test.images[wrong][:, 0]), atol=1e-6)
     chosen = plots.errors(
@@ -155,17 +155,17 @@ def test_errors(figures, tmp_path):
     ]
     many = plots.errors(np.zeros((150, 8, 8)), np.zeros(150, int), np.ones(150, int))
     assert texts(many, tmp_path).count("0→1") == 100
-    assert "150 misclassified, the first 100: right → given" in texts(many, tmp_path)
-    with pytest.raises(nbconv.DataError, match="300 labels and 3 given ones"):
+    assert "150 misclassified, the first 100: correct → predicted" in texts(many, tmp_path)
+    with pytest.raises(nbconv.DataError, match="300 labels and 3 predictions"):
         plots.errors(test.images, test.labels, given[:3])
 
 
 def test_confusion(figures, tmp_path):
     ax = figures.draw("confusion")
-    right, given = figures.dataset.labels, figures.given
+    right, given = figures.dataset.labels, figures.predictions
     pairs = list(zip(right.tolist(), given.tolist(), strict=True))
     cells = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in ax.texts if "%" not in t.get_text()
-             and t.get_text() != "right"}  # fmt: skip
+             and t.get_text() != "correct"}  # fmt: skip
     assert cells == {pair: str(pairs.count(pair)) for pair in set(pairs)}
     shades = ax.images[0].get_array()
     assert np.isnan(np.ma.filled(np.diag(shades), NAN)).all(), (
@@ -176,7 +176,7 @@ def test_confusion(figures, tmp_path):
     )
     found = texts(ax, tmp_path)
     count = sum(one == other for one, other in pairs)
-    assert f"{count} of {len(pairs)} right, {len(pairs) - count} misclassified" in found
+    assert f"{count} of {len(pairs)} correct, {len(pairs) - count} misclassified" in found
     assert found.count(f"{100 * pairs.count((0, 0)) / right.tolist().count(0):.1f} %") >= 1
     assert not plots.confusion(np.arange(25), np.arange(25)).texts  # too many classes for numbers
     with pytest.raises(nbconv.DataError, match="0 labels"):
@@ -318,8 +318,10 @@ def test_axes_in_and_out(figures):
     assert plots.curves(figures.network.history, [left, right]) == [left, right]
     for draw in (
         lambda ax: plots.filters(figures.network, 1, ax),
-        lambda ax: plots.errors(figures.dataset.images, figures.dataset.labels, figures.given, ax),
-        lambda ax: plots.confusion(figures.dataset.labels, figures.given, ax),
+        lambda ax: plots.errors(
+            figures.dataset.images, figures.dataset.labels, figures.predictions, ax
+        ),
+        lambda ax: plots.confusion(figures.dataset.labels, figures.predictions, ax),
         lambda ax: plots.digits(figures.dataset.images, ax=ax),
         lambda ax: plots.speeds(figures.network.history, ax),
         lambda ax: plots.bars([[1, 2]], ax),
@@ -343,7 +345,7 @@ import sys, matplotlib
 settings = lambda: {{name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}}  # it imports pyplot
 before = settings()
 from nbconv import Network, plots
-of = plots.Subject(Network.load({str(path)!r}))
+of = plots.Figures(Network.load({str(path)!r}))
 for kind in plots.KINDS:
     plots.save(of.draw(kind), {str(path.with_name("state.svg"))!r})
 assert "matplotlib.pyplot" not in sys.modules

@@ -10,7 +10,7 @@ from nbconv.kernels import cpu
 import nbconv
 from nbconv import backend
 from nbconv.runs import precompile
-from nbconv.training.loop import Settings
+from nbconv.training.settings import Settings
 
 LAYERS = [
     nbconv.Conv2D(8, 3), nbconv.MaxPool2D(2), nbconv.Conv2D(5, 3, padding=1), nbconv.MaxPool2D(2),

@@ -154,7 +154,7 @@ def test_of_a_network_never_trained(tmp_path):
     nbconv.Network([64, 10]).save(tmp_path / "new.h5")
     write_report(tmp_path / "new.h5", tmp_path / "new.html", data="digits", split="validation")
     page = Page((tmp_path / "new.html").read_text(encoding="utf-8"))
-    assert "It has not been trained." in page.sections["settings"]
+    assert "The network has not been trained." in page.sections["settings"]
     assert not {"curves", "results"} & set(page.sections)
     assert "300 validation images of digits" in page.sections["confusion-matrix"]
 

@@ -1,6 +1,7 @@
-"""Sigmoid layers over the book's lists: weights w (neurons out, neurons in), biases (neurons, 1), data of columns.
+"""What `network` and `network2` share: sigmoid layers on the book's column vectors.
 
-The kernels want an image in a row and numbers one after the other, float64 here as in the book; these functions stand in between.
+The book has weights (neurons out, neurons in), biases (neurons, 1) and columns (neurons, images).
+The kernels take one image per row, C-contiguous. All numbers are float64, as in the book.
 """
 
 import random
@@ -25,7 +26,7 @@ def as_rows(columns: ArrayLike, neurons: int) -> Array:
         array = np.asarray(columns, np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"a column of {neurons} numbers was expected, and this is none: {columns!r:.80}"
+            f"{columns!r:.80} was given: expected a column of {neurons} numbers"
         ) from error
     if array.ndim != 2 or array.shape[0] != neurons:
         raise DataError(
@@ -35,28 +36,33 @@ def as_rows(columns: ArrayLike, neurons: int) -> Array:
 
 
 def stacked(pairs: Sequence[Any], n_in: int, n_out: int) -> tuple[Array, Array]:
-    """(x, y) pairs of columns as two matrices with a row for each pair. y may be a label. Raises DataError."""
-    x, y = np.empty((len(pairs), n_in)), np.zeros((len(pairs), n_out))
+    """(x, y) pairs as matrices (pairs, n_in) and (pairs, n_out). Raises DataError.
+
+    Each x is a column (n_in, 1); each y a column (n_out, 1), or a label, which becomes a unit
+    vector.
+    """
+    x = np.empty((len(pairs), n_in))
+    y = np.zeros((len(pairs), n_out))
     for row, (inputs, outputs) in enumerate(pairs):
-        given = np.asarray(inputs)
-        if given.size != n_in:
-            raise DataError(f"image {row} has the shape {given.shape}: expected ({n_in}, 1)")
-        x[row] = given.reshape(-1)
-        wanted = np.asarray(outputs)
-        if wanted.ndim == 0 and 0 <= wanted < n_out:
-            y[row, int(wanted)] = 1.0
-        elif wanted.ndim and wanted.size == n_out:
-            y[row] = wanted.reshape(-1)
+        image = np.asarray(inputs)
+        if image.size != n_in:
+            raise DataError(f"image {row} has the shape {image.shape}: expected ({n_in}, 1)")
+        x[row] = image.reshape(-1)
+        target = np.asarray(outputs)
+        if target.ndim == 0 and 0 <= target < n_out:
+            y[row, int(target)] = 1.0
+        elif target.ndim and target.size == n_out:
+            y[row] = target.reshape(-1)
         else:
-            found = f"of the shape {wanted.shape}" if wanted.ndim else outputs
+            shown = f"of the shape {target.shape}" if target.ndim else outputs
             raise DataError(
-                f"image {row}'s output is {found}: expected ({n_out}, 1), or a label below {n_out}"
+                f"image {row}'s output is {shown}: expected ({n_out}, 1), or a label below {n_out}"
             )
     return x, y
 
 
 def sigmoid(z: Any) -> Any:
-    """sigma(z) = 1 / (1 + e^-z) of a number or of each number of an array."""
+    """sigma(z) = 1 / (1 + e^-z), of a number or elementwise."""
     a = np.array(z, np.float64, order="C")
     kernels.activation_forward(a.reshape(-1), kernels.SIGMOID)
     return a if a.ndim else float(a)
@@ -68,15 +74,22 @@ def sigmoid_prime(z: Any) -> Any:
 
 
 class Layers:
-    """One pass at a time through a network's lists: each is read anew, for a script may have changed it."""
+    """Forward and backward passes through the current weights and biases of a network.
+
+    The network makes a new one for each pass, because a script may have changed its lists.
+    """
 
     def __init__(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]):
         self.weights = [np.ascontiguousarray(w, np.float64) for w in weights]
         self.biases = [np.ascontiguousarray(b, np.float64) for b in biases]
 
     def forward(self, x: Array) -> tuple[list[Array], list[Array]]:
-        """z of each layer and a of each, the input being the first a, equation (25)."""
-        zs, activations = list[Array](), [x]
+        """(the z of each layer, the a of each layer with x before them), equation (25).
+
+        x and all others: (images, neurons).
+        """
+        zs = list[Array]()
+        activations = [x]
         for w, b in zip(self.weights, self.biases, strict=True):
             z = np.empty((len(x), len(w)))
             kernels.dense_forward(z, activations[-1], w, b.reshape(-1), kernels.LINEAR)
@@ -87,22 +100,21 @@ class Layers:
         return zs, activations
 
     def deltas(self, activations: list[Array], delta: Array) -> list[Array]:
-        """delta of each layer from that of the last one, (BP2)."""
-        found = [delta]
+        """The delta of each layer, (images, neurons), from the last layer's, (BP2)."""
+        deltas = [delta]
         for w, a in zip(self.weights[:0:-1], activations[-2:0:-1], strict=True):
-            before = np.empty_like(a)
-            kernels.dense_backward_input(before, found[0], w)
-            kernels.activation_backward(before.reshape(-1), a.reshape(-1), kernels.SIGMOID)
-            found.insert(0, before)
-        return found
+            previous = np.empty_like(a)
+            kernels.dense_backward_input(previous, deltas[0], w)
+            kernels.activation_backward(previous.reshape(-1), a.reshape(-1), kernels.SIGMOID)
+            deltas.insert(0, previous)
+        return deltas
 
     def gradients(self, activations: list[Array], delta: Array) -> tuple[list[Array], list[Array]]:
-        """(dC/db, dC/dw) of each layer, summed over the images, (BP3) and (BP4)."""
+        """(dC/db, dC/dw) of the layers, summed over the images, (BP3) and (BP4)."""
         nabla_b = [np.empty(b.shape) for b in self.biases]
         nabla_w = [np.empty(w.shape) for w in self.weights]
-        for db, dw, dz, a in zip(
-            nabla_b, nabla_w, self.deltas(activations, delta), activations[:-1], strict=True
-        ):
+        deltas = self.deltas(activations, delta)
+        for db, dw, dz, a in zip(nabla_b, nabla_w, deltas, activations[:-1], strict=True):
             kernels.dense_backward_biases(db.reshape(-1), dz)
             kernels.dense_backward_weights(dw, dz, a)
         return nabla_b, nabla_w
@@ -110,26 +122,25 @@ class Layers:
     def descend(
         self, x: Array, y: Array, cost_delta: Callable[[Any, Any, Any], Any], rates: Array
     ) -> None:
-        """One step of stochastic gradient descent over a mini-batch; rates: (eta, lmbda / n).
+        """One step of stochastic gradient descent on a mini-batch.
 
-        cost_delta(z, a, y): delta of the last layer, for columns.
+        x, y: (images, neurons). cost_delta(z, a, y): the last layer's delta, all columns. rates:
+        (eta, lmbda / n).
         """
         zs, activations = self.forward(x)
-        delta = np.ascontiguousarray(
-            np.transpose(cost_delta(zs[-1].T, activations[-1].T, y.T))
-        ) / len(x)
-        for w, b, dz, a in zip(
-            self.weights,
-            self.biases,
-            self.deltas(activations, delta),
-            activations[:-1],
-            strict=True,
-        ):
+        last = np.transpose(cost_delta(zs[-1].T, activations[-1].T, y.T))
+        deltas = self.deltas(activations, np.ascontiguousarray(last) / len(x))
+        layers = zip(self.weights, self.biases, deltas, activations[:-1], strict=True)
+        for w, b, dz, a in layers:
             kernels.dense_descend(w, b.reshape(-1), dz, a, rates)
 
 
 class SigmoidNetwork(ABC):
-    """What both of the book's networks are: sizes[0] inputs, then sigmoid layers."""
+    """The base of the networks in `network` and `network2`: sizes[0] inputs, then sigmoid layers.
+
+    weights: (neurons, neurons of the layer before) for each layer but the first. biases:
+    (neurons, 1).
+    """
 
     biases: list[Array]
     weights: list[Array]
@@ -139,13 +150,13 @@ class SigmoidNetwork(ABC):
         self.sizes = sizes
 
     def _draw(self) -> None:
-        """Biases (neurons, 1), then weights (neurons, neurons before), all N(0, 1) from NumPy's global generator."""
+        """Draw all biases, then all weights, from N(0, 1) with NumPy's global generator."""
         self.biases = [np.random.randn(y, 1) for y in self.sizes[1:]]
         self.weights = [np.random.randn(y, x) for x, y in pairwise(self.sizes)]
 
     @abstractmethod
     def _delta(self, z: Array, a: Array, y: Array) -> Any:
-        """dC/dz of the last layer; all are columns."""
+        """dC/dz of the last layer, from its z and a and the target y; all are columns."""
 
     def _stacked(self, pairs: Sequence[Any]) -> tuple[Array, Array]:
         return stacked(pairs, self.sizes[0], self.sizes[-1])
@@ -153,39 +164,46 @@ class SigmoidNetwork(ABC):
     def _train(
         self, x: Array, y: Array, order: NDArray[np.int64], size: int, rates: tuple[float, float]
     ) -> None:
-        """Gradient descent over mini-batches of the rows in their order; the lists are new ones then, as the book has it."""
+        """Gradient descent on mini-batches of `size` rows of x and y, in this order.
+
+        As in the book, weights and biases are new arrays afterwards.
+        """
         layers = Layers([w.copy() for w in self.weights], [b.copy() for b in self.biases])
-        given = np.array(rates, np.float64)
+        rate_array = np.array(rates, np.float64)
         for first in range(0, len(order), size):
-            part = order[first : first + size]
-            layers.descend(x[part], y[part], self._delta, given)
+            batch = order[first : first + size]
+            layers.descend(x[batch], y[batch], self._delta, rate_array)
         self.weights, self.biases = layers.weights, layers.biases
 
     def _step(self, mini_batch: Sequence[Any], rates: tuple[float, float]) -> None:
-        """One step over a mini-batch of pairs."""
+        """One step of gradient descent on a mini-batch of (x, y) pairs."""
         x, y = self._stacked(mini_batch)
         self._train(x, y, np.arange(len(x)), max(1, len(x)), rates)
 
-    def _right(self, x: Array, y: Array) -> int:
-        """For how many rows the most active output is the one that y wants most."""
+    def _correct(self, x: Array, y: Array) -> int:
+        """The number of rows where the network's largest output is the largest of y."""
         _, activations = Layers(self.weights, self.biases).forward(x)
         return int((activations[-1].argmax(axis=1) == y.argmax(axis=1)).sum())
 
     def feedforward(self, a: ArrayLike) -> Array:
-        """The network's output for the input a: (sizes[0], images) to (sizes[-1], images)."""
+        """The outputs (sizes[-1], images) for the inputs a (sizes[0], images). Raises DataError."""
         _, activations = Layers(self.weights, self.biases).forward(as_rows(a, self.sizes[0]))
         return activations[-1].T
 
     def backprop(self, x: ArrayLike, y: ArrayLike) -> tuple[list[Array], list[Array]]:
-        """(nabla_b, nabla_w): the gradient of one image's cost, layer by layer, in the shapes of biases and weights."""
+        """(nabla_b, nabla_w): the gradient of one image's cost, shaped like biases and weights.
+
+        x: (sizes[0], 1). y: (sizes[-1], 1). Raises DataError.
+        """
         layers = Layers(self.weights, self.biases)
         zs, activations = layers.forward(as_rows(x, self.sizes[0]))
-        last = np.asarray(self._delta(zs[-1].T, activations[-1].T, as_rows(y, self.sizes[-1]).T))
+        target = as_rows(y, self.sizes[-1]).T
+        last = np.asarray(self._delta(zs[-1].T, activations[-1].T, target))
         return layers.gradients(activations, np.ascontiguousarray(last.T))
 
 
 def shuffled(data: list[Any]) -> NDArray[np.int64]:
-    """Shuffle a list as random.shuffle does, and say how."""
+    """Shuffle a list in place as random.shuffle does, and return the old index of each item."""
     order = list(range(len(data)))
     random.shuffle(order)
     data[:] = [data[index] for index in order]

@@ -1,7 +1,8 @@
-"""Dropout as `network3` has it: inputs left out in training, and multiplied by 1 - p where nothing is trained.
+"""Dropout as in `network3`: in training inputs are dropped, in evaluation multiplied by 1 - p.
 
-Ours divides those kept in training by 1 - p instead, and leaves the others alone. For the same w and eta that is another
-gradient descent: the gradient by w is larger by the factor 1 / (1 - p), and w smaller by it in a network that does the same.
+The engine's dropout divides the inputs that are kept in training by 1 - p instead. With the same w
+and eta that is a different gradient descent: dC/dw is larger by the factor 1 / (1 - p), and for the
+same outputs w is smaller by this factor.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from ..layers import Dense
 
 @dataclass(frozen=True)
 class ScaledDense(Dense):
-    """A dense layer over its kept inputs in training, over (1 - dropout) times all inputs otherwise."""
+    """A dense layer with the book's dropout; `dropout` is the probability p."""
 
     @property
     def scales(self) -> tuple[float, float]:
-        """What inputs are multiplied by: those kept while training, and all of them otherwise."""
+        """The factors for the inputs: of those kept in training, and of all in evaluation."""
         return 1.0, 1 - self.dropout

@@ -1,6 +1,7 @@
-"""The book's `expand_mnist`: a file of MNIST with each training image and its four copies moved by one pixel (chapter 6).
+"""The book's `expand_mnist`: each training image of MNIST and four copies shifted by one pixel.
 
-`python -m nbconv.book.expand_mnist [FILE]` makes it, for `network3.load_data_shared`; `nbconv train --expand` needs no such file.
+`python -m nbconv.book.expand_mnist [FILE]` writes the file that `network3.load_data_shared` reads
+(chapter 6). `nbconv train --expand` needs no such file.
 """
 
 import gzip
@@ -24,37 +25,39 @@ _, kernels = backends.select("cpu")
 
 
 def expanded(data: Dataset) -> Arrays:
-    """The `arrays` of each image and its four copies moved by one pixel, edges filled with 0, shuffled by a fixed generator."""
+    """The `arrays` of each image and of its four copies shifted by one pixel.
+
+    The pixels shifted in are 0. The images are shuffled with a fixed seed.
+    """
     order = np.random.default_rng(0).permutation(len(data) * SHIFTS)[None]
     images = np.empty((order.size, data.images[0].size), np.float32)
-    labels, counters = np.empty(order.size, np.int64), np.zeros(4, np.int64)
+    labels = np.empty(order.size, np.int64)
+    counters = np.zeros(4, np.int64)
     kernels.gather(images, labels, data.images[:], data.labels, order, counters, 0, SHIFTS, 1.0)
     return images, labels
 
 
 def write(path: Path, sets: tuple[Dataset, Dataset, Dataset]) -> None:
-    """Write the expanded training data, validation and test data as they are, whole or not at all. Raises DataError."""
-    training, *others = sets
-    content = expanded(training), *map(arrays, others)
+    """Write expanded training data, and validation and test data, atomically. Raises DataError."""
+    training, validation, test = sets
+    pairs = expanded(training), arrays(validation), arrays(test)
     print("Saving expanded data. This may take a few minutes.")
-    image = io.BytesIO()
-    with gzip.GzipFile("", "wb", 1, image, 0) as file:
-        pickle.dump(content, file, protocol=5)
+    content = io.BytesIO()
+    with gzip.GzipFile("", "wb", 1, content, 0) as file:
+        pickle.dump(pairs, file, protocol=5)
     try:
-        replace(path, image.getvalue())
+        replace(path, content.getvalue())
     except OSError as error:
         raise DataError(
-            f"{path} could not be written: {error.strerror or error}; no file was left"
+            f"{path} could not be written: {error.strerror or error}; no file was written"
         ) from error
 
 
 def main(arguments: list[Any]) -> int:
-    """What the command does, and its exit code."""
+    """Run the command and return its exit code."""
     if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
-        print(
-            f"usage: python -m nbconv.book.expand_mnist [FILE]   (FILE: {FILE}, or another .pkl.gz)",
-            file=sys.stderr,
-        )
+        usage = f"[FILE]   (FILE: {FILE}, or another .pkl.gz)"
+        print(f"usage: python -m nbconv.book.expand_mnist {usage}", file=sys.stderr)
         return 2 * (len(arguments) > 1)
     path = Path(*arguments or [FILE])
     try:
@@ -64,7 +67,7 @@ def main(arguments: list[Any]) -> int:
             return 0
         if not path.name.endswith(".pkl.gz"):
             raise DataError(
-                f"{path} is no name that load_data_shared reads: expected one that ends in .pkl.gz"
+                f"{path} is not a name that load_data_shared reads: expected one ending in .pkl.gz"
             )
         check_place(path)
         write(path, load_data("mnist"))
@@ -72,7 +75,7 @@ def main(arguments: list[Any]) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped: no file was left", file=sys.stderr)
+        print("Stopped: no file was written", file=sys.stderr)
         return 130
     return 0
 

@@ -1,6 +1,7 @@
-"""The book's first program, `network`: sigmoid layers, the quadratic cost, stochastic gradient descent (chapter 1).
+"""The book's `network`: sigmoid layers, quadratic cost, stochastic gradient descent (chapter 1).
 
-The names, arguments, attributes, return values and printed lines are the book's; the sums are our kernels'.
+Names, arguments, attributes, return values and printed lines are the book's. The arithmetic is done
+by nbconv's kernels.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,8 +19,9 @@ Pair = tuple[Any, Any]
 class Network(SigmoidNetwork):
     """A network of `sizes` neurons: sizes[0] inputs, then sigmoid layers.
 
-    weights: one (neurons, neurons before) array for each layer but the first, biases: (neurons, 1), both N(0, 1) at first, from
-    NumPy's global generator: `numpy.random.seed` fixes them, `random.seed` the order of the mini-batches.
+    weights: (neurons, neurons of the layer before) for each layer but the first. biases:
+    (neurons, 1). Both are drawn from N(0, 1) with NumPy's global generator, so `numpy.random.seed`
+    determines them; `random.seed` determines the order of the mini-batches.
     """
 
     def __init__(self, sizes: Sequence[int]):
@@ -34,9 +36,10 @@ class Network(SigmoidNetwork):
         eta: float,
         test_data: Iterable[Pair] | None = None,
     ) -> None:
-        """Train on (x, y) pairs of columns; after each epoch print how many of test_data, (x, label) pairs, are right.
+        """Train, and after each epoch print how many of the test data are classified correctly.
 
-        A list is shuffled in place, as the book does.
+        training_data: pairs (x, y) of columns; a list is shuffled in place, as in the book.
+        test_data: pairs (x, label). Raises DataError.
         """
         training_data = training_data if isinstance(training_data, list) else list(training_data)
         tests = self._stacked(list(test_data)) if test_data else None
@@ -46,20 +49,23 @@ class Network(SigmoidNetwork):
             order = order[shuffled(training_data)]
             self._train(x, y, order, mini_batch_size, (eta, 0.0))
             if tests:
-                print(f"Epoch {epoch}: {self._right(*tests)} / {len(tests[0])}")
+                print(f"Epoch {epoch}: {self._correct(*tests)} / {len(tests[0])}")
             else:
                 print(f"Epoch {epoch} complete")
 
     def update_mini_batch(self, mini_batch: Sequence[Pair], eta: float) -> None:
-        """One step of gradient descent over the (x, y) pairs of a mini-batch."""
+        """One step of gradient descent on a mini-batch of pairs (x, y). Raises DataError."""
         self._step(mini_batch, (eta, 0.0))
 
     def evaluate(self, test_data: Iterable[Pair]) -> int:
-        """For how many (x, label) pairs the most active output is the label."""
-        return self._right(*self._stacked(list(test_data)))
+        """The number of pairs (x, label) for which the largest output is the label's.
+
+        Raises DataError.
+        """
+        return self._correct(*self._stacked(list(test_data)))
 
     def cost_derivative(self, output_activations: Array, y: Array) -> Array:
-        """dC_x/da of the quadratic cost."""
+        """dC_x/da of the quadratic cost, a - y: columns."""
         return output_activations - y
 
     def _delta(self, z: Array, a: Array, y: Array) -> Array:

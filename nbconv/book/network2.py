@@ -1,7 +1,8 @@
-"""The book's second program, `network2`: cross-entropy, regularisation, better initial weights, monitors (chapters 3 and 5).
+"""The book's `network2`: cross-entropy, regularisation, better initial weights (chapters 3 and 5).
 
-The names, arguments, attributes, return values and printed lines are the book's; the sums are our kernels'. lmbda is chapter 5's:
-cost + lmbda / (2 n) * sum of squared weights, n the number of training images.
+Names, arguments, attributes, return values and printed lines are the book's. The arithmetic is done
+by nbconv's kernels. The regularised cost is chapter 5's: cost + lmbda / (2 n) * sum of squared
+weights, where n is the number of training images.
 """
 
 import json
@@ -27,15 +28,15 @@ __all__ = [
 
 
 class Cost(Protocol):
-    """What a script may bring of its own: all arguments are columns."""
+    """A cost, which a script can define."""
 
     @staticmethod
     def fn(a: Array, y: Array) -> Any:
-        """The cost."""
+        """The cost of the output a for the target y: columns (neurons, 1)."""
 
     @staticmethod
     def delta(z: Array, a: Array, y: Array) -> Any:
-        """dC/dz of the last layer."""
+        """dC/dz of the last layer: columns (neurons, images)."""
 
 
 class QuadraticCost:
@@ -43,7 +44,7 @@ class QuadraticCost:
 
     @staticmethod
     def fn(a: Array, y: Array) -> float:
-        """The cost of the output a where y was wanted."""
+        """The cost of the outputs a for the targets y."""
         return float(0.5 * np.linalg.norm(a - y) ** 2)
 
     @staticmethod
@@ -57,7 +58,7 @@ class CrossEntropyCost:
 
     @staticmethod
     def fn(a: Array, y: Array) -> float:
-        """The cost of the output a where y was wanted; where both are 0 or 1, 0 ln 0 counts as 0."""
+        """The cost of the outputs a for the targets y; 0 ln 0 is 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))))
 
@@ -71,7 +72,11 @@ COSTS = {cost.__name__: cost for cost in (QuadraticCost, CrossEntropyCost)}
 
 
 class Network(SigmoidNetwork):
-    """A network of `sizes` neurons: sizes[0] inputs, then sigmoid layers; cost: QuadraticCost, CrossEntropyCost or one's own."""
+    """A network of `sizes` neurons: sizes[0] inputs, then sigmoid layers.
+
+    cost: QuadraticCost, CrossEntropyCost or a `Cost` of the script. weights, biases: as in
+    `network`.
+    """
 
     def __init__(self, sizes: Sequence[int], cost: Any = CrossEntropyCost):
         super().__init__(sizes)
@@ -100,16 +105,21 @@ class Network(SigmoidNetwork):
         monitor_training_cost: bool = False,
         monitor_training_accuracy: bool = False,
     ) -> tuple[list[float], list[int], list[float], list[int]]:
-        """Train, and give (evaluation_cost, evaluation_accuracy, training_cost, training_accuracy), a number an epoch each.
+        """Train, and return the monitored metrics as four lists with one number per epoch.
 
-        training_data: pairs of columns; evaluation_data: (x, label) pairs. What is not monitored is an empty list.
+        They are (evaluation_cost, evaluation_accuracy, training_cost, training_accuracy); those not
+        monitored are empty. training_data: pairs (x, y) of columns; a list is shuffled in place.
+        evaluation_data: pairs (x, label). Raises DataError.
         """
         training_data = training_data if isinstance(training_data, list) else list(training_data)
         x, y = self._stacked(training_data)
-        seen, wanted = self._stacked(list(evaluation_data or []))
-        order, count = np.arange(len(x)), len(x)
-        evaluation_cost, evaluation_accuracy = list[float](), list[int]()
-        training_cost, training_accuracy = list[float](), list[int]()
+        evaluation_x, evaluation_y = self._stacked(list(evaluation_data or []))
+        count = len(x)
+        order = np.arange(count)
+        evaluation_cost = list[float]()
+        evaluation_accuracy = list[int]()
+        training_cost = list[float]()
+        training_accuracy = list[int]()
         for epoch in range(epochs):
             order = order[shuffled(training_data)]
             self._train(x, y, order, mini_batch_size, (eta, lmbda / count))
@@ -118,33 +128,44 @@ class Network(SigmoidNetwork):
                 training_cost.append(self._total_cost(x, y, lmbda))
                 print(f"Cost on training data: {training_cost[-1]}")
             if monitor_training_accuracy:
-                training_accuracy.append(self._right(x, y))
+                training_accuracy.append(self._correct(x, y))
                 print(f"Accuracy on training data: {training_accuracy[-1]} / {count}")
             if monitor_evaluation_cost:
-                evaluation_cost.append(self._total_cost(seen, wanted, lmbda))
+                evaluation_cost.append(self._total_cost(evaluation_x, evaluation_y, lmbda))
                 print(f"Cost on evaluation data: {evaluation_cost[-1]}")
             if monitor_evaluation_accuracy:
-                evaluation_accuracy.append(self._right(seen, wanted))
-                print(f"Accuracy on evaluation data: {evaluation_accuracy[-1]} / {len(seen)}")
+                evaluation_accuracy.append(self._correct(evaluation_x, evaluation_y))
+                correct, total = evaluation_accuracy[-1], len(evaluation_x)
+                print(f"Accuracy on evaluation data: {correct} / {total}")
             print()
         return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
 
     def update_mini_batch(
         self, mini_batch: Sequence[Pair], eta: float, lmbda: float, n: int
     ) -> None:
-        """One step of gradient descent over a mini-batch, of a training set of n images."""
+        """One step of gradient descent on a mini-batch; n: the number of training images.
+
+        Raises DataError.
+        """
         self._step(mini_batch, (eta, lmbda / n))
 
     def accuracy(self, data: Iterable[Pair], convert: bool = False) -> int:
-        """For how many pairs the most active output is right; convert: y are unit vectors, as in training data, not labels."""
-        return self._right(*self._stacked(list(data)))
+        """The number of pairs (x, y) that are classified correctly. Raises DataError.
+
+        y: a unit vector or a label. convert is the book's flag for unit vectors; it has no effect.
+        """
+        return self._correct(*self._stacked(list(data)))
 
     def total_cost(self, data: Iterable[Pair], lmbda: float, convert: bool = False) -> float:
-        """The mean cost and the regularisation, lmbda / (2 n) * sum of squared weights, n the pairs; convert: y are labels."""
+        """The mean cost plus lmbda / (2 n) * sum of squared weights, for n pairs (x, y).
+
+        y: a unit vector or a label. convert is the book's flag for labels; it has no effect. Raises
+        DataError.
+        """
         return self._total_cost(*self._stacked(list(data)), lmbda)
 
     def save(self, filename: str) -> None:
-        """Write sizes, weights, biases and the cost's name as JSON."""
+        """Write sizes, weights, biases and the cost's name as JSON. Raises OSError."""
         data = {
             "sizes": list(self.sizes),
             "weights": [w.tolist() for w in self.weights],
@@ -157,9 +178,10 @@ class Network(SigmoidNetwork):
         return self.cost.delta(z, a, y)
 
     def _total_cost(self, x: Array, y: Array, lmbda: float) -> float:
+        """The mean cost and the regularisation term; x, y: (images, neurons)."""
         _, activations = Layers(self.weights, self.biases).forward(x)
         a = activations[-1]
-        # The costs here are sums over all numbers; one of a script's own may be made for single columns.
+        # This module's costs sum over all columns; a script's may take a single one only.
         is_ours = self.cost in COSTS.values() or type(self.cost) in COSTS.values()
         pairs = [(a.T, y.T)] if is_ours else zip(a[:, :, None], y[:, :, None], strict=True)
         cost = sum(self.cost.fn(*pair) for pair in pairs)
@@ -168,7 +190,10 @@ class Network(SigmoidNetwork):
 
 
 def load(filename: str) -> Network:
-    """A network from `Network.save`, or from the book's own program. Raises DataError for anything else."""
+    """Read a network that `Network.save`, here or in the book's program, wrote.
+
+    Raises DataError, OSError.
+    """
     try:
         data = json.loads(Path(filename).read_text(encoding="utf-8"))
         net = Network(data["sizes"], cost=COSTS[data["cost"]])

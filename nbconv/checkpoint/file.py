@@ -33,6 +33,7 @@ HEAD = (
     "digest",
 )  # the root attributes that save itself writes
 MAGIC = b"\x89HDF\r\n\x1a\n"
+SUPERBLOCK = MAGIC + b"\x03"  # version 3
 SUPERBLOCK_BYTES = 44  # of HDF5's superblock, version 3, before its checksum
 SEAL, SEAL_BYTES = (
     b"nbconv checkpoint, HDF5 from byte 512 on, of SHA-256 ",
@@ -198,6 +199,8 @@ def _with_superblock_checksum(image: bytes) -> bytes:
     The seal vouches for every byte, so this hides no damage.
     """
     body = image[SEAL_BYTES : SEAL_BYTES + SUPERBLOCK_BYTES]
+    if not body.startswith(SUPERBLOCK):
+        return image
     end = SEAL_BYTES + SUPERBLOCK_BYTES + 4
     return image[:SEAL_BYTES] + body + struct.pack("<I", _lookup3(body)) + image[end:]
 

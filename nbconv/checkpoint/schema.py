@@ -29,7 +29,8 @@ from ..layers.build import build_layers, parameter_count
 from ..layers.recorder import Recorder
 from ..training import monitors
 from ..training.history import History
-from ..training.loop import Best, Settings, State
+from ..training.settings import Settings
+from ..training.state import Best, State
 from .file import Contents
 
 if TYPE_CHECKING:

@@ -10,13 +10,12 @@ import numpy as np
 from .. import checks
 from ..checks import Shape
 from ..errors import SettingError
-from .base import ACTIVATIONS, Distortion, Layer, LayerSpec, Randomness, Rates, Update, Workspace
+from .base import Distortion, Layer, LayerSpec, Randomness, Rates, Update, Workspace
 from .conv import Conv2D
 from .dense import Dense, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D
 
 __all__ = [
-    "ACTIVATIONS",
     "AvgPool2D",
     "Conv2D",
     "Dense",

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from ..checks import Shape
 from .recorder import Recorder
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
-
 Array = NDArray[Any]
 Pair = tuple[Array, Array]
 

@@ -8,7 +8,8 @@ import numpy as np
 from .. import checks
 from ..backend import activation_kinds
 from ..checks import Shape, show
-from .base import ACTIVATIONS, Array, Layer, LayerSpec, Pair
+from ..names import ACTIVATIONS
+from .base import Array, Layer, LayerSpec, Pair
 from .geometry import ConvGeometry, conv_pool_tables, feature_maps
 from .pool import MaxPoolLayer
 from .recorder import Recorder

@@ -9,7 +9,8 @@ import numpy as np
 from .. import checks
 from ..backend import activation_kinds
 from ..checks import Shape
-from .base import ACTIVATIONS, Array, Layer, LayerSpec, Update
+from ..names import ACTIVATIONS
+from .base import Array, Layer, LayerSpec, Update
 from .recorder import Recorder
 
 

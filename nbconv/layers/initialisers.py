@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 # (standard deviation of the weights, of the biases) from a neuron's inputs, an input's outputs, and how many
 # outputs a max pooling behind the layer makes one.
-INITIALISERS: dict[str, Callable[[int, int, int], tuple[float, float]]] = {
+DEVIATIONS: dict[str, Callable[[int, int, int], tuple[float, float]]] = {
     "default": lambda n_in, n_out, pooled: (
         1 / math.sqrt(n_in),
         1.0,
@@ -35,7 +35,7 @@ def initialise(
 
     With "book3" a softmax layer begins at zero.
     """
-    deviation, bias_deviation = INITIALISERS[name](*fans)
+    deviation, bias_deviation = DEVIATIONS[name](*fans)
     if name == "book3" and is_softmax:
         deviation = bias_deviation = 0.0
     random = np.random.default_rng(seed)

@@ -1,7 +1,9 @@
-"""Pictures of networks, trainings and images with matplotlib, the extra `plot`: functions that take and give its axes.
+"""Pictures of networks, trainings and images, drawn with matplotlib (the extra `plot`).
 
-Each draws on the axes that it is given, or makes a figure of its own, without pyplot and its state. In a notebook
-`plots.confusion(test.labels, net.predict(test.images)).figure` is shown. Raises SettingError where matplotlib is missing.
+Each function draws on the axes that it is given, or on those of a new figure, and returns them. No
+figure is registered with pyplot. In a notebook,
+`plots.confusion(test.labels, net.predict(test.images)).figure` is shown. Importing this package
+raises SettingError if matplotlib is missing.
 """
 
 from ..errors import SettingError

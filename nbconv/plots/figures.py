@@ -1,4 +1,4 @@
-"""A network's pictures by name, as `nbconv plot` draws them, with the images that it was trained for."""
+"""The pictures of a network by name, as `nbconv plot` and `nbconv report` draw them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +18,11 @@ from . import charts, images
 
 @dataclass
 class Figures:
-    """What pictures are of. data: "digits", "mnist" or a path; left out, what `nbconv train` trained the network on.
+    """A network and the images that its pictures are of.
 
-    layer: the convolution whose filters are shown, 1 being the first. digit: the image whose feature maps are shown, from 0 on.
+    data: "digits", "mnist" or a path; by default what `nbconv train` trained the network on. split:
+    "train", "validation" or "test". layer: the convolution whose filters are shown, 1 being the
+    first. digit: the index of the image whose feature maps are shown. Raises SettingError.
     """
 
     network: Network
@@ -35,25 +37,26 @@ class Figures:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The images of the split. Raises DataError; SettingError if nothing says which data."""
+        """The images of the split. Raises DataError; SettingError if the data is not known."""
         return images_for(self.network, self.data, self.split, "the checkpoint")[1]
 
     @cached_property
-    def given(self) -> NDArray[np.int64]:
-        """The labels that the network gives them."""
+    def predictions(self) -> NDArray[np.int64]:
+        """The labels that the network predicts for these images, (n,)."""
         return self.network.predict(self.dataset.images)
 
     @property
     def index(self) -> int:
-        """The number of the image whose feature maps are shown. Raises SettingError if there is none."""
+        """The index of the image whose feature maps are shown. Raises SettingError."""
         if not 0 <= self.digit < len(self.dataset):
             raise SettingError(
-                f"digit is {self.digit}: expected 0 to {len(self.dataset) - 1}, one of the {self.split} images of {self.data}"
+                f"digit is {self.digit}: expected 0 to {len(self.dataset) - 1}, one of the "
+                f"{self.split} images of {self.data}"
             )
         return self.digit
 
     def draw(self, kind: str) -> Axes | list[Axes]:
-        """One of `KINDS`. Raises SettingError, DataError."""
+        """Draw one of `KINDS`. Raises SettingError, DataError."""
         return KINDS[checks.choice("kind", kind, tuple(KINDS))](self)
 
 
@@ -66,8 +69,8 @@ KINDS: dict[str, Callable[[Figures], Axes | list[Axes]]] = {
     "curves": _curves,
     "filters": lambda of: images.filters(of.network, of.layer),
     "feature-maps": lambda of: images.feature_maps(of.network, of.dataset.images[of.index]),
-    "errors": lambda of: images.errors(of.dataset.images, of.dataset.labels, of.given),
-    "confusion": lambda of: charts.confusion(of.dataset.labels, of.given),
+    "errors": lambda of: images.errors(of.dataset.images, of.dataset.labels, of.predictions),
+    "confusion": lambda of: charts.confusion(of.dataset.labels, of.predictions),
     "speeds": lambda of: charts.speeds(of.network.history),
     "digits": lambda of: images.digits(of.dataset.images, of.dataset.labels),
 }

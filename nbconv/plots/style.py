@@ -1,4 +1,4 @@
-"""What all pictures share: figures without pyplot, a palette for all eyes, labels beside lines, files whole or not at all."""
+"""What all pictures share: figures without pyplot, colours, labels beside lines, saving."""
 
 import io
 import os
@@ -10,14 +10,19 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from ..errors import SettingError
-from ..files import replace
+from ..files import reason, replace
 
 DPI = 150
-INK, GREY, RULE, FRAME = "#222222", "#666666", "#dddddd", "#c3d2e2"
-# Colours that the colour-blind tell apart (after Okabe and Ito, darker where words in them would be pale), lines, marks.
+INK = "#222222"
+GREY = "#666666"
+RULE = "#dddddd"
+FRAME = "#c3d2e2"
+# (colour, dashes, marker) of each line. The colours are distinct for the colour-blind: those of
+# Okabe and Ito, some of them darker so that text in them is readable.
 STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#0072b2", "-", "o"),
     ("#d55e00", (0, (5, 1.5)), "s"),
@@ -26,8 +31,9 @@ STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#b07c00", (0, (5, 1.5, 1, 1.5, 1, 1.5)), "v"),
     ("#000000", (0, (9, 2)), "P"),
 )
-MARKS = 15  # on a line, about
-# No dates, no versions: the same picture is the same file.
+MARKERS = 15  # on a line, about
+LINE_POINTS = 12  # height of a line of text, in points
+# Without dates and versions, equal pictures are equal files.
 METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -35,27 +41,41 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 
 
+class Layout(ConstrainedLayoutEngine):
+    """matplotlib's constrained layout, rounded: its last bits depend on addresses in memory."""
+
+    def execute(self, fig: Figure) -> None:
+        """Place the axes."""
+        super().execute(fig)
+        for ax in filter(Axes.get_in_layout, fig.axes):
+            ax.set_position(np.round(ax.get_position(original=True).bounds, 9).tolist(), "original")
+            ax.set_in_layout(True)  # which set_position ends
+
+
 class Picture(Figure):
-    """A figure on white paper that notebooks show by themselves."""
+    """A figure of this size in inches, on white, that notebooks show by themselves."""
 
     def __init__(self, width: float, height: float):
-        super().__init__((width, height), DPI, facecolor="white", layout="constrained")
+        super().__init__((width, height), DPI, facecolor="white", layout=Layout())
 
     def _repr_png_(self) -> bytes:
         return rendered(self, "png")
 
 
-def only(ax: Axes | None, width: float, height: float) -> Axes:
-    """The axes given, or those of a new picture of that size in inches."""
+def single_axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """The given axes, or those of a new picture of this size in inches."""
     return Picture(width, height).subplots() if ax is None else ax
 
 
-def several(
+def multiple_axes(
     axes: Sequence[Axes] | None, count: int, width: float, height: float, **layout: Any
 ) -> list[Axes]:
-    """The axes given, or so many of a new picture; layout: of `Figure.subplots`. Raises SettingError for another number."""
-    given = Picture(width, height).subplots(**layout) if axes is None else axes
-    every: list[Axes] = np.ravel(np.array(given, object)).tolist()
+    """The given axes, or `count` axes of a new picture of this size in inches.
+
+    layout: for `Figure.subplots`. Raises SettingError if the number of given axes is not `count`.
+    """
+    grid = Picture(width, height).subplots(**layout) if axes is None else axes
+    every: list[Axes] = np.ravel(np.array(grid, object)).tolist()
     if axes is not None and len(every) != count:
         raise SettingError(
             f"axes are {len(every)}: expected {count}, one for each part of the picture"
@@ -65,13 +85,13 @@ def several(
     return every[:count]
 
 
-def titled(ax: Axes, title: str) -> None:
+def add_title(ax: Axes, title: str) -> None:
     """A title above the left edge."""
     ax.set_title(title, loc="left", fontsize=10, color=INK)
 
 
-def framed(ax: Axes, x: str, y: str) -> None:
-    """Two spines, quiet horizontal rules, what the axes mean."""
+def style_axes(ax: Axes, x: str, y: str) -> None:
+    """Left and bottom spines, light horizontal rules, and the labels of x and y."""
     ax.set_facecolor("white")
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GREY)
@@ -82,73 +102,99 @@ def framed(ax: Axes, x: str, y: str) -> None:
     ax.set_ylabel(y, fontsize=9, color=INK)
 
 
-def bare(ax: Axes) -> None:
-    """No spines, no ticks: the axes of a picture."""
+def hide_axes(ax: Axes) -> None:
+    """Remove spines and ticks."""
     ax.spines[:].set_visible(False)
     ax.set(xticks=[], yticks=[])
 
 
-def note(ax: Axes, text: str) -> None:
-    """Words where there is nothing to draw."""
-    bare(ax)
+def add_note(ax: Axes, text: str) -> None:
+    """A text instead of a picture."""
+    hide_axes(ax)
     ax.text(
-        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=10, color=GREY
+        0.5,
+        0.5,
+        text,
+        ha="center",
+        va="center",
+        fontsize=10,
+        color=GREY,
+        transform=ax.transAxes,
     )
 
 
-def drawn(ax: Axes, x: Sequence[float], y: Sequence[float], style: int, label: str) -> Line2D:
-    """A line with marks at some of its points and at its end, so that a single point is seen, too."""
-    color, dashes, mark = STYLES[style % len(STYLES)]
-    there = np.flatnonzero(np.isfinite(y))
-    marks = sorted({*there[:: max(1, len(y) // MARKS)].tolist(), *there[-1:].tolist()})
+def draw_line(ax: Axes, x: Sequence[float], y: Sequence[float], style: int, label: str) -> Line2D:
+    """A line in one of STYLES, with markers at some of its points and at its end.
+
+    The marker at the end makes a single point visible. y: NaN where there is no value.
+    """
+    color, dashes, marker = STYLES[style % len(STYLES)]
+    finite = np.flatnonzero(np.isfinite(y))
+    marked = sorted({*finite[:: max(1, len(y) // MARKERS)].tolist(), *finite[-1:].tolist()})
     (line,) = ax.plot(
         x,
         y,
         color=color,
         linestyle=dashes,
         linewidth=1.6,
-        marker=mark,
+        marker=marker,
         markersize=4.5,
-        markevery=marks,
+        markevery=marked,
         label=label,
     )
     return line
 
 
-def labelled(ax: Axes, lines: Sequence[Line2D]) -> None:
-    """Each line's label to the right of its end, moved apart where they would meet; after the limits are set."""
+def label_lines(ax: Axes, lines: Sequence[Line2D]) -> None:
+    """Write each line's label to the right of its end, without overlaps.
+
+    To be called after the limits of the axes are set.
+    """
     height = ax.get_position().height * ax.figure.get_figheight() * 72  # type: ignore[union-attr]
-    space = 12 / height  # a line of text, as a share of the axes' height
     values = [np.asarray(line.get_ydata(), np.float64) for line in lines]
     ends = [y[np.isfinite(y)][-1] for y in values]
     low, high, *scaled = ax.yaxis.get_transform().transform([*ax.get_ylim(), *ends])
-    ends = [(end - low) / (high - low) for end in scaled]
-    for place, (line, end) in zip(_apart(ends, space), zip(lines, ends, strict=True), strict=True):
+    ends = [(end - low) / (high - low) for end in scaled]  # as shares of the axes' height
+    positions = _apart(ends, LINE_POINTS / height)
+    for position, line, end in zip(positions, lines, ends, strict=True):
+        arrow = {
+            "arrowstyle": "-",
+            "color": line.get_color(),
+            "linewidth": 0.6,
+            "shrinkA": 1,
+            "shrinkB": 4,
+        }
         ax.annotate(
-            str(line.get_label()), (1, end), (14, (place - end) * height), xycoords="axes fraction", fontsize=9,
-            textcoords="offset points", va="center", color=line.get_color(),
-            arrowprops={"arrowstyle": "-", "color": line.get_color(), "linewidth": 0.6, "shrinkA": 1, "shrinkB": 4},
-        )  # fmt: skip
+            str(line.get_label()),
+            xy=(1, end),
+            xytext=(14, (position - end) * height),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=line.get_color(),
+            arrowprops=arrow,
+        )
 
 
-def _apart(places: Sequence[float], space: float) -> list[float]:
-    """These places moved so that neighbours are `space` apart, about where they were."""
-    order = np.argsort(places, kind="stable")
-    found = np.array(places, np.float64)[order]
+def _apart(positions: Sequence[float], space: float) -> list[float]:
+    """The positions, moved so that neighbours are at least `space` apart."""
+    order = np.argsort(positions, kind="stable")
+    ordered = np.array(positions, np.float64)[order]
     for _ in range(100):
-        overlap = space - np.diff(found)
+        overlap = space - np.diff(ordered)
         if (overlap <= 1e-6).all():
             break
-        for low in np.flatnonzero(overlap > 0):
-            found[low] -= overlap[low] / 2
-            found[low + 1] += overlap[low] / 2
-    moved = np.empty(len(found))
-    moved[order] = found
+        for lower in np.flatnonzero(overlap > 0):
+            ordered[lower] -= overlap[lower] / 2
+            ordered[lower + 1] += overlap[lower] / 2
+    moved = np.empty(len(ordered))
+    moved[order] = ordered
     return moved.tolist()
 
 
 def rendered(figure: Any, kind: str) -> bytes:
-    """A figure as a file of that kind, "png", "svg" or "pdf"; the same figure gives the same bytes."""
+    """A figure as the content of a "png", "svg" or "pdf" file; equal figures give equal bytes."""
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "nbconv", "svg.fonttype": "none"}):
         figure.savefig(buffer, format=kind, metadata=METADATA[kind])
@@ -156,7 +202,7 @@ def rendered(figure: Any, kind: str) -> bytes:
 
 
 def save(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> None:
-    """Write the figure of these axes, whole or not at all: .png, .svg or .pdf. Raises SettingError."""
+    """Write the figure of these axes to a .png, .svg or .pdf file. Raises SettingError."""
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in METADATA:
@@ -165,14 +211,14 @@ def save(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> None:
     write(path, rendered(first.figure, kind))
 
 
-def write(path: Path, contents: bytes) -> None:
-    """Write a file, whole or not at all. Raises SettingError; the old file is then as it was."""
+def write(path: Path, content: bytes) -> None:
+    """Write a file atomically. Raises SettingError, and then leaves the old file unchanged."""
     if os.path.exists(path) and not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else "no ordinary file"
+        kind = "a folder" if os.path.isdir(path) else "not a regular file"
         raise SettingError(f"{path} is {kind}: expected the name of a file")
     try:
-        replace(Path(os.path.realpath(path)), contents)
+        replace(Path(os.path.realpath(path)), content)
     except (OSError, ValueError) as error:
         raise SettingError(
-            f"{path} could not be written: {getattr(error, 'strerror', None) or error}; choose another place"
+            f"{path} could not be written: {reason(error)}; choose another place"
         ) from error

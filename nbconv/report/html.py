@@ -1,4 +1,7 @@
-"""An HTML page: one file, no script, nothing from elsewhere; light and dark, on a phone and on paper."""
+"""Building blocks of an HTML page: one file, no scripts, no external resources.
+
+It has a light and a dark scheme, and styles for phones and for print.
+"""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -11,7 +14,8 @@ PAGE = Template("""<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>$title</title>
 <style>
 :root { --paper: #fff; --ink: #222; --quiet: #5c5c5c; --rule: #ddd; --card: #f5f7fa; }
@@ -19,29 +23,36 @@ PAGE = Template("""<!doctype html>
   :root { --paper: #16181c; --ink: #e6e6e6; --quiet: #a8a8a8; --rule: #3a3d42; --card: #22252a; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 64rem; padding: 1.5rem 1rem 3rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+body { margin: 0 auto; max-width: 64rem; padding: 1.5rem 1rem 3rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { margin: 0; font-size: 1.7rem; line-height: 1.25; }
-h2 { margin: 2.5rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--rule); font-size: 1.25rem; }
+h2 { margin: 2.5rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--rule);
+  font-size: 1.25rem; }
 a { color: inherit; }
-nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; list-style: none; font-size: .9rem; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
+nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; list-style: none;
+  font-size: .9rem; }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem;
+  margin: 1.25rem 0; }
 dl div { padding: .6rem .8rem; border-radius: .4rem; background: var(--card); }
 dt { color: var(--quiet); font-size: .8rem; }
 dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
-table { margin-bottom: 1rem; border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+table { margin-bottom: 1rem; border-collapse: collapse; font-size: .9rem;
+  font-variant-numeric: tabular-nums; }
 caption { caption-side: bottom; padding-top: .4rem; }
 caption, figcaption, .quiet { color: var(--quiet); font-size: .9rem; text-align: left; }
-th, td { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
+th, td { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--rule); text-align: left;
+  vertical-align: top; }
 th, td.number { overflow-wrap: normal; }
 thead th { color: var(--quiet); font-weight: normal; }
 td.number, th.number { text-align: right; }
 figure { margin: 1rem 0 1.5rem; }
-figure .scroll { border-radius: .4rem; background: #fff; padding: .75rem; border: 1px solid var(--rule); }
+figure .scroll { border-radius: .4rem; background: #fff; padding: .75rem;
+  border: 1px solid var(--rule); }
 img { display: block; height: auto; max-width: max(100%, 36rem); }
 figcaption { margin-top: .4rem; }
-pre { white-space: pre-wrap; padding: .75rem; border-radius: .4rem; background: var(--card); font-size: .85rem; }
+pre { white-space: pre-wrap; padding: .75rem; border-radius: .4rem; background: var(--card);
+  font-size: .85rem; }
 @media print {
   :root { --paper: #fff; --ink: #000; --quiet: #444; --rule: #bbb; --card: #f4f4f4; }
   body { max-width: none; padding: 0; font-size: 10pt; }
@@ -68,63 +79,71 @@ $sections
 
 
 def page(title: str, about: str, facts: Mapping[str, str], sections: Mapping[str, str]) -> str:
-    """The page. facts: what is large at its top, by name. sections: HTML by title; empty ones are left out."""
+    """The page.
+
+    about: a line below the title. facts: values by name, shown large at the top. sections: HTML by
+    title; empty ones are omitted.
+    """
     shown = {name: html for name, html in sections.items() if html}
     anchors = {name: name.lower().replace(" ", "-") for name in shown}
+    fact_items = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(fact)}</dd></div>" for name, fact in facts.items()
+    )
+    links = (f'<li><a href="#{anchors[name]}">{escape(name)}</a></li>' for name in shown)
+    bodies = (
+        f'<section id="{anchors[name]}">\n<h2>{escape(name)}</h2>\n{html}\n</section>'
+        for name, html in shown.items()
+    )
     return PAGE.substitute(
         title=escape(title),
         about=escape(about),
-        facts="".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(fact)}</dd></div>"
-            for name, fact in facts.items()
-        ),
-        contents="".join(
-            f'<li><a href="#{anchors[name]}">{escape(name)}</a></li>' for name in shown
-        ),
-        sections="\n".join(
-            f'<section id="{anchors[name]}">\n<h2>{escape(name)}</h2>\n{html}\n</section>'
-            for name, html in shown.items()
-        ),
+        facts="".join(fact_items),
+        contents="".join(links),
+        sections="\n".join(bodies),
     )
 
 
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", *, numeric: bool = False
 ) -> str:
-    """A table whose rows are named by their first cells; numeric: the others stand to the right."""
+    """A table whose first column has the rows' headers.
+
+    numeric: align the other columns to the right.
+    """
     kind = ' class="number"' if numeric else ""
     titles = "".join(
         f'<th scope="col"{kind if k else ""}>{escape(cell)}</th>' for k, cell in enumerate(head)
     )
-    body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td{kind}>{escape(cell)}</td>" for cell in cells)
-        + "</tr>\n"
-        for name, *cells in rows
-    )
+    body = ""
+    for name, *cells in rows:
+        data = "".join(f"<td{kind}>{escape(cell)}</td>" for cell in cells)
+        body += f'<tr><th scope="row">{escape(name)}</th>{data}</tr>\n'
     caption = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return _scrolled(
+    return _scrollable(
         f"<table>{caption}<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody></table>"
     )
 
 
-def _scrolled(html: str) -> str:
-    """What is too wide for a phone is moved sideways, with a finger or with the keys."""
+def _scrollable(html: str) -> str:
+    """Content that can be scrolled sideways, by touch or with the keyboard, if it is too wide."""
     return f'<div class="scroll" tabindex="0">{html}</div>'
 
 
 def paragraph(text: str) -> str:
-    """Words in small letters."""
+    """A paragraph in small grey letters."""
     return f'<p class="quiet">{escape(text)}</p>'
 
 
 def code(text: str) -> str:
-    """Lines for a terminal."""
+    """A block of code."""
     return f"<pre><code>{escape(text)}</code></pre>"
 
 
 def figure(svg: bytes, width: float, caption: str, alternative: str) -> str:
-    """A picture, `width` inches wide where there is room, with its caption, and words for who does not see it."""
+    """A picture with a caption. width: in inches, if there is room. alternative: its alt text."""
     data = base64.b64encode(svg).decode()
-    image = f'<img src="data:image/svg+xml;base64,{data}" style="width:{width:.3g}in" alt="{escape(alternative)}">'
-    return f"<figure>{_scrolled(image)}\n<figcaption>{escape(caption)}</figcaption></figure>"
+    image = (
+        f'<img src="data:image/svg+xml;base64,{data}" style="width:{width:.3g}in" '
+        f'alt="{escape(alternative)}">'
+    )
+    return f"<figure>{_scrollable(image)}\n<figcaption>{escape(caption)}</figcaption></figure>"

@@ -1,4 +1,4 @@
-"""All about a checkpoint on one HTML page: its network, settings, results and pictures."""
+"""A report on a checkpoint, as one HTML page: its network, settings, results and pictures."""
 
 import math
 import re
@@ -17,7 +17,7 @@ from ..doctor import environment
 from ..errors import NbconvError, SettingError
 from ..layers import Conv2D
 from ..network import Network
-from ..runs import run as runs
+from ..runs.settings import DEFAULTS
 from . import html as page
 
 
@@ -30,10 +30,10 @@ def write_report(
     digit: int = 0,
     weights: str = "best",
 ) -> None:
-    """Write the page about the checkpoint at `path`, whole or not at all.
+    """Write the report on the checkpoint at `path` atomically to `out`, an .html file.
 
-    data, split: the images to look at, as `plots.Figures` takes them; what cannot be shown without them says why. digit: the
-    image whose feature maps are shown. weights: "best" or "last". Raises CheckpointError, SettingError.
+    data, split, digit: as for `plots.Figures`; sections for which the data is missing say so.
+    weights: "best" for those of the best epoch, or "last". Raises CheckpointError, SettingError.
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{out} has an unknown extension: expected .html")
@@ -46,7 +46,7 @@ def write_report(
         "Settings": _settings(network),
         "Results": _results(network),
         "Curves": _curves(figures),
-        **_of_images(figures, epoch),
+        **_image_sections(figures, epoch),
         "Filters": _filters(network, epoch),
         "Speed of learning": _speeds(figures),
         "Environment": _environment(path, network),
@@ -56,21 +56,21 @@ def write_report(
 
 
 def _facts(network: Network) -> dict[str, str]:
-    """What a reader looks for first."""
-    best, seconds = network.state.best, sum(network.state.history.get("seconds", []))
+    """The facts at the top of the page."""
+    best = network.state.best
     facts = {}
     if best:
         facts["test accuracy"] = _text("accuracy", best.test_accuracy)
         facts["validation accuracy"] = _text("accuracy", best.validation_accuracy)
         facts["at the best epoch"] = str(best.epoch)
-    facts |= {"epochs": str(network.state.epoch), "training time": _text("seconds", seconds)}
-    return {name: fact for name, fact in facts.items() if fact} | {
-        "parameters": f"{network.engine.count:,}"
-    }
+    facts["epochs"] = str(network.state.epoch)
+    facts["training time"] = _text("seconds", sum(network.state.history.get("seconds", [])))
+    facts["parameters"] = f"{network.engine.count:,}"
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _text(metric: str, value: float) -> str:
-    """A metric's number as people read it, nothing for NaN."""
+    """A metric's value with its unit; "" for NaN."""
     if math.isnan(value):
         return ""
     if metric.endswith("accuracy"):
@@ -89,36 +89,37 @@ def _layers(network: Network) -> str:
 def _settings(network: Network) -> str:
     state = network.state
     settings = state.run or (state.settings.to_dict() if state.settings else {})
-    rows = [[name, f"{value:g}" if isinstance(value, float) else str(value)]
-            for name, value in settings.items() if value is not None and value is not False]  # fmt: skip
-    return (
-        page.table(["setting", "value"], rows)
-        if rows
-        else page.paragraph("It has not been trained.")
-    )
+    rows = [
+        [name, f"{value:g}" if isinstance(value, float) else str(value)]
+        for name, value in settings.items()
+        if value is not None and value is not False
+    ]
+    if not rows:
+        return page.paragraph("The network has not been trained.")
+    return page.table(["setting", "value"], rows)
 
 
 def _results(network: Network) -> str:
-    """Of the best epoch and of the last."""
+    """The metrics of the best epoch and of the last."""
     history, best = network.state.history, network.state.best
     epochs = {f"epoch {best.epoch}, the best": best.epoch} if best else {}
     if network.state.epoch not in epochs.values():
         epochs[f"epoch {network.state.epoch}, the last"] = network.state.epoch
-    names = [
-        f"{data}_{what}"
-        for what in ("accuracy", "cost")
-        for data in ("training", "validation", "test")
+    splits = ("training", "validation", "test")
+    names = [f"{split}_{what}" for what in ("accuracy", "cost") for split in splits]
+    rows = [
+        [name.replace("_", " "), *(_text(name, history[name][k - 1]) for k in epochs.values())]
+        for name in (*names, "cost", "seconds")
+        if name in history
     ]
-    rows = [[name.replace("_", " "), *(_text(name, history[name][epoch - 1]) for epoch in epochs.values())]
-            for name in (*names, "cost", "seconds") if name in history]  # fmt: skip
     if not rows:
         return ""
-    note = "Cost alone is the mean over the epoch's mini-batches, before each one's update."
+    note = 'The row "cost" is the mean over the epoch\'s mini-batches, each before its update.'
     return page.table(["", *epochs], rows, note, numeric=True)
 
 
 def _figure(draw: Callable[[], Any], caption: str, alternative: str) -> str:
-    """A picture, or why there is none."""
+    """A picture, or the reason why it cannot be drawn."""
     try:
         axes = draw()
     except (NbconvError, OSError) as error:
@@ -131,57 +132,61 @@ def _curves(figures: plots.Figures) -> str:
     if not figures.network.state.epoch:
         return ""
     epochs = f"over {figures.network.state.epoch} epochs"
-    return _figure(partial(figures.draw, "curves"), f"Cost and accuracy {epochs}; the best in validation is marked.",
-                   f"Two diagrams: cost and accuracy {epochs}.")  # fmt: skip
+    return _figure(
+        partial(figures.draw, "curves"),
+        f"Cost and accuracy {epochs}; the best epoch in validation is marked.",
+        f"Two diagrams: cost and accuracy {epochs}.",
+    )
 
 
 def _speeds(figures: plots.Figures) -> str:
-    caption = "How fast each layer with parameters learned: the length of dC/db, over up to 1,000 training images."
     return _figure(
         partial(figures.draw, "speeds"),
-        caption,
+        "The speed of learning of each layer with parameters: the length of dC/db, over up to "
+        "1,000 training images.",
         "Diagram: each layer's speed of learning over the epochs.",
     )
 
 
-def _of_images(figures: plots.Figures, epoch: int) -> dict[str, str]:
-    """The sections that need images, or why there are none."""
+def _image_sections(figures: plots.Figures, epoch: int) -> dict[str, str]:
+    """The sections that need images, or the reason why they are missing."""
     names = "Confusion matrix", "Misclassified images", "Feature maps"
     try:
-        labels, given = figures.dataset.labels, figures.given
+        labels, predictions = figures.dataset.labels, figures.predictions
     except (NbconvError, OSError) as error:
         return dict.fromkeys(names, page.paragraph(f"Not shown: {error}."))
-    label, answer = int(labels[figures.index]), int(given[figures.digit])
-    wrong, of = (
-        int((labels != given).sum()),
-        f"{len(labels):,} {figures.split} images of {figures.data}",
+    label = int(labels[figures.index])
+    answer = int(predictions[figures.digit])
+    wrong = int((labels != predictions).sum())
+    images = f"{len(labels):,} {figures.split} images of {figures.data}"
+    confusion = _figure(
+        partial(figures.draw, "confusion"),
+        f"{images}, with the weights of epoch {epoch}. The shades show the errors only.",
+        f"Matrix of correct and predicted labels: {len(labels) - wrong:,} correct, {wrong:,} not.",
     )
-    alternatives = (
-        f"Matrix of right labels and given ones: {len(labels) - wrong:,} right, {wrong:,} not.",
-        f"Small images of {wrong:,} misclassified, each with its right label and the one given.",
-        f"The image, a {label}, the activations of each layer, and bars of the last one's: the answer is {answer}.",
+    errors = _figure(
+        partial(figures.draw, "errors"),
+        f"{wrong:,} of {images}, with the weights of epoch {epoch}: correct and predicted label.",
+        f"Small images of {wrong:,} misclassified, each with its correct and predicted label.",
     )
-    captions = (
-        f"{of}, by the weights of epoch {epoch}. Shades count the errors alone.",
-        f"{wrong:,} of {of}, by the weights of epoch {epoch}: the right label, and the one given.",
-        f"What each layer makes of {figures.split} image {figures.digit} of {figures.data}, a {label}.",
+    maps = _figure(
+        partial(figures.draw, "feature-maps"),
+        f"The activations of each layer for {figures.split} image {figures.digit} of "
+        f"{figures.data}, a {label}.",
+        f"The image, a {label}, the activations of each layer, and bars for the last one: the "
+        f"answer is {answer}.",
     )
-    kinds = "confusion", "errors", "feature-maps"
-    return {
-        name: _figure(partial(figures.draw, kind), caption, alternative)
-        for name, kind, caption, alternative in zip(
-            names, kinds, captions, alternatives, strict=True
-        )
-    }
+    return dict(zip(names, (confusion, errors, maps), strict=True))
 
 
 def _filters(network: Network, epoch: int) -> str:
-    """Of each convolution; nothing for a network without."""
+    """Pictures of each convolution's filters."""
     count = sum(isinstance(spec, Conv2D) for spec in network.specs)
     return "\n".join(
         _figure(
             partial(plots.filters, network, layer),
-            f"The filters of convolution {layer}, weights of epoch {epoch}. Darker is larger.",
+            f"The filters of convolution {layer}, with the weights of epoch {epoch}. Darker is "
+            "larger.",
             f"Small images: the weights of each filter of convolution {layer}.",
         )
         for layer in range(1, count + 1)
@@ -189,22 +194,26 @@ def _filters(network: Network, epoch: int) -> str:
 
 
 def _environment(path: Path, network: Network) -> str:
-    stored = checkpoint.load(path).attributes[""]
-    facts = {"file": path.name, "written by": f"nbconv {stored['nbconv_version']}", "SHA-256": str(stored["digest"]),
-             "seed": str(network.seed)}  # fmt: skip
-    here = environment(network.backend) | {"matplotlib": metadata.version("matplotlib")}
-    tables = page.table(["the checkpoint", ""], list(facts.items())) + page.table(
-        ["this page", ""], list(here.items())
-    )
-    if not network.state.run:
-        return tables
-    command = shlex.join(["nbconv", "train", *_options(network.state.run), "--out", path.name])
-    return tables + page.paragraph("The command that trains it:") + page.code(command)
+    """How the checkpoint was made, and this page."""
+    attributes = checkpoint.load(path).attributes[""]
+    facts = {
+        "file": path.name,
+        "written by": f"nbconv {attributes['nbconv_version']}",
+        "SHA-256": str(attributes["digest"]),
+        "seed": str(network.seed),
+    }
+    versions = environment(network.backend) | {"matplotlib": metadata.version("matplotlib")}
+    html = page.table(["the checkpoint", ""], list(facts.items()))
+    html += page.table(["this page", ""], list(versions.items()))
+    if network.state.run:
+        command = shlex.join(["nbconv", "train", *_options(network.state.run), "--out", path.name])
+        html += page.paragraph("The command that trains it:") + page.code(command)
+    return html
 
 
 def _options(run: Mapping[str, Any]) -> Iterator[str]:
     """The options of `nbconv train` that give these settings."""
-    for name, default in runs.DEFAULTS.items():
+    for name, default in DEFAULTS.items():
         value = run.get(name, default)
         if name in ("net", "data") or value != default:
             yield f"--{name.replace('_', '-')}"

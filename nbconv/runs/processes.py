@@ -25,7 +25,7 @@ from .. import checks, child
 from ..errors import Interrupted, NbconvError
 from ..files import one_line
 from ..training import history
-from ..training.loop import signals
+from ..training.signals import signals
 from . import run as runs
 
 POLL_SECONDS = 0.2  # between two checks for signals

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +14,12 @@ from ..errors import CheckpointError, SettingError
 from ..files import check_place, keep_old
 from ..network import Network
 from ..training.history import History
-from ..training.loop import Metrics, Settings, fingerprint
+from ..training.loop import Metrics, fingerprint
+from ..training.settings import Settings
+from .settings import DEFAULTS, RunSettings
 
-DEFAULTS: dict[str, Any] = {
-    "net": "20C5-MP2-100N-10N",
-    "activation": "sigmoid",
-    "data": "digits",
-    "initialiser": "default",
-    "dtype": "float32",
-    "seed": 0,
-    "dropout": 0.0,
-    "epochs": 60,
-    "mini_batch_size": 10,
-    "eta": 0.1,
-    "lmbda": 0.0,
-    "lmbda_l1": 0.0,
-    "momentum": 0.0,
-    "nesterov": False,
-    "schedule": "constant",
-    "patience": None,
-    "expand": False,
-    "monitor_training": False,
-    "monitor_layers": False,
-    "rotate": 0.0,
-    "zoom": 0.0,
-    "shift": 0.0,
-    "elastic": 0.0,
-}
 SPLITS = ("train", "validation", "test")
-_OF_NETWORK = ("net", "activation", "initialiser", "dtype", "seed", "dropout")
-_OF_TRAINING = tuple(name for name in DEFAULTS if name not in (*_OF_NETWORK, "data"))
+_OF_TRAINING = tuple(each.name for each in fields(Settings))
 
 
 @dataclass
@@ -198,20 +174,12 @@ def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dic
 
     Raises SettingError for what can be seen to be wrong without the data.
     """
-    unknown = set(given) - set(DEFAULTS)
-    if unknown:
-        raise SettingError(
-            f"{', '.join(sorted(unknown))} is no setting: expected {', '.join(DEFAULTS)}"
-        )
-    for name, value in given.items():
-        if isinstance(DEFAULTS[name], str):
-            checks.text(name, value)
-    experiment = EXPERIMENTS.get(given.get("net", ""), {})
+    checks.known(given, DEFAULTS)
+    experiment = EXPERIMENTS.get(checks.text("net", given.get("net", "")), {})
     named = {name: value for name, value in given.items() if name != "net" or not experiment}
-    settings = {**base, **experiment, **named}
+    settings = asdict(RunSettings(**{**base, **experiment, **named}))
     # A path by its whole name, so that the run can go on from anywhere.
     if settings["data"] not in ("digits", "mnist"):
         settings["data"] = os.path.abspath(os.path.expanduser(settings["data"]))
-    Settings(**{name: settings[name] for name in _OF_TRAINING})
     notation.parse(settings["net"], settings["activation"], settings["dropout"])
     return settings

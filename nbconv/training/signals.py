@@ -1,0 +1,34 @@
+"""SIGINT and SIGTERM while training: noted when they come, acted upon between two mini-batches."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ..errors import Interrupted
+
+
+@contextmanager
+def signals() -> Iterator[Callable[[], None]]:
+    """A function that raises Interrupted if SIGINT or SIGTERM has come; a second one stops at once."""
+    received: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise Interrupted(number)
+        received.append(number)
+
+    def check() -> None:
+        if received:
+            raise Interrupted(received[0])
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield check
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,59 @@
+"""How far a network's training is: everything about it that is saved and gone on with."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from . import schedules
+from .history import History
+from .settings import Settings
+
+
+@dataclass
+class Best:
+    """The parameters of the epoch with the highest validation accuracy (of equal ones the first)."""
+
+    epoch: int
+    validation_accuracy: float
+    test_accuracy: float
+    parameters: NDArray[Any]
+    data: str  # fingerprint of the validation data; accuracies on others are not compared with it
+
+
+@dataclass
+class State:
+    """How far a network's training is: whole epochs, and mini-batches within the running one."""
+
+    epoch: int = 0
+    step: int = 0  # mini-batches in all; keys the dropout
+    epoch_step: int = 0
+    epoch_seconds: float = 0.0
+    history: History = field(default_factory=History)
+    best: Best | None = None
+    settings: Settings | None = None
+    begun: int = 0  # the epoch after which these settings and data came into force
+    data: str = ""  # fingerprints of the training and validation data
+    run: dict[str, Any] = field(default_factory=dict)  # of `nbconv train`: its `RunSettings`
+
+    def begin(self, settings: Settings, data: str) -> None:
+        """Go on where the training stopped; a half epoch of other settings or data begins anew."""
+        before = self.settings
+        same = before is not None and replace(before, epochs=settings.epochs) == settings
+        if not same or data != self.data:
+            self.epoch_step, self.epoch_seconds = 0, 0.0
+        if not same or data != self.data or self.out_of_patience(settings):
+            self.begun = self.epoch
+        self.settings, self.data = settings, data
+
+    def accuracies(self) -> list[float]:
+        """The validation accuracies since these settings and data are in force."""
+        return list(self.history.get("validation_accuracy", []))[self.begun :]
+
+    def out_of_patience(self, settings: Settings) -> bool:
+        """Whether the last `patience` epochs brought no better validation accuracy."""
+        patience = settings.patience
+        return (
+            patience is not None
+            and schedules.epochs_without_improvement(self.accuracies()) >= patience
+        )
