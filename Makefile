@@ -5,7 +5,7 @@ SOURCES := nbconv kernels cli tests benchmarks setup.py
 # A process for each core; a file's tests, which share what they have made, stay in one.
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: train check test test-sim test-ptx gpu lint types bench clean
+.PHONY: train check test test-sim test-ptx coverage gpu lint types bench clean
 
 train: .venv/ready
 	$(BIN)/nbconv train --net 20C3p1-MP2-40C3-100N-10N --activation relu --initialiser he --eta 0.03 --expand --epochs 30 --out digits.h5
@@ -16,7 +16,7 @@ check: lint types
 
 test: lint types
 	$(PYTEST)
-	$(MAKE) --no-print-directory test-sim
+	$(MAKE) --no-print-directory test-sim coverage
 
 # The CUDA kernels and the whole backend in numba-cuda's simulator, which needs no GPU. Whole numbers wrap around there with a warning.
 test-sim: .venv/ready
@@ -26,6 +26,13 @@ test-sim: .venv/ready
 # The CUDA kernels compiled and assembled for four generations of GPUs, as a table; tests/test_ptx.py is the same in make test.
 test-ptx: .venv/ready
 	$(BIN)/python tests/ptx.py
+
+# The reference's kernels as Python, without Numba's compiler: each of their lines is run. Whole numbers wrap around there with a warning.
+coverage: .venv/ready
+	@mkdir -p build
+	NUMBA_DISABLE_JIT=1 NBCONV_TEST_BACKENDS=reference $(BIN)/coverage run --include='kernels/reference/*' \
+		-m pytest -W ignore::RuntimeWarning tests/test_reference.py tests/test_program.py tests/test_kernels_*.py
+	$(BIN)/coverage report --show-missing --fail-under=100
 
 # On a machine with a GPU, in the Python that is at hand: make gpu, or make gpu PART=kernels,parity
 gpu:

@@ -4,24 +4,32 @@ from pathlib import Path
 
 import click
 
-from ..names import ACTIVATIONS, DTYPES
+from ..names import ACTIVATIONS, BACKENDS, DTYPES
 from .group import JSON, announce_compilation, print_json
 
 NET = "20C5-MP2-40C5-MP2-100N-10N"
 
 
 @click.command()
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="cpu",
+    show_default=True,
+    help="Whose gradients.",
+)
 @JSON
-def gradcheck(as_json: bool) -> None:
+def gradcheck(backend: str, as_json: bool) -> None:
     """Check gradients by central differences.
 
-    Compares backpropagation with central differences in float64, for every kind of layer. Exits with 1 if one is wrong.
+    Compares backpropagation with central differences in float64, for every kind of layer. Exits with 1
+    if one is wrong.
     """
     from nbconv.diagnostics import gradcheck as checks
     from nbconv.tables import aligned
 
     announce_compilation()
-    results = checks.check_all()
+    results = checks.check_all(backend)
     wrong = [result for result in results if not result.error <= checks.BOUND]
     if as_json:
         print_json(
@@ -48,6 +56,10 @@ def gradcheck(as_json: bool) -> None:
 @click.option(
     "--net",
     help="Layers, as for nbconv train.",
+)
+@click.option(
+    "--backends",
+    help="Two of cpu, cuda and reference.  [default: cpu,cuda; without a GPU reference,cpu]",
 )
 @click.option(
     "--activation",
@@ -82,6 +94,7 @@ def gradcheck(as_json: bool) -> None:
 def parity(
     checkpoint: Path | None,
     net: str | None,
+    backends: str | None,
     activation: str,
     shape: str,
     dtype: str,
@@ -89,7 +102,7 @@ def parity(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Compare the CPU and the GPU layer by layer.
+    """Compare two backends layer by layer.
 
     Takes the network of CHECKPOINT, or of --net with its initial weights. Exits with 1 if they differ.
     """
@@ -100,10 +113,13 @@ def parity(
         raise click.UsageError("expected a checkpoint or --net, not both")
     announce_compilation()
     notation = None if checkpoint else net or NET
-    pair = check.networks(checkpoint, notation, activation, shape, dtype, seed)
+    names = check.two_backends(backends)
+    pair = check.networks(checkpoint, notation, activation, shape, dtype, seed, names)
     results, bound = check.compare(*pair, images, seed), check.BOUNDS[pair[0].dtype]
     if as_json:
-        print_json({"bound": bound, "results": [vars(result) for result in results]})
+        print_json(
+            {"backends": names, "bound": bound, "results": [vars(result) for result in results]}
+        )
     else:
         head = ("layer", "array", "relative difference", "in units of the last place")
         rows = [
@@ -118,7 +134,7 @@ def parity(
             f"{worst.array}: {worst.relative:.3g}"
         )
     if not as_json:
-        click.echo(f"All {len(results)} within {bound:g}.")
+        click.echo(f"All {len(results)} within {bound:g} on {' and '.join(names)}.")
 
 
 @click.command()

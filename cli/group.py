@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ..names import BACKENDS
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -32,10 +34,10 @@ def backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--backend, and --verbose, which says what "auto" came to."""
     choice = click.option(
         "--backend",
-        type=click.Choice(("auto", "cpu", "cuda")),
+        type=click.Choice(BACKENDS),
         default="auto",
         show_default=True,
-        help="auto: the GPU if it works, else the CPU.",
+        help="auto: the GPU if it works, else the CPU. reference: plain loops, slow.",
     )
     return choice(VERBOSE(command))
 

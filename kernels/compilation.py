@@ -22,6 +22,10 @@ FLAGS: dict[str, Any] = {
     "fastmath": {"contract", "nsz", "arcp"},
     "error_model": "numpy",
 }
+PLAIN: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+}  # to the bit what Python does with NumPy's numbers
 PARALLEL: dict[str, Any] = {**FLAGS, "parallel": True}
 SUMS: dict[str, Any] = {**PARALLEL, "fastmath": FLAGS["fastmath"] | {"reassoc"}}
 INNER: dict[str, Any] = {

@@ -261,7 +261,7 @@ class Kernels(Protocol):
     ) -> None:  # fmt: skip
         """Image n of a is scale times image order[mini-batch, first + n], distorted as `lines` say.
 
-        a, y, images, labels, order, counters: as in `gather`. framed: (n, channels, rows + 2, columns + 2),
+        a, y: overwritten; images, labels, order, counters: as in `gather`. framed: (n, channels, rows + 2, columns + 2),
         float32, room for intermediate results whose border must be zero.
         """
 

@@ -111,6 +111,30 @@ def tanh_single(z):
     return t if z > ZERO else (-t if z < ZERO else z)
 
 
+@register_jitable(forceinline=True)
+def activated(z, kind, is_single=False):
+    """sigma(z) for `kind`: SIGMOID, TANH, RELU or LINEAR; is_single: in float32, else in float64."""
+    if kind == SIGMOID:
+        return sigmoid_single(np.float32(z)) if is_single else sigmoid(z)
+    if kind == TANH:
+        return tanh_single(np.float32(z)) if is_single else tanh(z)
+    if kind == RELU:
+        return 0.0 if z < 0 else z
+    return z
+
+
+@register_jitable(forceinline=True)
+def slope(a, kind):
+    """sigma'(z) by a = sigma(z)."""
+    if kind == SIGMOID:
+        return a * (1 - a)
+    if kind == TANH:
+        return 1 - a * a
+    if kind == RELU:
+        return 1.0 if a > 0 else 0.0
+    return 1.0
+
+
 @register_jitable
 def mix(bits):
     """SplitMix64's finaliser: 64 bits in, 64 well-mixed bits out (Steele, Lea, Flood 2014)."""

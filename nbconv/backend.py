@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numba
 from numba.core import event
 
 from . import child
 from .errors import BackendError, SettingError
-from .kernels import compilation, cpu, driver
+from .kernels import compilation, driver, scalar
 from .kernels.interface import Backend
+from .names import BACKENDS
 
-BACKENDS = ("auto", "cpu", "cuda")
+if TYPE_CHECKING:  # mypy compares each backend with the interface
+    from .kernels import cpu, cuda, reference
+
+    _backends: tuple[Backend, ...] = (cpu, cuda, reference)
+
 _answers: dict[
     int, str | None
 ] = {}  # what each process was told of CUDA: a child knows what its parent knew
@@ -28,20 +33,26 @@ def select(name: str) -> tuple[str, Backend]:
     """The backend's name and its kernels. Raises SettingError for an unknown name, BackendError if it is not there."""
     if name not in BACKENDS:
         raise SettingError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
-    reason = None if name == "cpu" else why_not_cuda()
-    if name == "cuda" and reason is not None:
-        raise BackendError(f"backend 'cuda' is not there: {reason}")
+    if name == "auto":
+        reason = why_not_cuda()
+        name = "cuda" if reason is None else "cpu"
+        line = f"Backend: {name}" + (f", because {reason}" if reason else "")
+        _say_once(line, logging.WARNING if reason and driver.is_fault() else logging.INFO)
+    reason = why_not_cpu() if name == "cpu" else why_not_cuda() if name == "cuda" else None
     if reason is not None:
-        _say_once(
-            f"Backend: cpu, because {reason}",
-            logging.WARNING if driver.is_fault() else logging.INFO,
-        )
-    if name == "cpu" or reason is not None:
-        return "cpu", cpu
-    cuda = import_module(f"{compilation.__package__}.cuda")
-    cuda.raise_as(BackendError)
-    _say_once("Backend: cuda", logging.INFO)
-    return "cuda", cuda
+        raise BackendError(f"backend {name!r} is not there: {reason}")
+    kernels = import_module(f"{compilation.__package__}.{name}")
+    if name == "cuda":
+        kernels.raise_as(BackendError)
+    return name, cast(Backend, kernels)
+
+
+def why_not_cpu() -> str | None:
+    """What keeps backend "cpu" from working, and the remedy, in one line; None if nothing does."""
+    config: Any = numba.config
+    if config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set: unset it, or use backend 'reference'"
+    return None
 
 
 @cache
@@ -60,7 +71,12 @@ def why_not_cuda() -> str | None:
 
 def activation_kinds() -> dict[str, int]:
     """The kernels' number for each activation."""
-    return {"sigmoid": cpu.SIGMOID, "tanh": cpu.TANH, "relu": cpu.RELU, "linear": cpu.LINEAR}
+    return {
+        "sigmoid": scalar.SIGMOID,
+        "tanh": scalar.TANH,
+        "relu": scalar.RELU,
+        "linear": scalar.LINEAR,
+    }
 
 
 def thread_limit() -> int:

@@ -3,3 +3,4 @@
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "linear")
 DTYPES = ("float32", "float64")
 INITIALISERS = ("default", "large", "glorot", "he", "book3")
+BACKENDS = ("auto", "cpu", "cuda", "reference")

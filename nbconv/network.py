@@ -43,7 +43,7 @@ class Network:
     layers: `Conv2D`, `MaxPool2D`, `L2Pool2D`, `AvgPool2D`, `Dense`, the last one `Softmax` or `Dense`; or the book's shorthand
     [784, 30, 10], sigmoid layers with the cross-entropy cost. input_shape: (channels, rows, columns) or (pixels,).
     cost: "log-likelihood" behind Softmax, "cross-entropy" behind a sigmoid layer, "quadratic" behind any Dense; left
-    out, the one named first that fits. backend: "auto", "cpu" or "cuda". seed: of the initial weights, the
+    out, the one named first that fits. backend: "auto", "cpu", "cuda" or "reference". seed: of the initial weights, the
     order of the images and the dropout. dtype: "float32" or "float64". initialiser: "default", "large",
     "glorot", "he" or "book3". Raises SettingError, BackendError.
     """
@@ -315,7 +315,7 @@ class Network:
         self.engine.write(self.engine.parameters, flat)
 
     def to(self, backend: str) -> "Network":
-        """This network, with all that it has learned, on another backend, "cpu" or "cuda". Raises BackendError."""
+        """This network, with all that it has learned, on another backend: "cpu", "cuda" or "reference". Raises BackendError."""
         name, kernels = backends.select(backend)
         if kernels is not self.engine.backend:
             engine, before = self._engine(kernels), self.engine

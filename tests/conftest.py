@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items):
 
 
 # NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1 (make test-sim).
-BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu").split(",")
+BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu,reference").split(",")
 if "cuda" not in BACKENDS:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests of the CPU are so on a machine with a GPU, too
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX: its signals, forks or limits")
@@ -52,6 +52,9 @@ LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="needs Linux: its /proc, /dev/full or limits"
 )
 IS_SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+IS_COMPILED = (
+    os.environ.get("NUMBA_DISABLE_JIT") != "1"
+)  # else the reference's kernels run as Python: make coverage
 if IS_SIMULATED:
     sys.setswitchinterval(
         1e-4
@@ -59,8 +62,8 @@ if IS_SIMULATED:
 
 
 def unless_simulated(cases, few):
-    """The cases of a test; in the simulator, which takes milliseconds for each block of threads, these few."""
-    return few if IS_SIMULATED else cases
+    """The cases of a test; in the simulator, which takes milliseconds for each block of threads, and in Python these few."""
+    return few if IS_SIMULATED or not IS_COMPILED else cases
 
 
 class OnDevice:

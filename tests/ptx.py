@@ -17,7 +17,8 @@ import types
 import numpy as np
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from nbconv.kernels import cuda as kernels
-from nbconv.kernels.cuda import device, program
+from nbconv.kernels import reference
+from nbconv.kernels.cuda import device
 from numba import cuda
 from numba.cuda import compiler, dispatcher
 
@@ -49,7 +50,7 @@ def launches():
         found.setdefault((kernel, signature))
 
     def no_program(calls, varying):
-        for kernel, arguments in program._in_a_row(calls):
+        for kernel, arguments in reference.Program(calls).calls:
             kernel(*arguments)
         return lambda *_: None
 

@@ -287,9 +287,11 @@ os.waitpid(child, 0)
 
 
 def test_parity(command):
-    done = command("parity", "--net", "2C3-MP2-3N", "--input", "1x6x6", "--images", 2)
+    done = command(
+        "parity", "--backends", "cpu,cuda", "--net", "2C3-MP2-3N", "--input", "1x6x6", "--images", 2
+    )
     assert "1 2C3-MP2  dC/dw" in done.stdout
-    assert done.stdout.splitlines()[-1] == "All 8 within 1e-05."
+    assert done.stdout.splitlines()[-1] == "All 8 within 1e-05 on cpu and cuda."
 
 
 def test_a_wrong_kernel_is_found_by_parity(monkeypatch):

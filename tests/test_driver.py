@@ -55,7 +55,7 @@ def driver(tmp_path_factory):
 def test_where_there_is_no_gpu(invoke):
     """Here, for conftest.py hides those that there are."""
     pytest.importorskip("numba_cuda", reason="needs numba-cuda, which is for Linux and Windows")
-    for arguments in (("train", "--backend", "cuda"), ("parity",)):
+    for arguments in (("train", "--backend", "cuda"), ("parity", "--backends", "cpu,cuda")):
         error = invoke(*arguments, code=1).stderr
         assert error.startswith("Error: backend 'cuda' is not there: ")
         assert "no NVIDIA driver is installed" in error or "CUDA_VISIBLE_DEVICES is ''" in error

@@ -187,7 +187,7 @@ def rewrite(folder, change):
         (lambda folder: (folder / FILE).write_text("[1]"), "is damaged"),
         (lambda folder: rewrite(folder, lambda record: record.update(version=2)), "expected 'nbconv ensemble' 1"),
         (lambda folder: rewrite(folder, lambda record: record["members"].pop("member-1.h5")), "its members are not"),
-        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})), "has not finished training"),
+        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})), "not finished training"),
         (lambda folder: rewrite(folder, lambda record: record.update(members={"../a.h5": "0"})), "its members are not"),
         (lambda folder: rewrite(folder, lambda record: record.update(settings=["eta"])), "is damaged"),
     ],

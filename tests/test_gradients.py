@@ -11,9 +11,10 @@ from nbconv.diagnostics import gradcheck
 from nbconv.layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Randomness, Softmax
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
 @pytest.mark.parametrize("name", gradcheck.CASES)
-def test_every_layer_kind(name):
-    result = gradcheck.check(name, *gradcheck.CASES[name])
+def test_every_layer_kind(name, backend):
+    result = gradcheck.check(name, *gradcheck.CASES[name], backend=backend)
     assert result.error < gradcheck.BOUND, f"{result}"
 
 

@@ -25,6 +25,12 @@ FLOORS = [
     {"reproduce", "report"},
     {"__main__"},
 ]
+# Each backend, and those that it must not import.
+BACKENDS = {
+    "cpu": ("nbconv.kernels.cuda",),
+    "cuda": ("nbconv.kernels.cpu",),
+    "reference": ("nbconv.kernels.cpu", "nbconv.kernels.cuda"),
+}
 
 
 def imports(path, package):
@@ -66,11 +72,9 @@ def test_imports_run_one_way():
                 assert name.split(".")[0] != "nbconv" or name.startswith("nbconv.kernels"), (
                     f"{path} imports {name}"
                 )
-                for one, other in (("cpu", "cuda"), ("cuda", "cpu")):
+                for one, others in BACKENDS.items():
                     if module.startswith(f"nbconv.kernels.{one}"):
-                        assert not name.startswith(f"nbconv.kernels.{other}"), (
-                            f"{path} imports {name}"
-                        )
+                        assert not name.startswith(others), f"{path} imports {name}"
             elif not module.startswith("nbconv.cli"):
                 assert not name.startswith("nbconv.cli") or module == "nbconv.__main__", (
                     f"{path} imports {name}"

@@ -146,6 +146,19 @@ def test_add(kernels, dtype, size):
     assert np.array_equal(total, np.arange(2, size + 2, dtype=dtype))
 
 
+def test_advance(kernels):
+    """Mini-batches count as long as the summed cost is below the bound, up to the first that leaves it above."""
+    counters, rates, etas = (
+        np.array([7, 40, 0, 0]),
+        np.array([0.5, 0.1, 0, 0, 0]),
+        np.array([0.5, 0.4, 0.3, 0.2]),
+    )
+    for cost, expected in ((1.0, [7, 41, 1, 1]), (np.nan, [7, 42, 2, 1]), (1.0, [7, 43, 3, 1])):
+        kernels.advance(counters, rates, np.array([cost, 0.0]), etas, 2.0)
+        assert counters.tolist() == expected
+        assert rates.tolist() == [etas[counters[2]], 0.1, 0, 0, 0]
+
+
 # The gathers are compiled for each pair of dtypes and each layout: not every combination is.
 @pytest.mark.parametrize(
     ("stored", "flat"),

@@ -9,9 +9,12 @@ import weakref
 
 import numpy as np
 import pytest
-from nbconv.kernels import cpu
+from conftest import IS_COMPILED
+from nbconv.kernels import cpu, reference
 from nbconv.kernels.cpu import Program
 
+both = pytest.mark.parametrize("kernels", [cpu, reference] if IS_COMPILED else [reference])
+compiled = pytest.mark.skipif(not IS_COMPILED, reason="needs Numba's compiler")
 SIDE_BY_SIDE = """
 import hashlib, json, numba, numpy as np, nbconv
 from nbconv import Conv2D, Dense, MaxPool2D, Softmax
@@ -23,6 +26,7 @@ print(json.dumps([numba.threading_layer(), hashlib.sha256(net.engine.parameters)
 """
 
 
+@compiled
 def test_arguments_of_every_kind_reach_the_kernel(dtype):
     """Arrays of one to five axes, whole numbers, floats and tuples."""
     random = np.random.default_rng(0)
@@ -46,9 +50,12 @@ def test_arguments_of_every_kind_reach_the_kernel(dtype):
         assert one.any()
 
 
-def test_each_run_has_its_own_arrays():
+@both
+def test_each_run_has_its_own_arrays(kernels):
     total, first = np.zeros(3), np.ones(3)
-    program = Program([(cpu.add, (total, first)), (cpu.add, (total, total))], (first,))
+    program = kernels.Program(
+        [(kernels.add, (total, first)), (kernels.add, (total, total))], (first,)
+    )
     program(2, first)
     assert (total == 6).all()
     read_only = np.full(3, 0.5)
@@ -57,10 +64,13 @@ def test_each_run_has_its_own_arrays():
     assert (total == 13).all()
 
 
-def test_a_program_keeps_what_it_needs_and_nothing_else():
+@both
+def test_a_program_keeps_what_it_needs_and_nothing_else(kernels):
     total, part, given = np.zeros(3), np.ones(3), np.full(3, 5.0)
     alive = weakref.ref(part)
-    program = Program([(cpu.add, (total, part)), (cpu.add, (total, given))], (given,))
+    program = kernels.Program(
+        [(kernels.add, (total, part)), (kernels.add, (total, given))], (given,)
+    )
     del part
     program(1, np.zeros(3))
     gc.collect()
@@ -74,16 +84,18 @@ def test_a_program_keeps_what_it_needs_and_nothing_else():
     assert gone() is None
 
 
-def test_lists_side_by_side_are_all_gone_through():
+@both
+def test_lists_side_by_side_are_all_gone_through(kernels):
     totals, part = [np.zeros(4) for _ in range(5)], np.ones(4)
-    lists = [[(cpu.add, (total, part))] * (index + 1) for index, total in enumerate(totals)]
-    program = Program([lists, (cpu.add, (totals[0], totals[4]))], (part,))
+    lists = [[(kernels.add, (total, part))] * (index + 1) for index, total in enumerate(totals)]
+    program = kernels.Program([lists, (kernels.add, (totals[0], totals[4]))], (part,))
     program(1, part)
     assert [total[0] for total in totals] == [6, 2, 3, 4, 5]
     program(1, np.zeros(4))
     assert [total[0] for total in totals] == [11, 2, 3, 4, 5]
 
 
+@compiled
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_threading_layer_gives_the_same_bits(threads):
     """workqueue's threads cannot call parallel kernels: there slices go one after the other."""

@@ -52,17 +52,3 @@ def test_no_kernel_is_left_out(reports):
                 kernel["kernel"] for kernel in report if kernel["dtype"] == dtype
             } >= decorated - ONE_PRECISION
         assert {kernel["kernel"] for kernel in report} >= ONE_PRECISION
-
-
-def test_both_backends_have_the_same_functions():
-    """By name and arguments; what CUDA has besides is for `nbconv doctor` and for errors."""
-    backends = [importlib.import_module(f"nbconv.kernels.{name}") for name in ("cpu", "cuda")]
-    assert set(backends[1].__all__) - set(backends[0].__all__) == {"describe", "raise_as"}
-    for name in set(backends[0].__all__) - {"Program"}:
-        functions = [getattr(backend, name) for backend in backends]
-        if callable(functions[0]):
-            ours, theirs = (
-                list(inspect.signature(getattr(each, "py_func", each)).parameters)
-                for each in functions
-            )
-            assert ours == theirs, name

@@ -1,4 +1,4 @@
-"""Activation functions and dropout, number by number, in place on flat arrays."""
+"""Activation functions, number by number, in place on flat arrays."""
 
 import numpy as np
 from numba import njit, prange, uint64
@@ -64,17 +64,3 @@ def activation_backward(dz, a, kind):
     else:
         for p in prange((a.size + CHUNK - 1) // CHUNK):
             _times_slope(dz, a, uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size)), kind)
-
-
-@njit(**PARALLEL)
-def dropout(out, a, rate, scale, randomness, layer):
-    """out[i] = scale a[i] where element i is kept, which it is with probability 1 - rate, else 0.
-
-    The same call on da gives the way back: the mask is a function of (seed, step, layer, i) alone.
-    out: flat, overwritten; may be a itself. randomness: (seed, step).
-    """
-    key = scalar.random_key(randomness[scalar.SEED], randomness[scalar.STEP], layer)
-    factor = a.dtype.type(scale)
-    for p in prange((a.size + CHUNK - 1) // CHUNK):
-        for i in range(uint64(p * CHUNK), uint64(min((p + 1) * CHUNK, a.size))):
-            out[i] = a[i] * factor if scalar.uniform(key, i) >= rate else a.dtype.type(0)

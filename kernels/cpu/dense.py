@@ -7,7 +7,7 @@ and all three products run over long rows, however few images there are.
 import numpy as np
 from numba import njit, prange, uint64
 
-from ..compilation import FLAGS, INLINE, INNER, SUMS
+from ..compilation import INLINE, INNER, SUMS
 from .activation import activate
 from .simd import ROWS, WIDTH
 from .tile import ONE, ZERO, blocks, dot_products, products, steps
@@ -101,15 +101,6 @@ def dense_backward_weights(dw, dz, a):
                 dw_flat, j * width + k, width, min(uint64(ROWS), uint64(n_out) - j), none, ZERO, ONE,
                 dz_flat, j, ONE, uint64(n_out), a_flat, k, every_image, images, ONE, run,
             )  # fmt: skip
-
-
-@njit(**FLAGS)
-def dense_backward_biases(db, dz):
-    """dC/db[j] = sum_n dz[n, j], equation (BP3). db: (neurons out,), overwritten."""
-    db[:] = 0
-    for n in range(uint64(dz.shape[0])):
-        for j in range(uint64(dz.shape[1])):
-            db[j] += dz[n, j]
 
 
 @njit(**INNER)

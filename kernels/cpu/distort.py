@@ -4,32 +4,10 @@ import numpy as np
 from numba import njit, prange, uint64
 
 from ..compilation import INNER, PARALLEL
-from ..distortion import AFFINE, KEY, NUMBERS, POINTS, along, between, line_of, place, sampled
-from ..scalar import MINI_BATCH, SEED, STEP, random_key
+from ..distortion import place, sampled
+from ..scalar import MINI_BATCH
 
 ONE = uint64(1)
-
-
-@njit(**PARALLEL)
-def draw_distortions(lines, points, amounts, columns, counters, first):
-    """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each of their rows.
-
-    lines: (images, rows, LINE), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic displacement down and
-    across at each column of the grid. points: (images, 2, POINTS, POINTS), overwritten: the displacements of the grid. amounts: see
-    `line_of`. columns: of the pictures. counters: see `advance`.
-    """
-    images, rows, _ = lines.shape
-    key = random_key(counters[SEED], counters[STEP], KEY)
-    for n in prange(images):
-        begin = (first + n) * NUMBERS
-        grid = points[n].reshape(-1)
-        for k in range(grid.size):
-            grid[k] = amounts[3] * between(key, begin + AFFINE + k)
-        for y in range(rows):
-            line = lines[n, y]
-            line[0], line[1], line[2], line[3] = line_of(key, begin, amounts, y, rows, columns)
-            for k in range(2 * POINTS):
-                line[4 + k] = along(grid, k, y, rows)
 
 
 @njit(**INNER)

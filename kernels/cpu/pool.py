@@ -16,17 +16,6 @@ from .tile import ONE, ZERO
 
 
 @njit(**INLINE)
-def _rows(x, a, c, y, place, size_x, stride_y):
-    """Where row (c, y) of a begins, and where that place of its first window lies in x; both flat."""
-    _, input_rows, input_columns, images = x.shape
-    _, rows, columns, _ = a.shape
-    i, j = place // size_x, place % size_x
-    a0 = (c * rows + y) * columns * images
-    x0 = ((c * input_rows + y * stride_y + i) * input_columns + j) * images
-    return uint64(a0), uint64(x0)
-
-
-@njit(**INLINE)
 def window_places(size_y, size_x, line, step):
     """From a window's first place to each of its places, in input rows of `line` numbers and columns of `step`."""
     places = np.empty(size_y * size_x, np.uint64)
@@ -141,86 +130,3 @@ def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
                             ONE,
                             run - n,
                         )
-
-
-@njit(**PARALLEL)
-def l2_pool2d_forward(a, x, size_y, size_x, stride_y, stride_x):
-    """a[c, y, q, n] = sqrt(sum of x[c, r, s, n]^2 over the window).
-
-    a: (channels, rows, columns, images), overwritten. x: (channels, input rows, input columns, images).
-    """
-    channels, rows, columns, images = a.shape
-    a_flat, x_flat = a.reshape(-1), x.reshape(-1)
-    run, step = uint64(images), uint64(stride_x * images)
-    for p in prange(channels * rows):
-        c, y = p // rows, p % rows
-        a[c, y] = 0
-        for place in range(size_y * size_x):
-            a0, x0 = _rows(x, a, c, y, place, size_x, stride_y)
-            for q in range(uint64(columns)):
-                for n in range(run):
-                    value = x_flat[x0 + q * step + n]
-                    a_flat[a0 + q * run + n] += value * value
-        a[c, y] = np.sqrt(a[c, y])
-
-
-@njit(**PARALLEL)
-def l2_pool2d_backward(dx, da, a, x, size_y, size_x, stride_y, stride_x):
-    """dC/dx[c, r, s, n] = sum over the windows (y, q) of (r, s) of da[c, y, q, n] x[c, r, s, n] / a[c, y, q, n].
-
-    Where a window is all zero, sqrt has no derivative: its share is 0. dx: like x, overwritten.
-    """
-    channels, rows, columns, images = da.shape
-    dx_flat, da_flat, a_flat, x_flat = dx.reshape(-1), da.reshape(-1), a.reshape(-1), x.reshape(-1)
-    run, step = uint64(images), uint64(stride_x * images)
-    for c in prange(channels):
-        dx[c] = 0
-        for y in range(rows):
-            for place in range(size_y * size_x):
-                a0, x0 = _rows(x, a, c, y, place, size_x, stride_y)
-                for q in range(uint64(columns)):
-                    for n in range(run):
-                        here, there = a0 + q * run + n, x0 + q * step + n
-                        norm = a_flat[here]
-                        share = da_flat[here] * x_flat[there] / norm
-                        dx_flat[there] += share if norm != 0 else norm
-
-
-@njit(**PARALLEL)
-def avg_pool2d_forward(a, x, size_y, size_x, stride_y, stride_x):
-    """a[c, y, q, n] = mean of x[c, r, s, n] over the window.
-
-    a: (channels, rows, columns, images), overwritten. x: (channels, input rows, input columns, images).
-    """
-    channels, rows, columns, images = a.shape
-    a_flat, x_flat = a.reshape(-1), x.reshape(-1)
-    run, step = uint64(images), uint64(stride_x * images)
-    share = a.dtype.type(1.0 / (size_y * size_x))
-    for p in prange(channels * rows):
-        c, y = p // rows, p % rows
-        a[c, y] = 0
-        for place in range(size_y * size_x):
-            a0, x0 = _rows(x, a, c, y, place, size_x, stride_y)
-            for q in range(uint64(columns)):
-                for n in range(run):
-                    a_flat[a0 + q * run + n] += share * x_flat[x0 + q * step + n]
-
-
-@njit(**PARALLEL)
-def avg_pool2d_backward(dx, da, size_y, size_x, stride_y, stride_x):
-    """dC/dx[c, r, s, n] = sum of da[c, y, q, n] / (size_y size_x) over the windows (y, q) of (r, s).
-
-    dx: like the input, overwritten.
-    """
-    channels, rows, columns, images = da.shape
-    dx_flat, da_flat = dx.reshape(-1), da.reshape(-1)
-    run, step = uint64(images), uint64(stride_x * images)
-    share = da.dtype.type(1.0 / (size_y * size_x))
-    for c in prange(channels):
-        dx[c] = 0
-        for y in range(rows):
-            for place in range(size_y * size_x):
-                a0, x0 = _rows(dx, da, c, y, place, size_x, stride_y)
-                for q in range(uint64(columns)):
-                    for n in range(run):
-                        dx_flat[x0 + q * step + n] += share * da_flat[a0 + q * run + n]

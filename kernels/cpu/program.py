@@ -114,7 +114,9 @@ class Program:
         """Make all calls, `times` times over. Raises MemoryError if a kernel finds no memory for its tables."""
         self._take(varying)
         if _runner()(times, *self._list):
-            raise MemoryError("a kernel failed: no memory was left for its tables, or an exception was raised in it")
+            raise MemoryError(
+                "a kernel failed: no memory was left for its tables, or an exception was raised in it"
+            )
 
 
 def _run_list(_: Any, runner: Any, count: Any, entries: Any) -> Any:

@@ -1,36 +1,11 @@
 """Activation functions and dropout, number by number, in place on flat arrays."""
 
-import numpy as np
 from numba import cuda
 
 from .. import scalar
-from .launch import KERNEL, each, inner
+from .launch import KERNEL, each
 
 SINGLE = 4  # bytes of a float32
-
-
-@inner
-def activated(z, kind, is_single):
-    """sigma(z) for `kind`, one of scalar.SIGMOID, TANH, RELU, LINEAR; is_single: in float32."""
-    if kind == scalar.SIGMOID:
-        return scalar.sigmoid_single(np.float32(z)) if is_single else scalar.sigmoid(z)
-    if kind == scalar.TANH:
-        return scalar.tanh_single(np.float32(z)) if is_single else scalar.tanh(z)
-    if kind == scalar.RELU:
-        return 0.0 if z < 0 else z
-    return z
-
-
-@inner
-def slope(a, kind):
-    """sigma'(z) by a = sigma(z)."""
-    if kind == scalar.SIGMOID:
-        return a * (1 - a)
-    if kind == scalar.TANH:
-        return 1 - a * a
-    if kind == scalar.RELU:
-        return 1.0 if a > 0 else 0.0
-    return 1.0
 
 
 # Kernels
@@ -40,7 +15,7 @@ def slope(a, kind):
 def _forward(a, kind):
     i = cuda.grid(1)
     if i < a.size:
-        a[i] = activated(a[i], kind, a.itemsize == SINGLE)
+        a[i] = scalar.activated(a[i], kind, a.itemsize == SINGLE)
 
 
 @cuda.jit(**KERNEL)
@@ -51,7 +26,7 @@ def _backward(dz, a, kind):
             if not a[i] > 0:
                 dz[i] = 0
         else:
-            dz[i] *= slope(a[i], kind)
+            dz[i] *= scalar.slope(a[i], kind)
 
 
 @cuda.jit(**KERNEL)

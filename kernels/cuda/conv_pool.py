@@ -3,7 +3,8 @@
 import numpy as np
 from numba import cuda
 
-from .activation import SINGLE, activated
+from ..scalar import activated
+from .activation import SINGLE
 from .launch import KERNEL, LANES, SPLITS, blocks, launch
 from .tile import CHUNK, FILTERS, PLACES, TILE, accumulate, clear, share, stage, total
 

@@ -10,7 +10,6 @@ import numpy as np
 from numba import cuda
 
 from .. import scalar
-from .activation import activated, slope
 from .launch import KERNEL, THREADS, each, inner, launch
 
 LOG_LIKELIHOOD, CROSS_ENTROPY, QUADRATIC = range(3)
@@ -57,9 +56,9 @@ def _quadratic(delta, z, first, classes, label, scale, kind):
     cost = 0.0
     for j in range(classes):
         y = 1.0 if j == label else 0.0
-        a = activated(np.float64(z[first + j]), kind, False)
+        a = scalar.activated(np.float64(z[first + j]), kind)
         cost += 0.5 * (a - y) * (a - y)
-        delta[first + j] = (a - y) * slope(a, kind) * scale
+        delta[first + j] = (a - y) * scalar.slope(a, kind) * scale
     return cost
 
 

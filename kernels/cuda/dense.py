@@ -11,7 +11,7 @@ import numpy as np
 from numba import cuda
 
 from .. import scalar
-from .activation import SINGLE, activated, activation_forward
+from .activation import SINGLE, activation_forward
 from .launch import KERNEL, LANES, SPLITS, THREADS, blocks, launch
 from .memory import resident
 
@@ -57,7 +57,7 @@ def _forward_few(a, x, w, b, images, n_out, n_in, kind):
         z = b[j]
         for other in range(GROUPS):
             z += groups[split, m, other]
-        a[(n0 + m) * n_out + j] = activated(z, kind, a.itemsize == SINGLE)
+        a[(n0 + m) * n_out + j] = scalar.activated(z, kind, a.itemsize == SINGLE)
 
 
 @cuda.jit(**KERNEL)

@@ -113,7 +113,12 @@ def central_differences(
 
 
 def check(
-    name: str, layers: list[LayerSpec], input_shape: Shape, cost: str | None, seed: int = 1
+    name: str,
+    layers: list[LayerSpec],
+    input_shape: Shape,
+    cost: str | None,
+    seed: int = 1,
+    backend: str = "cpu",
 ) -> Result:
     """Compare all gradients of a network, on five random images, with central differences."""
     network = Network(
@@ -123,7 +128,7 @@ def check(
         dtype="float64",
         seed=seed,
         initialiser="glorot",
-        backend="cpu",
+        backend=backend,
     )
     random = np.random.default_rng(seed)
     engine = network.engine
@@ -155,6 +160,6 @@ def check(
     return worst
 
 
-def check_all() -> list[Result]:
-    """All cases."""
-    return [check(name, *case) for name, case in CASES.items()]
+def check_all(backend: str = "cpu") -> list[Result]:
+    """All cases, on a backend. Raises BackendError if it is not there."""
+    return [check(name, *case, backend=backend) for name, case in CASES.items()]

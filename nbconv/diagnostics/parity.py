@@ -1,7 +1,7 @@
 """Each layer on two backends: what `nbconv parity` shows.
 
-Every layer gets the same inputs and the same deltas on both, the ones that the CPU's layer before it, or behind it, gave. What
-comes out may differ by the rounding of sums that are added up in another order.
+Every layer gets the same inputs and the same deltas on both: the activations of the first backend's layer before it, and random
+deltas. What comes out may differ by the rounding of sums that are added up in another order.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import notation
+from ..backend import why_not_cuda
 from ..engine.probe import Probe, units
 from ..errors import SettingError
 from ..layers import Layer
+from ..names import BACKENDS
 from ..network import Network
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-13}  # of the largest difference over the largest number
@@ -34,12 +36,33 @@ class Result:
     ulp: float
 
 
+def two_backends(given: str | None) -> tuple[str, str]:
+    """The backends named in "reference,cpu"; by default CPU and GPU, or reference and CPU where there is no GPU.
+
+    Raises SettingError.
+    """
+    if given is None:
+        return ("cpu", "cuda") if why_not_cuda() is None else ("reference", "cpu")
+    one, _, other = given.partition(",")
+    if one == other or not {one, other} <= set(BACKENDS) - {"auto"}:
+        raise SettingError(
+            f"backends is {given!r}: expected two of cpu, cuda and reference, such as reference,cpu"
+        )
+    return one, other
+
+
 def networks(
-    checkpoint: Path | None, net: str | None, activation: str, shape: str, dtype: str, seed: int
+    checkpoint: Path | None,
+    net: str | None,
+    activation: str,
+    shape: str,
+    dtype: str,
+    seed: int,
+    backends: tuple[str, str],
 ) -> tuple[Network, Network]:
-    """The network of a checkpoint, or of a notation, on the CPU and on the GPU. Raises BackendError, SettingError."""
+    """The network of a checkpoint, or of a notation, on two backends. Raises BackendError, SettingError."""
     if checkpoint is not None:
-        one, other = (Network.load(checkpoint, backend=backend) for backend in ("cpu", "cuda"))
+        one, other = (Network.load(checkpoint, backend=backend) for backend in backends)
         return one, other
     sizes = shape.split("x")
     if not all(size.isdecimal() for size in sizes):
@@ -49,8 +72,7 @@ def networks(
     layers = notation.parse(net or "", activation)
     given = None if isinstance(layers[0], int) else [int(size) for size in sizes]
     one, other = (
-        Network(layers, given, backend=backend, dtype=dtype, seed=seed)
-        for backend in ("cpu", "cuda")
+        Network(layers, given, backend=backend, dtype=dtype, seed=seed) for backend in backends
     )
     return one, other
 

@@ -102,8 +102,10 @@ class ConvLayer(Layer):
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(convolution of x), pooled if a max pooling is fused into this layer."""
         images, geometry = x.shape[3], self.geometry
-        self.x = self.padded_x = x
-        if not geometry.is_plain:
+        self.x = x
+        if geometry.is_plain:
+            self.padded_x = x.reshape(*geometry.padded, images)
+        else:
             self.padded_x = self.buffers.array("padded x", (*geometry.padded, images))
             self.kernels.conv2d_pad(self.padded_x, x, *geometry.padding)
         inputs = self.padded_x, self.weights, self.biases, self.taps, geometry.row_step

@@ -1,8 +1,9 @@
 """Cost functions: from the last layer's z and the labels, the cost and its delta = dC/dz, scaled.
 
-Each adds to `sums` (float64): the images' summed cost and the number classified rightly. y is the unit
-vector of the label (n's label is the 1). `scale` is 1 / images for the mean gradient of a mini-batch.
-Loops over images are not parallel: the sums have one order, and ten numbers an image are soon done.
+Each adds to `sums` (float64): the images' summed cost and the number classified rightly. y is the
+unit vector of the label (n's label is the 1). `scale` is 1 / images for the mean gradient of a
+mini-batch. Loops over images are not parallel: the sums have one order, and ten numbers an image
+are soon done.
 """
 
 import numpy as np
@@ -24,7 +25,10 @@ def _largest(z, n):
 
 @njit(**FLAGS)
 def softmax(a, z):
-    """a[n, j] = e^(z[n, j] - max) / sum_k e^(z[n, k] - max), equation (78). a: like z, overwritten; may be z."""
+    """a[n, j] = e^(z[n, j] - max) / sum_k e^(z[n, k] - max), equation (78).
+
+    z: (images, classes). a: like z, overwritten; may be z.
+    """
     for n in range(z.shape[0]):
         highest = z[n, _largest(z, n)]
         total = 0.0
@@ -38,8 +42,8 @@ def softmax(a, z):
 def log_likelihood(delta, sums, z, labels, scale):
     """C = -ln a_y with a = softmax(z), equation (80); delta = (a - y) scale, equation (81).
 
-    ln a_y = z_y - max - ln sum_k e^(z_k - max): exact however small a_y is. delta: like z, overwritten;
-    sums: added to.
+    ln a_y = z_y - max - ln sum_k e^(z_k - max): exact however small a_y is. delta: like z,
+    overwritten; sums: added to.
     """
     for n in range(z.shape[0]):
         best = _largest(z, n)
@@ -56,10 +60,10 @@ def log_likelihood(delta, sums, z, labels, scale):
 
 @njit(**FLAGS)
 def cross_entropy(delta, sums, z, labels, scale):
-    """C = -sum_j [y_j ln a_j + (1 - y_j) ln(1 - a_j)] with a = sigma(z), equation (63); delta = (a - y) scale, (66).
+    """C = -sum_j [y_j ln a_j + (1 - y_j) ln(1 - a_j)], equation (63); delta = (a - y) scale, (66).
 
-    In terms of z: C = sum_j max(z, 0) - y z + ln(1 + e^-|z|), exact at any z. delta: like z, overwritten;
-    sums: added to.
+    a = sigma(z). In terms of z: C = sum_j max(z, 0) - y z + ln(1 + e^-|z|), exact at any z. delta:
+    like z, overwritten; sums: added to.
     """
     for n in range(z.shape[0]):
         cost = 0.0
@@ -74,26 +78,16 @@ def cross_entropy(delta, sums, z, labels, scale):
 
 @njit(**FLAGS)
 def quadratic(delta, sums, z, labels, scale, kind):
-    """C = |a - y|^2 / 2 with a = sigma(z) of `kind`, equation (6); delta = (a - y) sigma'(z) scale, (BP1).
+    """C = |a - y|^2 / 2, equation (6); delta = (a - y) sigma'(z) scale, (BP1).
 
-    delta: like z, overwritten; sums: added to.
+    a = sigma(z) for `kind`, see `activated`. delta: like z, overwritten; sums: added to.
     """
     for n in range(z.shape[0]):
         cost = 0.0
         for j in range(z.shape[1]):
             y = 1.0 if j == labels[n] else 0.0
-            a = z[n, j] * 1.0
-            slope = 1.0
-            if kind == scalar.SIGMOID:
-                a = scalar.sigmoid(a)
-                slope = a * (1.0 - a)
-            elif kind == scalar.TANH:
-                a = scalar.tanh(a)
-                slope = 1.0 - a * a
-            elif kind == scalar.RELU:
-                slope = 1.0 if a > 0.0 else 0.0
-                a = 0.0 if a < 0.0 else a
+            a = scalar.activated(np.float64(z[n, j]), kind)
             cost += 0.5 * (a - y) * (a - y)
-            delta[n, j] = (a - y) * slope * scale
+            delta[n, j] = (a - y) * scalar.slope(a, kind) * scale
         sums[0] += cost
         sums[1] += 1.0 if _largest(z, n) == labels[n] else 0.0

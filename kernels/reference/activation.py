@@ -1,0 +1,37 @@
+"""Activation functions and dropout, number by number, on flat arrays."""
+
+import numpy as np
+from numba import njit, prange
+
+from .. import scalar
+from ..compilation import PARALLEL, PLAIN
+
+
+@njit(**PLAIN)
+def activation_forward(a, kind):
+    """a[i] = sigma(z[i]) for `kind`, see `activated`. a: flat, holds z, overwritten with a."""
+    for i in range(a.size):
+        a[i] = scalar.activated(a[i], kind)
+
+
+@njit(**PLAIN)
+def activation_backward(dz, a, kind):
+    """dz[i] = da[i] sigma'(z[i]), the factor of (BP1) and (BP2), from a alone: see `slope`.
+
+    dz: flat, holds da, overwritten. a: flat, what `activation_forward` left.
+    """
+    for i in range(a.size):
+        dz[i] *= scalar.slope(np.float64(a[i]), kind)
+
+
+@njit(**PARALLEL)
+def dropout(out, a, rate, scale, randomness, layer):
+    """out[i] = scale a[i] where element i is kept, which it is with probability 1 - rate, else 0.
+
+    The same call on da is the backward pass: the mask is a function of (seed, step, layer, i)
+    alone. out: flat, overwritten; may be a itself. randomness: (seed, step).
+    """
+    key = scalar.random_key(randomness[scalar.SEED], randomness[scalar.STEP], layer)
+    factor, zero = a.dtype.type(scale), a.dtype.type(0)
+    for i in prange(a.size):
+        out[i] = factor * a[i] if scalar.uniform(key, i) >= rate else zero

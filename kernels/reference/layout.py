@@ -1,0 +1,54 @@
+"""From stored images to a mini-batch, and between feature maps and neurons."""
+
+from numba import njit
+
+from ..compilation import PLAIN
+from ..scalar import MINI_BATCH
+
+
+@njit(**PLAIN)
+def gather(a, y, images, labels, order, counters, first, shifts, scale):
+    """Image n of a is scale times image e // moves, moved by e % moves, e = order[turn, first + n].
+
+    Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill
+    the emptied edge with 0 (chapter 6, "Expanding the training data"). a: (channels, rows, columns,
+    n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten with the labels.
+    images: (count, channels, rows, columns), uint8 or float. labels: (count,). order:
+    (mini-batches, images of each); clock: see `advance`.
+    """
+    _, channels, rows, columns = images.shape
+    scale = a.dtype.type(scale)
+    for n in range(y.size):
+        e = order[counters[MINI_BATCH], first + n]
+        image, move = e // shifts, e % shifts
+        down = 1 if move == 2 else (-1 if move == 1 else 0)
+        right = 1 if move == 4 else (-1 if move == 3 else 0)
+        y[n] = labels[image]
+        for c in range(channels):
+            for r in range(rows):
+                for s in range(columns):
+                    pixel = a.dtype.type(0)
+                    if 0 <= r - down < rows and 0 <= s - right < columns:
+                        pixel = scale * a.dtype.type(images[image, c, r - down, s - right])
+                    if a.ndim == 2:
+                        a[n, (c * rows + r) * columns + s] = pixel
+                    else:
+                        a[c, r, s, n] = pixel
+
+
+@njit(**PLAIN)
+def images_first(out, a):
+    """out[n, i] = a[i, n]: from feature maps to neurons. out: (images, neurons), overwritten."""
+    images, neurons = out.shape
+    for n in range(images):
+        for i in range(neurons):
+            out[n, i] = a[i, n]
+
+
+@njit(**PLAIN)
+def images_last(out, a):
+    """out[i, n] = a[n, i]: the inverse of `images_first`. out: (neurons, images), overwritten."""
+    neurons, images = out.shape
+    for i in range(neurons):
+        for n in range(images):
+            out[i, n] = a[n, i]
