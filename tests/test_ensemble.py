@@ -187,7 +187,8 @@ def rewrite(folder, change):
         (lambda folder: (folder / FILE).write_text("[1]"), "is damaged"),
         (lambda folder: rewrite(folder, lambda record: record.update(version=2)), "expected 'nbconv ensemble' 1"),
         (lambda folder: rewrite(folder, lambda record: record["members"].pop("member-1.h5")), "its members are not"),
-        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})), "not finished training"),
+        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})),
+         "has not finished training"),
         (lambda folder: rewrite(folder, lambda record: record.update(members={"../a.h5": "0"})), "its members are not"),
         (lambda folder: rewrite(folder, lambda record: record.update(settings=["eta"])), "is damaged"),
     ],
@@ -344,16 +345,8 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
 def test_no_file_of_the_current_folder_is_executed(tmp_path, module):
     """Children find modules where their parent did, and not in the folder that someone happens to be in."""
     (tmp_path / f"{module}.py").write_text("open('executed', 'w').close()\n")
-    arguments = [
-        "-P",
-        "-m",
-        "nbconv",
-        "ensemble",
-        "train",
-        "--members=1",
-        "--net=64-10",
-        "--epochs=1",
-    ]
+    options = ["--members=1", "--net=64-10", "--epochs=1", "--out=e"]
+    arguments = ["-P", "-m", "nbconv", "ensemble", "train", *options]
     done = subprocess.run(
         [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -1,1 +1,1 @@
-"""Checks of the numerics: gradients against differences, one backend against another."""
+"""Checks of the numerics: gradients against central differences, one backend against another."""

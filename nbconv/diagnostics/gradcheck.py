@@ -1,9 +1,11 @@
-"""Every layer kind's gradient against central differences, in float64: what `nbconv gradcheck` shows.
+"""Gradients of every kind of layer against central differences, in float64: `nbconv gradcheck`.
 
-(C(w + h) - C(w - h)) / 2h is exact to h^2; with h = 1e-5 and float64 its error is near 1e-10 of the gradient's size.
+The error of (C(w + h) - C(w - h)) / 2h is of the order h^2; with h = 1e-5 and float64 it is about
+1e-10 of the gradient.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,70 +15,59 @@ from ..data.dataset import Dataset
 from ..layers import AvgPool2D, Conv2D, Dense, L2Pool2D, LayerSpec, MaxPool2D, Randomness, Softmax
 from ..network import Network
 
-BOUND = 1e-6
-_STEP = 1e-5
+BOUND = 1e-6  # of the relative error
+_H = 1e-5
+
+
+class Case(NamedTuple):
+    """A network to check. cost: None for the default of its last layer."""
+
+    layers: list[LayerSpec]
+    input_shape: Shape
+    cost: str | None = None
+
 
 _CONV = Conv2D(3, 3, activation="tanh")
-# name: (layers, input shape, cost). A convolution before the layer in question checks its gradient to the input.
-CASES: dict[str, tuple[list[LayerSpec], Shape, str | None]] = {
-    "convolution": (
-        [Conv2D(3, 3), Conv2D(5, (2, 3), activation="tanh"), Softmax(3)],
-        (2, 7, 8),
-        None,
+_RELU_CONVS = [Conv2D(5, 3, activation="relu"), Conv2D(6, 3, activation="relu")]
+_PADDED_CONVS = [Conv2D(4, 3, stride=(1, 2), padding=(2, 1)), Conv2D(2, 3, padding=1)]
+_TANH_LAYERS = [Dense(7, activation="tanh"), Dense(5, activation="tanh")]
+_RELU_LAYERS = [Dense(7, activation="relu"), Dense(5, activation="relu")]
+_DROPOUT_LAYERS = [Dense(9, dropout=0.3), Dense(7, dropout=0.5)]
+# A convolution before the layer in question checks that layer's gradient with respect to its input.
+CASES = {
+    "convolution": Case(
+        [Conv2D(3, 3), Conv2D(5, (2, 3), activation="tanh"), Softmax(3)], (2, 7, 8)
     ),
-    "convolution, relu": (
-        [Conv2D(5, 3, activation="relu"), Conv2D(6, 3, activation="relu"), Softmax(3)],
-        (1, 8, 8),
-        None,
+    "convolution, relu": Case([*_RELU_CONVS, Softmax(3)], (1, 8, 8)),
+    "convolution, stride 2": Case(
+        [Conv2D(5, 3, padding=1), Conv2D(2, 3, stride=2), Softmax(3)], (1, 9, 8)
     ),
-    "convolution, stride 2": (
-        [Conv2D(5, 3, padding=1), Conv2D(2, 3, stride=2), Softmax(3)],
-        (1, 9, 8),
-        None,
-    ),
-    "convolution, padding": (
-        [Conv2D(4, 3, stride=(1, 2), padding=(2, 1)), Conv2D(2, 3, padding=1), Softmax(3)],
-        (2, 5, 6),
-        None,
-    ),
-    "convolution, whole image": ([Conv2D(2, 1), Conv2D(6, (5, 4)), Softmax(3)], (1, 5, 4), None),
-    "max pooling": ([_CONV, MaxPool2D(2), Softmax(3)], (1, 8, 7), None),
-    "max pooling, overlapping": (
-        [_CONV, MaxPool2D(3, 2), Conv2D(2, 2), Softmax(3)],
-        (1, 9, 9),
-        None,
-    ),
-    "L2 pooling": ([_CONV, L2Pool2D(2), Softmax(3)], (1, 8, 7), None),
-    "L2 pooling, overlapping": ([_CONV, L2Pool2D((3, 2), 1), Softmax(3)], (1, 7, 7), None),
-    "average pooling": ([_CONV, AvgPool2D(2), Softmax(3)], (1, 8, 7), None),
-    "average pooling, overlapping": ([_CONV, AvgPool2D(3, (1, 2)), Softmax(3)], (1, 8, 8), None),
-    "dense, sigmoid": ([Dense(7), Dense(5), Softmax(3)], (13,), None),
-    "dense, tanh": (
-        [Dense(7, activation="tanh"), Dense(5, activation="tanh"), Softmax(3)],
-        (13,),
-        None,
-    ),
-    "dense, relu": (
-        [Dense(7, activation="relu"), Dense(5, activation="relu"), Softmax(3)],
-        (13,),
-        None,
-    ),
-    "dense, linear": ([Dense(7, activation="linear"), Softmax(3)], (13,), None),
-    "dropout": (
-        [Dense(9, dropout=0.3), Dense(7, dropout=0.5), Softmax(3, dropout=0.5)],
-        (20,),
-        None,
-    ),
-    "log-likelihood cost": ([Softmax(4)], (6,), None),
-    "cross-entropy cost": ([Dense(5), Dense(4)], (6,), "cross-entropy"),
-    "quadratic cost": ([Dense(5), Dense(4)], (6,), "quadratic"),
-    "quadratic cost, tanh": ([Dense(5), Dense(4, activation="tanh")], (6,), "quadratic"),
+    "convolution, padding": Case([*_PADDED_CONVS, Softmax(3)], (2, 5, 6)),
+    "convolution, whole image": Case([Conv2D(2, 1), Conv2D(6, (5, 4)), Softmax(3)], (1, 5, 4)),
+    "max pooling": Case([_CONV, MaxPool2D(2), Softmax(3)], (1, 8, 7)),
+    "max pooling, overlapping": Case([_CONV, MaxPool2D(3, 2), Conv2D(2, 2), Softmax(3)], (1, 9, 9)),
+    "L2 pooling": Case([_CONV, L2Pool2D(2), Softmax(3)], (1, 8, 7)),
+    "L2 pooling, overlapping": Case([_CONV, L2Pool2D((3, 2), 1), Softmax(3)], (1, 7, 7)),
+    "average pooling": Case([_CONV, AvgPool2D(2), Softmax(3)], (1, 8, 7)),
+    "average pooling, overlapping": Case([_CONV, AvgPool2D(3, (1, 2)), Softmax(3)], (1, 8, 8)),
+    "dense, sigmoid": Case([Dense(7), Dense(5), Softmax(3)], (13,)),
+    "dense, tanh": Case([*_TANH_LAYERS, Softmax(3)], (13,)),
+    "dense, relu": Case([*_RELU_LAYERS, Softmax(3)], (13,)),
+    "dense, linear": Case([Dense(7, activation="linear"), Softmax(3)], (13,)),
+    "dropout": Case([*_DROPOUT_LAYERS, Softmax(3, dropout=0.5)], (20,)),
+    "log-likelihood cost": Case([Softmax(4)], (6,)),
+    "cross-entropy cost": Case([Dense(5), Dense(4)], (6,), "cross-entropy"),
+    "quadratic cost": Case([Dense(5), Dense(4)], (6,), "quadratic"),
+    "quadratic cost, tanh": Case([Dense(5), Dense(4, activation="tanh")], (6,), "quadratic"),
 }
 
 
 @dataclass(frozen=True)
 class Result:
-    """One case: the largest relative error over its parameters, and where it is."""
+    """The largest relative error in one case, and the parameter that has it.
+
+    gradient: by backpropagation. difference: the central difference.
+    """
 
     name: str
     error: float
@@ -88,7 +79,7 @@ class Result:
 def relative_error(
     gradient: NDArray[np.float64], differences: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """|gradient - differences| over the largest of both in the array, so that a zero among others is no division by zero."""
+    """|gradient - differences|, divided by the largest absolute value in both arrays."""
     size = max(float(np.abs(gradient).max()), float(np.abs(differences).max()), 1e-8)
     return np.abs(gradient - differences) / size
 
@@ -96,18 +87,22 @@ def relative_error(
 def central_differences(
     network: Network, data: Dataset, randomness: Randomness | None
 ) -> NDArray[np.float64]:
-    """dC/dp of the mean cost for every parameter p, one after the other."""
+    """dC/dp of the mean cost for every parameter p, in the order of the flat parameter buffer.
+
+    randomness: of the dropout, None for no dropout.
+    """
     engine = network.engine
-    parameters, differences = engine.read(engine.parameters).copy(), np.empty(engine.count)
+    parameters = engine.read(engine.parameters).copy()
+    differences = np.empty(engine.count)
 
     def cost(index: int, step: float) -> float:
-        moved = parameters.copy()
-        moved[index] += step
-        engine.write(engine.parameters, moved)
+        changed = parameters.copy()
+        changed[index] += step
+        engine.write(engine.parameters, changed)
         return engine.evaluate(data, randomness)[0] / len(data)
 
     for index in range(engine.count):
-        differences[index] = (cost(index, _STEP) - cost(index, -_STEP)) / (2 * _STEP)
+        differences[index] = (cost(index, _H) - cost(index, -_H)) / (2 * _H)
     engine.write(engine.parameters, parameters)
     return differences
 
@@ -120,7 +115,7 @@ def check(
     seed: int = 1,
     backend: str = "cpu",
 ) -> Result:
-    """Compare all gradients of a network, on five random images, with central differences."""
+    """Compare all gradients of a network with central differences, on five random images."""
     network = Network(
         layers,
         input_shape,
@@ -140,23 +135,15 @@ def check(
     gradient = engine.mean_gradient(data, randomness)
     differences = central_differences(network, data, randomness)
     worst = Result(name, 0.0, "", 0.0, 0.0)
-    for index, arrays in enumerate(
-        zip(engine.views(gradient), engine.views(differences), strict=True)
-    ):
-        for kind, ours, theirs in zip(("weights", "biases"), *arrays, strict=True):
-            errors = relative_error(ours, theirs)
-            at = int(errors.argmax())
-            if not errors.flat[at] <= worst.error:
-                where = (
-                    f"layer {index + 1} {kind}{list(map(int, np.unravel_index(at, ours.shape)))}"
-                )
-                worst = Result(
-                    name,
-                    float(errors.flat[at]),
-                    where,
-                    float(ours.flat[at]),
-                    float(theirs.flat[at]),
-                )
+    layer_arrays = zip(engine.views(gradient), engine.views(differences), strict=True)
+    for layer, arrays in enumerate(layer_arrays, 1):
+        for kind, by_backprop, by_differences in zip(("weights", "biases"), *arrays, strict=True):
+            errors = relative_error(by_backprop, by_differences)
+            at = np.unravel_index(int(errors.argmax()), errors.shape)
+            if not errors[at] <= worst.error:  # also if it is NaN
+                parameter = f"layer {layer} {kind}{list(map(int, at))}"
+                pair = float(by_backprop[at]), float(by_differences[at])
+                worst = Result(name, float(errors[at]), parameter, *pair)
     return worst
 
 

@@ -1,7 +1,8 @@
-"""Each layer on two backends: what `nbconv parity` shows.
+"""A comparison of two backends, layer by layer: `nbconv parity`.
 
-Every layer gets the same inputs and the same deltas on both: the activations of the first backend's layer before it, and random
-deltas. What comes out may differ by the rounding of sums that are added up in another order.
+A layer gets the same inputs and the same random deltas on both backends; the inputs are the first
+backend's activations of the layer before it. The results may differ by rounding, because the
+backends add up sums in different orders.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,14 +22,18 @@ from ..layers import Layer
 from ..names import BACKENDS
 from ..network import Network
 
-BOUNDS = {"float32": 1e-5, "float64": 1e-13}  # of the largest difference over the largest number
+BOUNDS = {"float32": 1e-5, "float64": 1e-13}  # of the relative difference, see Result
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True)
 class Result:
-    """One array of one layer: its largest difference, over its largest number and in units of that one's last place."""
+    """The largest difference between the backends in one array of one layer.
+
+    relative: divided by the largest absolute value in the array. ulp: in units of the last place of
+    that value.
+    """
 
     layer: str
     array: str
@@ -60,7 +65,11 @@ def networks(
     seed: int,
     backends: tuple[str, str],
 ) -> tuple[Network, Network]:
-    """The network of a checkpoint, or of a notation, on two backends. Raises BackendError, SettingError."""
+    """A network on two backends, from a checkpoint, or else from the notation `net`.
+
+    activation, shape ("channels x rows x columns"), dtype, seed: of the network from the notation.
+    Raises BackendError, SettingError, CheckpointError.
+    """
     if checkpoint is not None:
         one, other = (Network.load(checkpoint, backend=backend) for backend in backends)
         return one, other
@@ -70,40 +79,43 @@ def networks(
             f"input is {shape!r}: expected channels x rows x columns, such as 1x28x28"
         )
     layers = notation.parse(net or "", activation)
-    given = None if isinstance(layers[0], int) else [int(size) for size in sizes]
+    input_shape = None if isinstance(layers[0], int) else [int(size) for size in sizes]
     one, other = (
-        Network(layers, given, backend=backend, dtype=dtype, seed=seed) for backend in backends
+        Network(layers, input_shape, backend=backend, dtype=dtype, seed=seed)
+        for backend in backends
     )
     return one, other
 
 
 def compare(network: Network, other: Network, images: int, seed: int = 0) -> list[Result]:
-    """Both networks' layers, forward and backward, on so many random images.
+    """Compare the forward and backward passes of two networks on `images` random images.
 
     The networks have the same layers and parameters, on different backends.
     """
     random = np.random.default_rng(seed)
     results: list[Result] = []
     x = random.random((images, *network.input_shape)).astype(network.dtype)
-    both = zip(units(network.engine.layers), units(other.engine.layers), strict=True)
-    for name, (unit, same) in zip(_names(network), both, strict=True):
+    pairs = zip(units(network.engine.layers), units(other.engine.layers), strict=True)
+    for name, (unit, other_unit) in zip(_names(network), pairs, strict=True):
         is_dense = len(unit[0].output_shape) == 1
         x = x.reshape(images, -1) if is_dense else np.ascontiguousarray(np.moveaxis(x, 0, -1))
         delta = random.standard_normal(_shape(unit[-1], images)).astype(network.dtype)
-        ours, theirs = _forward(network, unit, x), _forward(other, same, x)
-        _level(network, other, unit, same)
-        ours |= _backward(network, unit, delta)
-        theirs |= _backward(other, same, delta)
-        results += [_result(name, array, ours[array], theirs[array]) for array in ours]
-        a = ours["a"]
+        arrays = _forward(network, unit, x)
+        other_arrays = _forward(other, other_unit, x)
+        _copy_activations(network, other, unit, other_unit)
+        arrays |= _backward(network, unit, delta)
+        other_arrays |= _backward(other, other_unit, delta)
+        results += [_result(name, key, arrays[key], other_arrays[key]) for key in arrays]
+        a = arrays["a"]
         x = a if is_dense else np.moveaxis(a, -1, 0)
     return results
 
 
 def _names(network: Network) -> Iterator[str]:
-    notations = iter(enumerate(network.specs, 1))
+    """The number and notation of each unit, such as "1 20C5-MP2"."""
+    numbered = iter(enumerate(network.specs, 1))
     for unit in units(network.engine.layers):
-        parts = [next(notations) for _ in unit]
+        parts = [next(numbered) for _ in unit]
         yield f"{parts[0][0]} {'-'.join(spec.notation for _, spec in parts)}"
 
 
@@ -112,25 +124,25 @@ def _shape(layer: Layer, images: int) -> tuple[int, ...]:
     return (images, *shape) if len(shape) == 1 else (*shape, images)
 
 
-def _last(
-    network: Network, way: Callable[[Any, Layer], Any], values: Array, layers: list[Layer]
+def _apply(
+    network: Network, step: Callable[[Any, Layer], Any], values: Array, layers: list[Layer]
 ) -> Array:
-    """What is left of values that go a way through layers."""
-    return Probe(network.engine, lambda given: [reduce(way, layers, given)], values.shape).run(
-        values
-    )[0]
+    """Apply the layers in order to `values`, each by step(values, layer), and return the result."""
+    probe = Probe(network.engine, lambda x: [reduce(step, layers, x)], values.shape)
+    return probe.run(values)[0]
 
 
 def _forward(network: Network, unit: list[Layer], x: Array) -> Arrays:
-    return {"a": _last(network, lambda value, layer: layer.forward(value, None), x, unit)}
+    return {"a": _apply(network, lambda value, layer: layer.forward(value, None), x, unit)}
 
 
 def _backward(network: Network, unit: list[Layer], delta: Array) -> Arrays:
-    arrays = {
-        "dC/dx": _last(
-            network, lambda value, layer: layer.backward(value, None, True), delta, unit[::-1]
-        )
-    }
+    """dC/dx and, if the unit has parameters, dC/dw and dC/db."""
+
+    def step(value: Any, layer: Layer) -> Any:
+        return layer.backward(value, None, True)
+
+    arrays = {"dC/dx": _apply(network, step, delta, unit[::-1])}
     if unit[0].weights_shape:
         gradients = unit[0].d_weights, unit[0].d_biases
         for name, gradient in zip(("dC/dw", "dC/db"), gradients, strict=True):
@@ -138,18 +150,23 @@ def _backward(network: Network, unit: list[Layer], delta: Array) -> Arrays:
     return arrays
 
 
-def _level(network: Network, other: Network, unit: list[Layer], others: list[Layer]) -> None:
-    """Let the other network go back from this one's activations and winners: where two are equal but for rounding, another wins."""
-    for layer, same in zip(unit, others, strict=True):
+def _copy_activations(
+    network: Network, other: Network, unit: list[Layer], other_unit: list[Layer]
+) -> None:
+    """Copy activations and max indices to the other network, for the same backward pass.
+
+    Rounding may decide which of two nearly equal numbers is the maximum.
+    """
+    for layer, other_layer in zip(unit, other_unit, strict=True):
         for name in ("a", "argmax"):
             if hasattr(layer, name):
-                other.engine.write(getattr(same, name), network.engine.read(getattr(layer, name)))
+                values = network.engine.read(getattr(layer, name))
+                other.engine.write(getattr(other_layer, name), values)
 
 
-def _result(layer: str, array: str, ours: Array, theirs: Array) -> Result:
-    largest = float(np.abs(ours).max())
-    difference = float(np.abs(np.float64(ours) - theirs.reshape(ours.shape)).max())
-    last_place = float(np.spacing(np.asarray(largest, ours.dtype)))
-    return Result(
-        layer, array, difference / largest if largest else difference, difference / last_place
-    )
+def _result(layer: str, array: str, values: Array, other_values: Array) -> Result:
+    largest = float(np.abs(values).max())
+    difference = float(np.abs(np.float64(values) - other_values.reshape(values.shape)).max())
+    last_place = float(np.spacing(np.asarray(largest, values.dtype)))
+    relative = difference / largest if largest else difference
+    return Result(layer, array, relative, difference / last_place)
