@@ -399,6 +399,7 @@ def test_the_command_s_ends(tmp_path, arguments, code, message):
     assert (tmp_path / "here.pkl.gz").read_text() == "as it was"
 
 
+@pytest.mark.slow
 @POSIX
 def test_ctrl_c_leaves_nothing(mnist, tmp_path):
     with started(tmp_path, "expanded.pkl.gz") as process:

@@ -121,6 +121,7 @@ def test_a_configuration_file(invoke, tmp_path):
     assert "none.toml" in invoke("train", "none.toml", code=1).stderr
 
 
+@pytest.mark.slow
 def test_resume_has_the_same_bits(command, invoke, tmp_path):
     invoke("train", *FULL, "--epochs", "5", "--out", "whole.h5")
     command("train", *FULL, "--epochs", "2", "--out", "part.h5")
@@ -157,6 +158,7 @@ def test_resume_needs_the_same_data(invoke, tmp_path):
     )
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_the_run_can_be_resumed(command, invoke, tmp_path, number, code):
@@ -286,6 +288,7 @@ def test_full_output_is_no_traceback(command):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @LINUX
 def test_an_unwritable_kernel_cache_is_a_warning(command, tmp_path):
     nbconv.Network([64, 10]).save(tmp_path / "new.h5")
@@ -376,6 +379,7 @@ def test_two_runs_into_one_file_do_not_kill_each_other(tmp_path):
     assert nbconv.Network.load(tmp_path / "same.h5").state.epoch == 15
 
 
+@pytest.mark.slow
 def test_compiling_is_announced_by_every_command(command, tmp_path):
     nbconv.Network([64, 10]).save(tmp_path / "new.h5")
     cold = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}

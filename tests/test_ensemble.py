@@ -235,6 +235,7 @@ def test_a_killed_member_is_told(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_train_and_eval(command, tmp_path):
     table = command(
         "ensemble", "train", *OPTIONS, "--members", "2", "--jobs", "2", "--seed", "7"
@@ -290,6 +291,7 @@ def test_nothing_begun_binds_nobody(tmp_path):
             assert len(ensemble.train(tmp_path / "one", settings, 1)) == 1
 
 
+@pytest.mark.slow
 @POSIX
 def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
     """Killed, stopped as a terminal does it, by a signal to the whole group, and stopped by SIGTERM."""

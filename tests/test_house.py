@@ -36,7 +36,7 @@ BACKENDS = {
 
 def imports(path, package):
     """The absolute names of the modules that a file imports, at its top or within functions, types excepted."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []

@@ -154,8 +154,11 @@ def test_advance(kernels):
         assert rates.tolist() == [etas[counters[2]], 0.1, 0, 0, 0]
 
 
-@pytest.mark.parametrize("stored", [np.uint8, np.float32, np.float64])
-@pytest.mark.parametrize("flat", [False, True])
+# The gathers are compiled for each pair of dtypes and each layout: not every combination is.
+@pytest.mark.parametrize(
+    ("stored", "flat"),
+    [(np.uint8, True), (np.uint8, False), (np.float32, True), (np.float64, False)],
+)
 def test_gather_with_moves(kernels, dtype, stored, flat):
     random = np.random.default_rng(2)
     images = random.integers(0, 256, (6, 2, 4, 3)).astype(stored)
@@ -189,8 +192,10 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
     close(ours, right, dtype)
 
 
-@pytest.mark.parametrize("stored", [np.uint8, np.float32])
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(
+    ("stored", "flat"),
+    [(np.uint8, True), (np.uint8, False), (np.float32, False)],
+)
 @pytest.mark.parametrize(
     "amounts",
     [(0.0, 0.0, 0.0, 0.0), (0.4, 0.2, 2.0, 0.0), (0.0, 0.0, 0.0, 1.5), (0.3, 0.3, 9.0, 1.0)],

@@ -10,6 +10,7 @@ import pytest
 from nbconv import Conv2D, Dense, MaxPool2D, Network, Softmax
 
 
+@pytest.mark.slow
 def test_the_first_epochs_of_the_book(mnist):
     train, valid, test = mnist
     net = Network([784, 30, 10])
@@ -26,6 +27,7 @@ def test_the_first_epochs_of_the_book(mnist):
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="reads the peak from Linux's /proc"
 )
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "bound"), [("--no-expand", 450), ("--expand", 600)])
 def test_memory(mnist, tmp_path, option, bound):
     """Peak resident set of a training on MNIST, in MiB."""

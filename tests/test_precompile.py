@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from nbconv.kernels import cpu
 
 import nbconv
@@ -46,6 +47,7 @@ def test_the_rehearsal_compiles_what_the_training_uses():
     assert compiled == {name: len(getattr(cpu, name).signatures) for name in KERNELS}
 
 
+@pytest.mark.slow
 def test_a_first_training_starts_it_and_ends_it(tmp_path):
     """With an empty cache there is one process more, gone when fit returns; the result is the same without.
 

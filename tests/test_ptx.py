@@ -28,6 +28,7 @@ def reports():
 ONE_PRECISION = {"update._advance", "distort._points", "distort._lines", "distort._frame"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ptx.ARCHITECTURES)
 def test_nothing_is_kept_in_local_memory(reports, architecture):
     for kernel in reports[architecture]:
@@ -36,6 +37,7 @@ def test_nothing_is_kept_in_local_memory(reports, architecture):
         assert kernel["shared"] <= SHARED, kernel
 
 
+@pytest.mark.slow
 def test_no_kernel_is_left_out(reports):
     kernels = importlib.import_module("nbconv.kernels.cuda")
     decorated = set()

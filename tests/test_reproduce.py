@@ -141,6 +141,7 @@ def test_speeds_at_the_start(mnist, tmp_path):
     assert 50 < result.tables[0].rows[-1][3] < 200
 
 
+@pytest.mark.slow
 @POSIX
 def test_an_interrupted_part_goes_on(mnist, tmp_path):
     """Ctrl-C in the first training: exit 130, a checkpoint; the same command ends it. A second time it is there at once."""

@@ -57,6 +57,7 @@ print(json.dumps({"torn": torn, "saves": step}))
 """
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_killed_process_leaves_the_old_file_or_the_new_one(tmp_path):
     """Children that save one state after the other are killed at 120 moments; each says which state is saved."""
@@ -97,6 +98,7 @@ print(loads)
 """
 
 
+@pytest.mark.slow
 @POSIX
 def test_several_that_save_to_one_file_leave_one_that_is_whole(tmp_path):
     assert python(TOGETHER, tmp_path / "a.h5") > 10

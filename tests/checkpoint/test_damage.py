@@ -100,6 +100,7 @@ print(json.dumps([len(image), refused, harmless]))
 """
 
 
+@pytest.mark.slow
 @LINUX
 def test_every_flipped_byte_is_found(tmp_path):
     """A bit of each byte in turn, in a process of its own: HDF5 hangs on some of these, should it get them."""

@@ -478,6 +478,7 @@ def test_one_text_in_many_places_is_not_read_so_often(trained, tmp_path, shape):
 VALUES = [math.nan, -math.inf, 0.5, -1, 2**63 - 1, "", "x", "{}", "null", '{"epochs": []}']
 
 
+@pytest.mark.slow
 def test_any_value_of_any_attribute_is_refused_or_taken(few, tmp_path):
     """Nothing but CheckpointError comes of odd values, whatever their place."""
     net = Network([Softmax(10)], (1, 8, 8))
@@ -526,6 +527,7 @@ ODD = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(value=ODD, choice=st.integers(0, 10**6))
 def test_any_json_is_refused_or_taken(odd, value, choice):

@@ -47,6 +47,7 @@ def packed(content, zeros):
     return gzip.compress(content) + gzip.compress(bytes(2**24)) * zeros
 
 
+@pytest.mark.slow
 def test_gzip_bombs(tmp_path):
     folder = idx_folder(tmp_path / "idx", ".gz")
     path = folder / f"{NAMES[0]}.gz"
@@ -94,6 +95,7 @@ def zip_bomb(path, content, zeros, method=zipfile.ZIP_DEFLATED, claim=None):
     path.write_bytes(forged)
 
 
+@pytest.mark.slow
 def test_zip_bombs(tmp_path):
     path = tmp_path / "bomb.npz"
     load = "nbconv.load_data('bomb.npz')"
@@ -120,6 +122,7 @@ def test_zip_bombs(tmp_path):
         assert said in message
 
 
+@pytest.mark.slow
 def test_h5_of_many_gigabytes(tmp_path):
     count = 2_000_000
     with h5py.File(tmp_path / "big.h5", "w") as file:
@@ -146,6 +149,7 @@ def test_h5_of_many_gigabytes(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_h5_that_declares_too_much(tmp_path):
     path = tmp_path / "bomb.h5"
     for shape, chunks, said in (
