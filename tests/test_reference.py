@@ -91,7 +91,7 @@ def test_images_that_stay_in_their_file(tmp_path):
 
 
 def test_it_has_the_cpu_s_functions():
-    """By name and arguments; and none is written twice where the CPU takes the plain loops."""
+    """By name and arguments."""
     assert set(reference.__all__) == set(cpu.__all__)
     for name in set(reference.__all__) - {"Program"}:
         ours, theirs = getattr(reference, name), getattr(cpu, name)

@@ -66,5 +66,5 @@ def add(total, part):
 
 
 def advance(clock, rates, sums, etas, bound):
-    """On to the next mini-batch, with its eta. See nbconv/kernels/cpu/update.py. Thread mapping: one thread."""
+    """On to the next mini-batch, with its eta. See nbconv/kernels/reference/update.py. Thread mapping: one thread."""
     launch(_advance, (1, 1), (1, 1), clock, rates, sums, etas, bound)
