@@ -24,7 +24,7 @@ class Program:
     def __call__(self, times: int, *varying: Any) -> None:
         """Make all calls, `times` times over."""
         given = dict(zip(map(id, self._varying), varying, strict=True))
-        calls = []
+        calls: list[tuple[Any, list[Any]]] = []
         for kernel, arguments in self.calls:
             calls.append((kernel, [given.get(id(argument), argument) for argument in arguments]))
         with np.errstate(all="ignore"):  # as compiled: random numbers wrap around without a warning
