@@ -29,8 +29,8 @@ class Program:
             calls.append((kernel, [given.get(id(argument), argument) for argument in arguments]))
         with np.errstate(all="ignore"):  # as compiled: random numbers wrap around without a warning
             for _ in range(times):
-                for kernel, arguments in calls:
-                    kernel(*arguments)
+                for kernel, current in calls:
+                    kernel(*current)
 
 
 def _in_a_row(calls: Sequence[Any]) -> Iterator[Call]:
