@@ -149,5 +149,5 @@ def check(
 
 
 def check_all(backend: str = "cpu") -> list[Result]:
-    """All cases, on a backend. Raises BackendError if it is not there."""
+    """The results of all cases on a backend. Raises BackendError if it is not available."""
     return [check(name, *case, backend=backend) for name, case in CASES.items()]
