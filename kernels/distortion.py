@@ -11,12 +11,12 @@ from numba.extending import register_jitable
 
 from .scalar import uniform
 
-KEY = 1 << 32  # stands for a layer in the keys of random numbers; no network has so many
+DISTORTION_KEY = 1 << 32  # stands for a layer in the keys of random numbers; no network has so many
 CELLS = 4  # of the elastic grid, down and across
 POINTS = CELLS + 3  # a spline reaches beyond its cell on both sides
-AFFINE = 5  # random numbers: of the rotation, two scales, two shifts
-NUMBERS = AFFINE + 2 * POINTS * POINTS  # of an image
-LINE = 4 + 2 * POINTS  # numbers of a row of pixels: see `draw_distortions`
+AFFINE_NUMBERS = 5  # random numbers: of the rotation, two scales, two shifts
+NUMBERS_PER_IMAGE = AFFINE_NUMBERS + 2 * POINTS * POINTS  # of an image
+LINE_LENGTH = 4 + 2 * POINTS  # numbers of a row of pixels: see `draw_distortions`
 
 
 @register_jitable

@@ -12,7 +12,7 @@ NO_DEVICE, NOT_INITIALISED, SYSTEM_NOT_READY, DRIVER_MISMATCH = (
     802,
     803,
 )  # of the driver's cuInit
-OLDEST = 12  # the driver's CUDA version that the oldest toolkit of numba-cuda needs
+OLDEST_CUDA = 12  # the driver's CUDA version that the oldest toolkit of numba-cuda needs
 NUMPY_LIMIT = 2, 5  # the first NumPy without row_stack, which numba-cuda needs
 FORKED = (
     "this process was forked from one that had used the GPU, which CUDA does not allow: start it by multiprocessing's "
@@ -92,8 +92,8 @@ def _toolkit() -> str | None:
     except metadata.PackageNotFoundError:
         return f"CUDA's packages for Python are not installed: {INSTALL}"
     major, minor = driver_version() or (0, 0)
-    if major < OLDEST:
-        return f"the NVIDIA driver supports CUDA {major}.{minor}: expected {OLDEST} or newer; update the driver"
+    if major < OLDEST_CUDA:
+        return f"the NVIDIA driver supports CUDA {major}.{minor}: expected {OLDEST_CUDA} or newer; update the driver"
     if major < bindings:
         return (
             f"the NVIDIA driver supports CUDA {major}.{minor} and the installed toolkit is CUDA {bindings}: update the driver, "

@@ -259,7 +259,7 @@ class Kernels(Protocol):
     ) -> None:  # fmt: skip
         """Draw the random distortions of images first, first + 1, ... of the mini-batch (kernels/distortion.py).
 
-        lines: (images, rows, LINE), float32, overwritten: of each row of pixels where it is read from:
+        lines: (images, rows, LINE_LENGTH), float32, overwritten: of each row of pixels where it is read from:
         position of the first pixel, step between pixels, elastic displacements. points: (images, 2,
         POINTS, POINTS), float32, overwritten: the displacements of the elastic grid. amounts: the largest
         rotation (radians), scaling (share), shift and elastic displacement (pixels). columns: of the pictures.
@@ -348,7 +348,7 @@ class Program(Protocol):
 class Backend(Kernels, Memory, Protocol):
     """A backend: one of the modules `reference`, `cpu` and `cuda` of this package."""
 
-    LINE: int  # numbers of a line of `draw_distortions`
+    LINE_LENGTH: int  # numbers of a line of `draw_distortions`
     POINTS: int  # points of its elastic grid, down and across
 
     def Program(self, calls: Sequence[Any], varying: Sequence[Array] = (), /) -> Program:

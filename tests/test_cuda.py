@@ -163,7 +163,7 @@ def test_masks_and_moved_images_are_the_cpu_s_to_the_bit(kernels):
 
 
 def test_large_feature_maps_are_added_up_in_parts(kernels, monkeypatch):
-    monkeypatch.setattr(conv, "PART", 16)
+    monkeypatch.setattr(conv, "MIN_PART_PLACES", 16)
     random = np.random.default_rng(0)
     dz, a = (
         random.standard_normal(shape).astype(np.float32)
@@ -177,7 +177,7 @@ def test_large_feature_maps_are_added_up_in_parts(kernels, monkeypatch):
 
 @pytest.mark.parametrize(("images", "n_in", "n_out"), [(5, 9, 33), (3, 40, 2)])
 def test_products_in_tiles(kernels, monkeypatch, images, n_in, n_out):
-    monkeypatch.setattr(dense, "FULL", 1)
+    monkeypatch.setattr(dense, "FULL_BLOCKS", 1)
     random = np.random.default_rng(0)
     shapes = (images, n_in), (n_out, n_in), (n_out,), (images, n_out)
     x, w, b, dz = (random.standard_normal(shape).astype(np.float32) for shape in shapes)

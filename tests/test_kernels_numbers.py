@@ -219,7 +219,7 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
             np.nan,
             dtype,
         )
-        y, lines = np.full(size, -1), np.full((size, rows, kernels.LINE), np.nan, np.float32)
+        y, lines = np.full(size, -1), np.full((size, rows, kernels.LINE_LENGTH), np.nan, np.float32)
         points = np.full((size, 2, kernels.POINTS, kernels.POINTS), np.nan, np.float32)
         framed = np.zeros((size, channels, rows + 2, columns + 2), np.float32)
         kernels.draw_distortions(lines, points, amounts, columns, counters, first)

@@ -16,7 +16,7 @@ CHECK = """
 from nbconv import Conv2D, Dense, MaxPool2D, Softmax
 from nbconv.diagnostics import gradcheck
 from nbconv.kernels.cpu import simd
-print(simd.BYTES, simd.WIDTH)
+print(simd.VECTOR_BYTES, simd.NR)
 layers = [Conv2D(6, 3), MaxPool2D(2), Conv2D(4, 3, padding=1), MaxPool2D(2), Dense(7), Softmax(3)]
 print(gradcheck.check("a network", layers, (1, 10, 10), None).error)
 """

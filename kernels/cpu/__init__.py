@@ -3,7 +3,7 @@
 Kernels that plain loops make as fast as any are those of the reference backend.
 """
 
-from ..distortion import LINE, POINTS
+from ..distortion import LINE_LENGTH, POINTS
 from ..reference import (
     add,
     advance,

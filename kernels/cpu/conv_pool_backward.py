@@ -1,76 +1,71 @@
-"""The way back through a convolution with max pooling behind it, by the winners alone.
+"""The backward pass of a convolution with max pooling behind it, without the deltas that are 0.
 
-Max pooling gives a delta to one place of each window, and ReLU takes it from some of those: of 2x2 windows, less
-than a quarter of dz is not zero. These kernels never form dz. They walk over the winners (f, Y, X, n) whose delta
-da[f, Y, X, n] is not zero; the winner's place in its window says which output (y, x) of the convolution it was.
+Max pooling passes the delta of each window to one place, its maximum, and ReLU takes some of those
+away: with 2x2 windows, less than a quarter of dz is not zero. These kernels never form dz. They go
+through the maxima (f, Y, X, n) whose delta da[f, Y, X, n] is not zero; argmax says which output
+(y, x) of the convolution it belongs to.
 
-Layout: channels last, one image after the other, (images, rows, columns, channels), because one winner meets
-kernel columns * channels neighbouring numbers for each kernel row, whatever the number of images. The dense kernels
-of conv.py are the oracle in the tests.
+Layout: channels last, one image after the other, (images, rows, columns, channels). One maximum
+then meets kernel columns * channels neighbouring numbers for each kernel row, whatever the number
+of images. The tests compare with the dense kernels of conv.py.
 """
 
 import numpy as np
 from numba import njit, prange, uint64
 
 from ..compilation import INNER, SUMS
-from .tile import ONE, ZERO, add_lines
+from .tile import ONE, ZERO, add_rows
 
 
 @njit(**INNER)
-def _copy(to, to0, to_steps, a, a0, a_steps, counts):
-    """to[i, j, k] = a[i, j, k], where [i, j, k] of a is a[a0 + i a_steps[0] + j a_steps[1] + k a_steps[2]]; to likewise."""
+def _copy(to, to0, to_strides, a, a0, a_strides, counts):
+    """to[i, j, k] = a[i, j, k], where a[i, j, k] is a[a0 + (i, j, k) . a_strides]; to likewise."""
     for i in range(counts[0]):
         for j in range(counts[1]):
-            here, there = (
-                to0 + i * to_steps[0] + j * to_steps[1],
-                a0 + i * a_steps[0] + j * a_steps[1],
-            )
+            to_pos = to0 + i * to_strides[0] + j * to_strides[1]
+            a_pos = a0 + i * a_strides[0] + j * a_strides[1]
             for k in range(counts[2]):
-                to[here + k * to_steps[2]] = a[there + k * a_steps[2]]
+                to[to_pos + k * to_strides[2]] = a[a_pos + k * a_strides[2]]
 
 
 @njit(**INNER)
-def _kernel_strides(w, last):
-    """Strides of (row, column, channel) in one filter of w, and where these lie in lines of `last`'s length, rows so far apart."""
+def _kernel_strides(w, line_stride):
+    """(strides in one filter of w, strides in its channels-last copy, extents).
+
+    Each as (row, column, channel); line_stride: of the copy's rows.
+    """
     channels, rows, columns = uint64(w.shape[1]), uint64(w.shape[2]), uint64(w.shape[3])
-    return (columns, ONE, rows * columns), (last, channels, ONE), (rows, columns, channels)
+    return (columns, ONE, rows * columns), (line_stride, channels, ONE), (rows, columns, channels)
 
 
 @njit(**INNER)
 def _weights_last(f, w_last, w):
     """w_last[i, f, j channels + c] = w[f, c, i, j]."""
-    filters, step = uint64(w.shape[0]), uint64(w_last.shape[2])
-    plain, last, size = _kernel_strides(w, filters * step)
-    _copy(
-        w_last.reshape(-1),
-        f * step,
-        last,
-        w.reshape(-1),
-        f * size[0] * size[1] * size[2],
-        plain,
-        size,
-    )
+    filters, line = uint64(w.shape[0]), uint64(w_last.shape[2])
+    strides, last_strides, extents = _kernel_strides(w, filters * line)
+    w0 = f * extents[0] * extents[1] * extents[2]
+    _copy(w_last.reshape(-1), f * line, last_strides, w.reshape(-1), w0, strides, extents)
 
 
 @njit(**INNER)
-def _gradient_of(f, dw, sums):
+def _add_groups(f, dw, sums):
     """dw[f, c, i, j] = the groups' sums at [f, i, j channels + c], added up in their order."""
-    groups, filters, step = uint64(sums.shape[0]), uint64(sums.shape[1]), uint64(sums.shape[3])
-    plain, last, size = _kernel_strides(dw, step)
-    sums_flat, kernel_size = sums.reshape(-1), size[0] * step
-    here = f * kernel_size
+    groups, filters, line = uint64(sums.shape[0]), uint64(sums.shape[1]), uint64(sums.shape[3])
+    strides, last_strides, extents = _kernel_strides(dw, line)
+    sums_flat, kernel_size = sums.reshape(-1), extents[0] * line
+    sums0 = f * kernel_size
     for group in range(ONE, groups):
-        for t in range(here, here + kernel_size):
+        for t in range(sums0, sums0 + kernel_size):
             sums_flat[t] += sums_flat[group * filters * kernel_size + t]
-    _copy(dw.reshape(-1), f * size[0] * size[1] * size[2], plain, sums_flat, here, last, size)
+    dw0 = f * extents[0] * extents[1] * extents[2]
+    _copy(dw.reshape(-1), dw0, strides, sums_flat, sums0, last_strides, extents)
 
 
 @njit(**INNER)
 def _corner(x_last, padding):
-    """Where the picture begins in one image of x_last, within its padding."""
-    return (uint64(padding[0]) * uint64(x_last.shape[2]) + uint64(padding[1])) * uint64(
-        x_last.shape[3]
-    )
+    """Offset of the picture's first pixel in one padded image of x_last."""
+    columns, channels = uint64(x_last.shape[2]), uint64(x_last.shape[3])
+    return (uint64(padding[0]) * columns + uint64(padding[1])) * channels
 
 
 @njit(**INNER)
@@ -78,136 +73,111 @@ def _images_last(y, dx, dx_last, padding):
     """dx[c, y, q, n] = dx_last[n, y + padding, q + padding, c]."""
     channels, columns, images = uint64(dx.shape[0]), uint64(dx.shape[2]), uint64(dx.shape[3])
     line = uint64(dx_last.shape[2]) * channels
-    here, there = y * columns * images, _corner(dx_last, padding) + y * line
-    to_steps = (images, uint64(dx.shape[1]) * columns * images, ONE)
-    from_steps = (channels, ONE, uint64(dx_last.shape[1]) * line)
-    _copy(
-        dx.reshape(-1),
-        here,
-        to_steps,
-        dx_last.reshape(-1),
-        there,
-        from_steps,
-        (columns, channels, images),
-    )
+    dx0 = y * columns * images
+    last0 = _corner(dx_last, padding) + y * line
+    dx_strides = (images, uint64(dx.shape[1]) * columns * images, ONE)
+    last_strides = (channels, ONE, uint64(dx_last.shape[1]) * line)
+    extents = (columns, channels, images)
+    _copy(dx.reshape(-1), dx0, dx_strides, dx_last.reshape(-1), last0, last_strides, extents)
 
 
 @njit(**INNER)
-def _channels_last(first, after, x_last, x, padding):
-    """x_last[n, y + padding, q + padding, c] = x[c, y, q, n] for the images first <= n < after."""
-    channels, rows, columns, images = (
-        uint64(x.shape[0]),
-        uint64(x.shape[1]),
-        uint64(x.shape[2]),
-        uint64(x.shape[3]),
-    )
+def _channels_last(first, stop, x_last, x, padding):
+    """x_last[n, y + padding, q + padding, c] = x[c, y, q, n] for the images first <= n < stop."""
+    channels, rows = uint64(x.shape[0]), uint64(x.shape[1])
+    columns, images = uint64(x.shape[2]), uint64(x.shape[3])
     x_flat, x_last_flat = x.reshape(-1), x_last.reshape(-1)
     line = uint64(x_last.shape[2]) * channels
     image_size = uint64(x_last.shape[1]) * line
+    last_strides = (channels, image_size, ONE)
+    x_strides = (images, ONE, rows * columns * images)
+    extents = (columns, stop - first, channels)
     for y in range(rows):
-        here, there = (
-            first * image_size + _corner(x_last, padding) + y * line,
-            y * columns * images + first,
-        )
-        to_steps, from_steps = (channels, image_size, ONE), (images, ONE, rows * columns * images)
-        _copy(
-            x_last_flat,
-            here,
-            to_steps,
-            x_flat,
-            there,
-            from_steps,
-            (columns, after - first, channels),
-        )
+        last0 = first * image_size + _corner(x_last, padding) + y * line
+        x0 = y * columns * images + first
+        _copy(x_last_flat, last0, last_strides, x_flat, x0, x_strides, extents)
 
 
 @njit(**INNER)
-def _walk(group, da, argmax, x, run, buffers, tables, padding, needs_dx):
-    """A group's images: their part of dC/dw into the group's sums and, if wanted, their dC/dx channels last."""
+def _backward_group(group, da, argmax, x, length, buffers, tables, padding, needs_dx):
+    """A group of images: its sums of dC/dw and, if needs_dx, its dC/dx with the channels last.
+
+    length: numbers of a kernel row with all channels.
+    """
     x_last, dx_last, w_last, sums = buffers
-    cells, places, positions, most = tables[:4]
+    cells, places, positions, max_deltas = tables[:4]
     images, line = uint64(x_last.shape[0]), uint64(x_last.shape[2]) * uint64(x_last.shape[3])
-    filters, kernel_rows, step = uint64(sums.shape[1]), uint64(sums.shape[2]), uint64(sums.shape[3])
+    groups, filters = uint64(sums.shape[0]), uint64(sums.shape[1])
+    kernel_rows, sums_line = uint64(sums.shape[2]), uint64(sums.shape[3])
     da_flat, argmax_flat, x_last_flat = da.reshape(-1), argmax.reshape(-1), x_last.reshape(-1)
     dx_last_flat, w_last_flat, sums_flat = dx_last.reshape(-1), w_last.reshape(-1), sums.reshape(-1)
     image_size, outputs = uint64(x_last.shape[1]) * line, uint64(positions.size)
-    first_image = group * images // uint64(sums.shape[0])
-    after_image = (group + ONE) * images // uint64(sums.shape[0])
-    sums0 = group * filters * kernel_rows * step
-    for t in range(sums0, sums0 + filters * kernel_rows * step):
+    first_image = group * images // groups
+    stop_image = (group + ONE) * images // groups
+    sums0 = group * filters * kernel_rows * sums_line
+    for t in range(sums0, sums0 + filters * kernel_rows * sums_line):
         sums_flat[t] = 0
-    deltas, taps = np.empty(cells.size, da.dtype), np.empty(cells.size, np.uint64)
+    # Of one filter: its deltas other than 0, and where each one's inputs begin.
+    deltas = np.empty(cells.size, da.dtype)
+    taps = np.empty(cells.size, np.uint64)
+    # Of each output of the convolution: how many deltas it gets, which, and their filters' weights.
     counts = np.empty(outputs, np.uint64)
-    output_deltas, filter_taps = (
-        np.empty(outputs * most, da.dtype),
-        np.empty(outputs * most, np.uint64),
-    )
-    _channels_last(first_image, after_image, x_last, x, padding)
-    for n in range(first_image, after_image):
+    output_deltas = np.empty(outputs * max_deltas, da.dtype)
+    filter_taps = np.empty(outputs * max_deltas, np.uint64)
+    _channels_last(first_image, stop_image, x_last, x, padding)
+    for n in range(first_image, stop_image):
         image = n * image_size
         for k in range(outputs):
             counts[k] = 0
-        here = n
+        da_pos = n
         for f in range(filters):
             count = ZERO
             for cell in range(uint64(cells.size)):
-                delta = da_flat[here]
-                output = cells[cell] + places[uint64(argmax_flat[here])]
-                deltas[count], taps[count] = delta, positions[output]
-                last = output * most + counts[output]
-                output_deltas[last], filter_taps[last] = delta, f * step
+                # A delta of 0 is written, too, but the next one takes its place.
+                delta = da_flat[da_pos]
+                output = cells[cell] + places[uint64(argmax_flat[da_pos])]
+                deltas[count] = delta
+                taps[count] = positions[output]
+                last = output * max_deltas + counts[output]
+                output_deltas[last] = delta
+                filter_taps[last] = f * sums_line
                 count += uint64(delta != 0)
                 counts[output] += uint64(delta != 0)
-                here += images
-            total = sums0 + f * kernel_rows * step
-            add_lines(
-                sums_flat,
-                total,
-                step,
-                deltas,
-                x_last_flat,
-                image,
-                line,
-                taps,
-                ZERO,
-                count,
-                kernel_rows,
-                run,
-            )
+                da_pos += images
+            add_rows(
+                sums_flat, sums0 + f * kernel_rows * sums_line, sums_line, deltas,
+                x_last_flat, image, line, taps, ZERO, count, kernel_rows, length,
+            )  # fmt: skip
         if needs_dx:
             for t in range(image, image + image_size):
                 dx_last_flat[t] = 0
             for k in range(outputs):
-                first, after = k * most, k * most + counts[k]
-                if first < after:
-                    add_lines(
-                        dx_last_flat, image + positions[k], line, output_deltas, w_last_flat, ZERO,
-                        filters * step, filter_taps, first, after, kernel_rows, run,
+                first = k * max_deltas
+                stop = first + counts[k]
+                if first < stop:
+                    add_rows(
+                        dx_last_flat, image + positions[k], line, output_deltas,
+                        w_last_flat, ZERO, filters * sums_line, filter_taps, first, stop,
+                        kernel_rows, length,
                     )  # fmt: skip
 
 
 @njit(**SUMS)
 def conv2d_max_pool_backward(dw, dx, da, argmax, x, w, buffers, tables, padding, needs_dx):
-    """`conv2d_backward_weights` and `conv2d_backward_input` of dz, which is da at the winners and 0 elsewhere.
+    """`conv2d_backward_weights`, `conv2d_backward_input` of dz, which is da at the maxima, else 0.
 
-    dC/dw[f, c, i, j] = sum over (Y, X, n) of da[f, Y, X, n] x[c, y s + i, x s + j, n]
-    dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r - y s, q - x s], (y, x) the window's winner.
+    dC/dw[f, c, i, j] = sum over (Y, X, n) of da[f, Y, X, n] x[c, y s + i - p, x s + j - p, n]
+    dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r + p - y s, q + p - x s]
 
-    dw, w: (filters, channels, kernel rows, kernel columns); dw overwritten. da, argmax: (filters, pooled rows, pooled
-    columns, images), as in `max_pool2d_forward`. x: the convolution's input, (channels, rows, columns, images). dx: like x,
-    overwritten if wanted. padding: the convolution's, (y, x). tables: see nbconv/layers/geometry.py, `ConvPoolTables`. buffers,
-    overwritten: x_last and dx_last, x and dx with their padding and channels last, (images, padded rows, padded columns,
-    channels), the border of x_last zero; w_last, w as (kernel rows, filters, line) with w[f, c, i, j] at j * channels + c of
-    a line that may be longer; sums, the gradient of groups of images, (groups, filters, kernel rows, line), whose number
-    fixes the order of adding.
+    Threads share the groups of images; their number fixes the order in which dw adds up.
     """
     _, dx_last, w_last, sums = buffers
-    run = uint64(w.shape[3] * w.shape[1])
+    length = uint64(w.shape[3] * w.shape[1])
     for f in prange(w.shape[0]):
         _weights_last(uint64(f), w_last, w)
     for group in prange(sums.shape[0]):
-        _walk(uint64(group), da, argmax, x, run, buffers, tables, padding, needs_dx)
+        _backward_group(uint64(group), da, argmax, x, length, buffers, tables, padding, needs_dx)
     for f in prange(w.shape[0]):
-        _gradient_of(uint64(f), dw, sums)
+        _add_groups(uint64(f), dw, sums)
     for y in prange(x.shape[1] if needs_dx else 0):
         _images_last(uint64(y), dx, dx_last, padding)

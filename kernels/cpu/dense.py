@@ -1,7 +1,8 @@
-"""Dense layers. A mini-batch is a matrix with a row for each image: (images, neurons).
+"""Dense layers. Arguments: kernels/interface.py.
 
-That is the transpose of the book's matrix of columns, so that rows of w and rows of a are both contiguous
-and all three products run over long rows, however few images there are.
+A mini-batch is a matrix with a row for each image, the transpose of the book's matrix of columns:
+rows of w and rows of a are both contiguous, and all three products run over long rows, however few
+images there are.
 """
 
 import numpy as np
@@ -9,121 +10,123 @@ from numba import njit, prange, uint64
 
 from ..compilation import INLINE, INNER, SUMS
 from .activation import activate
-from .simd import ROWS, WIDTH
-from .tile import ONE, ZERO, blocks, dot_products, products, steps
+from .simd import MR, NR
+from .tile import ONE, ZERO, add_products, blocks, dot_products, products, strided_taps
 
-SMALL = (
-    1 << 16
-)  # products that one thread does in less than the microsecond or two that it takes to share them
-CHUNK = 256  # columns of w that are worked on at a time, at most
-BLOCK = (
-    4 * ROWS
-)  # rows of w that all images meet before the next: BLOCK x CHUNK is in the first-level cache
-SHARES = 16  # of the rows of w: a thread takes neighbouring ones, so that its part of w stays in its caches
-IMAGES = uint64(1 << 18)  # numbers: so many images' rows stay in the second-level cache
+# Multiplications that one thread does in the microsecond or two that it takes to share them.
+SERIAL_PRODUCTS = 1 << 16
+# A block of w that all images meet before the next, KC rows and at most NC columns, stays in the
+# first-level cache: BLIS's names.
+NC = 256
+KC = 4 * MR
+L2_NUMBERS = uint64(1 << 18)  # numbers of x that stay in the second-level cache
+# The rows of w are cut into so many shares at most. A share's rows are neighbours and always go to
+# one thread, so that they stay in its caches.
+MAX_SHARES = 16
 
 
 @njit(**INLINE)
 def _share(rows, block, share, shares):
-    """The rows of a share, whole blocks."""
+    """(first, stop): the rows of a share, whole blocks of rows."""
     count = (rows + block - 1) // block
-    return uint64(share * count // shares * block), uint64(
-        min((share + 1) * count // shares * block, rows)
-    )
+    first = share * count // shares * block
+    stop = min((share + 1) * count // shares * block, rows)
+    return uint64(first), uint64(stop)
 
 
 @njit(**INLINE)
 def _is_small(w, images):
-    """Whether a product with w is done sooner than other threads are told of it."""
-    return w.size * images < SMALL
+    """Whether one thread does a product with w sooner than it could be shared."""
+    return w.size * images < SERIAL_PRODUCTS
 
 
 @njit(**INNER)
-def _forward(a, x, w, b, activation, first, after):
-    """`dense_forward` for the neurons from `first` to `after`."""
+def _forward(a, x, w, b, activation, first, stop):
+    """`dense_forward` for the neurons first <= j < stop."""
     images, n_out, n_in = uint64(a.shape[0]), uint64(a.shape[1]), uint64(x.shape[1])
     a_flat, x_flat, w_flat = a.reshape(-1), x.reshape(-1), w.reshape(-1)
-    every_row = steps(w.shape[0], w.shape[1])
-    together = max(IMAGES // n_in // uint64(ROWS), ONE) * uint64(
-        ROWS
-    )  # images that stay in the second-level cache
-    for m in range(ZERO, images, together):
-        for j in range(first, after, uint64(WIDTH)):
-            for n in range(m, min(m + together, images), uint64(ROWS)):
-                rows, columns = min(uint64(ROWS), images - n), min(uint64(WIDTH), after - j)
+    row_taps = strided_taps(w.shape[0], w.shape[1])
+    cached_images = max(L2_NUMBERS // n_in // uint64(MR), ONE) * uint64(MR)
+    for m in range(ZERO, images, cached_images):
+        for j in range(first, stop, uint64(NR)):
+            for n in range(m, min(m + cached_images, images), uint64(MR)):
+                rows = min(uint64(MR), images - n)
+                columns = min(uint64(NR), stop - j)
                 dot_products(
                     a_flat, n * n_out + j, n_out, ONE, rows,
                     x_flat, n * n_in, n_in, ZERO,
-                    w_flat, ZERO, ZERO, every_row, j, columns, ONE,
+                    w_flat, ZERO, ZERO, row_taps, j, columns, ONE,
                     ONE, n_in,
                 )  # fmt: skip
-        for n in range(m, min(m + together, images)):
-            for j in range(first, after):
+        for n in range(m, min(m + cached_images, images)):
+            for j in range(first, stop):
                 a_flat[n * n_out + j] += b[j]
-            activate(a_flat, n * n_out + first, n * n_out + after, activation)
+            activate(a_flat, n * n_out + first, n * n_out + stop, activation)
 
 
 @njit(**SUMS)
 def dense_forward(a, x, w, b, activation):
-    """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25); sigma of `activation`, see `activate`.
-
-    a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b: (neurons out,).
-    """
+    """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25). Threads share the neurons j."""
     n_out = w.shape[0]
-    shares = min(SHARES, (n_out + WIDTH - 1) // WIDTH)
+    shares = min(MAX_SHARES, (n_out + NR - 1) // NR)
     if _is_small(w, a.shape[0]):
         _forward(a, x, w, b, activation, ZERO, uint64(n_out))
     else:
         for share in prange(shares):
-            first, after = _share(n_out, WIDTH, share, shares)
-            _forward(a, x, w, b, activation, first, after)
+            first, stop = _share(n_out, NR, share, shares)
+            _forward(a, x, w, b, activation, first, stop)
 
 
 @njit(**INLINE)
 def _chunk_size(n_in):
-    """How many columns of w each thread takes at a time: an even number of chunks, whole vectors."""
-    chunks = 2 * ((n_in + 2 * CHUNK - 1) // (2 * CHUNK))
+    """Columns of w that a thread takes at a time: whole vectors, and an even number of chunks."""
+    chunks = 2 * ((n_in + 2 * NC - 1) // (2 * NC))
     return (n_in + 16 * chunks - 1) // (16 * chunks) * 16
 
 
 @njit(**SUMS)
 def dense_backward_weights(dw, dz, a):
-    """dC/dw[j, k] = sum_n dz[n, j] a[n, k], equation (BP4). dw: like w, overwritten."""
+    """dC/dw[j, k] = sum_n dz[n, j] a[n, k], equation (BP4). Threads share the columns k."""
     n_out, n_in = dw.shape
     width, images, chunk = uint64(n_in), uint64(a.shape[0]), _chunk_size(n_in)
     dw_flat, dz_flat, a_flat = dw.reshape(-1), dz.reshape(-1), a.reshape(-1)
-    every_image = steps(a.shape[0], n_in)
-    none = np.zeros(ROWS, dw.dtype)
+    image_taps = strided_taps(a.shape[0], n_in)
+    zeros = np.zeros(MR, dw.dtype)
     for p in prange((n_in + chunk - 1) // chunk):
-        k, run = uint64(p * chunk), uint64(min(chunk, n_in - p * chunk))
-        for j in range(ZERO, uint64(n_out), uint64(ROWS)):
+        k = uint64(p * chunk)
+        length = uint64(min(chunk, n_in - p * chunk))
+        for j in range(ZERO, uint64(n_out), uint64(MR)):
             products(
-                dw_flat, j * width + k, width, min(uint64(ROWS), uint64(n_out) - j), none, ZERO, ONE,
-                dz_flat, j, ONE, uint64(n_out), a_flat, k, every_image, images, ONE, run,
+                dw_flat, j * width + k, width, min(uint64(MR), uint64(n_out) - j),
+                zeros, ZERO, ONE, dz_flat, j, ONE, uint64(n_out),
+                a_flat, k, image_taps, images, ONE, length,
             )  # fmt: skip
 
 
 @njit(**INNER)
-def _backward_input(da, dz, w, k, run):
-    """`dense_backward_input` for the inputs from k to k + run."""
+def _backward_input(da, dz, w, k, length):
+    """`dense_backward_input` for the inputs from k to k + length."""
     n_out, width, images = uint64(w.shape[0]), uint64(w.shape[1]), uint64(da.shape[0])
     da_flat, dz_flat, w_flat = da.reshape(-1), dz.reshape(-1), w.reshape(-1)
-    every_row = steps(BLOCK, w.shape[1])
+    row_taps = strided_taps(KC, w.shape[1])
     for n in range(images):
-        for t in range(run):
+        for t in range(length):
             da_flat[n * width + k + t] = 0
-    for j in range(ZERO, n_out, uint64(BLOCK)):
-        for n in range(ZERO, images, uint64(ROWS)):
-            products(
-                da_flat, n * width + k, width, min(uint64(ROWS), images - n), dz_flat, ZERO, ZERO,
+    for j in range(ZERO, n_out, uint64(KC)):
+        for n in range(ZERO, images, uint64(MR)):
+            add_products(
+                da_flat, n * width + k, width, min(uint64(MR), images - n),
                 dz_flat, n * n_out + j, n_out, ONE,
-                w_flat, j * width + k, every_row, min(uint64(BLOCK), n_out - j), ONE, run,
+                w_flat, j * width + k, row_taps, min(uint64(KC), n_out - j), ONE, length,
             )  # fmt: skip
 
 
 @njit(**SUMS)
 def dense_backward_input(da, dz, w):
-    """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z). da: like a, overwritten."""
+    """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z).
+
+    Threads share the inputs k.
+    """
     n_in = w.shape[1]
     chunk = _chunk_size(n_in)
     if _is_small(w, da.shape[0]):
@@ -134,32 +137,32 @@ def dense_backward_input(da, dz, w):
 
 
 @njit(**INNER)
-def _descend(w, dz, a, shrink, first, after):
-    """w = shrink w + sum_n dz[n, j] a[n, k] for the rows from `first` to `after`."""
+def _descend(w, dz, a, shrink, first, stop):
+    """w[j, k] = shrink w[j, k] + sum_n dz[n, j] a[n, k] for the rows first <= j < stop."""
     n_out, width, images = uint64(w.shape[0]), uint64(w.shape[1]), uint64(a.shape[0])
     w_flat, dz_flat, a_flat = w.reshape(-1), dz.reshape(-1), a.reshape(-1)
-    every_image = steps(a.shape[0], a.shape[1])
-    for k in range(ZERO, width, uint64(CHUNK)):
-        run = min(uint64(CHUNK), width - k)
-        for j in range(first, after, uint64(ROWS)):
-            w0, rows = j * width + k, min(uint64(ROWS), after - j)
+    image_taps = strided_taps(a.shape[0], a.shape[1])
+    for k in range(ZERO, width, uint64(NC)):
+        length = min(uint64(NC), width - k)
+        for j in range(first, stop, uint64(MR)):
+            w0 = j * width + k
+            rows = min(uint64(MR), stop - j)
             if shrink != 1:
                 for r in range(rows):
-                    for t in range(run):
+                    for t in range(length):
                         w_flat[w0 + r * width + t] *= shrink
-            products(
-                w_flat, w0, width, rows, dz_flat, ZERO, ZERO,
-                dz_flat, j, ONE, n_out, a_flat, k, every_image, images, ONE, run,
+            add_products(
+                w_flat, w0, width, rows, dz_flat, j, ONE, n_out,
+                a_flat, k, image_taps, images, ONE, length,
             )  # fmt: skip
 
 
 @njit(**SUMS)
 def dense_descend(w, b, dz, a, rates):
-    """Plain gradient descent without a gradient: w = (1 - eta decay) w + sum_n (-eta dz[n, j]) a[n, k]; b likewise.
+    """w[j, k] = (1 - eta decay) w[j, k] - eta sum_n dz[n, j] a[n, k]; b[j] -= eta sum_n dz[n, j].
 
-    `dense_backward_weights`, `dense_backward_biases` and `sgd` in one product that is added to w where it lies. Each
-    thread has rows of w of its own, for a core that writes is slowed down by another that writes nearby. w, b: updated;
-    rates: (eta, decay), float64; decay is lmbda / n, not for b. dz: overwritten.
+    dz becomes -eta dz, so that its product with a is added to w in place. Threads share the rows of
+    w: a core that writes is slowed down by another that writes nearby.
     """
     n_out = w.shape[0]
     eta, shrink = w.dtype.type(rates[0]), w.dtype.type(1 - rates[0] * rates[1])
@@ -168,10 +171,10 @@ def dense_descend(w, b, dz, a, rates):
             step = -eta * dz[n, j]
             dz[n, j] = step
             b[j] += step
-    shares = min(SHARES, blocks(n_out))
+    shares = min(MAX_SHARES, blocks(n_out))
     if _is_small(w, a.shape[0]):
         _descend(w, dz, a, shrink, ZERO, uint64(n_out))
     else:
         for share in prange(shares):
-            first, after = _share(n_out, ROWS, share, shares)
-            _descend(w, dz, a, shrink, first, after)
+            first, stop = _share(n_out, MR, share, shares)
+            _descend(w, dz, a, shrink, first, stop)

@@ -1,4 +1,7 @@
-"""Ways between layouts: from stored images to a mini-batch, and between feature maps and neurons."""
+"""From stored images to a mini-batch, and between feature maps and neurons.
+
+Arguments: kernels/interface.py.
+"""
 
 from numba import njit, prange, uint64
 
@@ -6,32 +9,32 @@ from ..compilation import INNER, PARALLEL
 from ..scalar import MINI_BATCH
 
 ONE = uint64(1)
-LINE = 16  # numbers of float32 in a cache line
+LINE_FLOATS = 16  # float32 numbers of a cache line
 
 
 @njit(**INNER)
-def _copy_row(a, a0, a_step, images, row0, rows, columns, move, factor):
-    """a[a0 + x a_step] = pixel x of the picture's row at images[row0], moved, times factor; y = rows[0] of rows[1] rows."""
-    down = 1 if move == 2 else (-1 if move == 1 else 0)
-    right = 1 if move == 4 else (-1 if move == 3 else 0)
-    y, height = rows
-    if move:
+def _copy_row(a, a0, a_stride, images, image0, y, rows, columns, shift, factor):
+    """a[a0 + x a_stride] = factor * pixel x of row y of a shifted picture.
+
+    The unshifted row begins at images[image0]; its picture has `rows` rows.
+    """
+    down = 1 if shift == 2 else (-1 if shift == 1 else 0)
+    right = 1 if shift == 4 else (-1 if shift == 3 else 0)
+    if shift:
         for x in range(uint64(columns)):
-            a[a0 + x * a_step] = a.dtype.type(0)
-    if 0 <= y - down < height:
-        from0 = row0 - uint64(down * columns) - uint64(right)
+            a[a0 + x * a_stride] = a.dtype.type(0)
+    if 0 <= y - down < rows:
+        shifted0 = image0 - uint64(down * columns) - uint64(right)
         for x in range(uint64(max(right, 0)), uint64(min(columns, columns + right))):
-            a[a0 + x * a_step] = factor * a.dtype.type(images[from0 + x])
+            a[a0 + x * a_stride] = factor * a.dtype.type(images[shifted0 + x])
 
 
 @njit(**PARALLEL)
 def gather(a, y, images, labels, order, counters, first, shifts, scale):
-    """Image n of a is image order[turn, first + n] // moves of `images`, moved by that % moves, times scale.
+    """Image n of a is scale times image e // shifts of `images`, shifted by its version e % shifts.
 
-    Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill the emptied
-    edge with 0 (chapter 6, "Expanding the training data"). a: (channels, rows, columns, n) or, before a dense
-    layer, (n, pixels), overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows,
-    columns), uint8 or float. labels: (count,). order: (mini-batches, images of each); clock: see `advance`.
+    e = order[mini-batch, first + n]. Threads share the images or, where the last axis is the image,
+    the rows of pixels: no two write into one cache line.
     """
     _, channels, rows, columns = images.shape
     count, width, height = uint64(y.size), uint64(columns), channels * rows
@@ -42,74 +45,62 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
     for n in range(count):
         y[n] = labels[order_flat[start + n] // shifts]
     rows_first = a.ndim == 2 or count == 1
-    # Each thread has images of its own or, where the last axis is the image, rows of pixels: no two write into one cache line.
     parts = y.size if rows_first else height
     for p in prange(parts):
         if rows_first:
-            code = order_flat[start + uint64(p)]
-            here, there = uint64(p) * pixels, uint64(code // shifts) * pixels
-            if code % shifts == 0:
+            version = order_flat[start + uint64(p)]
+            a0 = uint64(p) * pixels
+            image0 = uint64(version // shifts) * pixels
+            if version % shifts == 0:
                 for i in range(pixels):
-                    a_flat[here + i] = factor * a.dtype.type(images_flat[there + i])
+                    a_flat[a0 + i] = factor * a.dtype.type(images_flat[image0 + i])
             else:
                 for q in range(height):
-                    at = uint64(q) * width
-                    place = q % rows, rows
+                    row0 = uint64(q) * width
                     _copy_row(
-                        a_flat,
-                        here + at,
-                        ONE,
-                        images_flat,
-                        there + at,
-                        place,
-                        columns,
-                        code % shifts,
-                        factor,
-                    )
+                        a_flat, a0 + row0, ONE, images_flat, image0 + row0,
+                        q % rows, rows, columns, version % shifts, factor,
+                    )  # fmt: skip
         else:
-            at, place = uint64(p) * width, (p % rows, rows)
+            row0 = uint64(p) * width
             for n in range(count):
-                code = order_flat[start + n]
-                there = uint64(code // shifts) * pixels + at
+                version = order_flat[start + n]
+                image0 = uint64(version // shifts) * pixels
                 _copy_row(
-                    a_flat,
-                    at * count + n,
-                    count,
-                    images_flat,
-                    there,
-                    place,
-                    columns,
-                    code % shifts,
-                    factor,
-                )
+                    a_flat, row0 * count + n, count, images_flat, image0 + row0,
+                    p % rows, rows, columns, version % shifts, factor,
+                )  # fmt: skip
+
+
+@njit(**INNER)
+def _copy(out, a):
+    """out[i] = a[i], both in the order in which they lie in memory."""
+    out_flat, a_flat = out.reshape(-1), a.reshape(-1)
+    for i in range(uint64(out_flat.size)):
+        out_flat[i] = a_flat[i]
 
 
 @njit(**PARALLEL)
 def images_first(out, a):
-    """out[n, i] = a[i, n]: from feature maps to a dense layer's rows. out: (images, neurons), overwritten."""
+    """out[n, i] = a[i, n]. Threads share the neurons, a cache line of an image's at a time."""
     images, neurons = out.shape
     if images == 1:
-        out_flat, a_flat = out.reshape(-1), a.reshape(-1)
-        for i in range(uint64(neurons)):
-            out_flat[i] = a_flat[i]
+        _copy(out, a)
         return
-    for p in prange((neurons + LINE - 1) // LINE):
-        # A cache line of each image's neurons at a time.
+    for p in prange((neurons + LINE_FLOATS - 1) // LINE_FLOATS):
         for n in range(uint64(images)):
-            for i in range(uint64(p * LINE), uint64(min((p + 1) * LINE, neurons))):
+            for i in range(uint64(p * LINE_FLOATS), uint64(min((p + 1) * LINE_FLOATS, neurons))):
                 out[n, i] = a[i, n]
 
 
 @njit(**PARALLEL)
 def images_last(out, a):
-    """out[i, n] = a[n, i]: the way back of `images_first`. out: (neurons, images), overwritten."""
+    """out[i, n] = a[n, i]. Threads share the neurons, a cache line of an image's at a time."""
     images, neurons = a.shape
     if images == 1:
-        out_flat, a_flat = out.reshape(-1), a.reshape(-1)
-        for i in range(uint64(neurons)):
-            out_flat[i] = a_flat[i]
+        _copy(out, a)
         return
-    for p in prange((neurons + LINE - 1) // LINE):
-        for i in range(uint64(p * LINE), uint64(min((p + 1) * LINE, neurons))):
+    for p in prange((neurons + LINE_FLOATS - 1) // LINE_FLOATS):
+        for i in range(uint64(p * LINE_FLOATS), uint64(min((p + 1) * LINE_FLOATS, neurons))):
             for n in range(uint64(images)):
                 out[i, n] = a[n, i]

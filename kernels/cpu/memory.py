@@ -1,31 +1,33 @@
-"""Where a network's numbers lie, how the host reads and writes them, and how many images go at a time.
+"""Where a network's numbers lie, and how many images are computed at a time.
 
-As in the reference backend, that is the host's own memory; here arrays begin with a cache line, and slices fit a core's caches.
+As in the reference backend, that is the host's memory; here arrays begin with a cache line, and
+micro-batches fit a core's caches.
 """
 
 import math
 
 import numpy as np
 
-LINE = 64  # bytes of a cache line, and of the longest vector register
-SLICE = 64  # images at most in a slice
-SLICES, LEAST = 4, 16  # so many slices, if each has at least so many images, rather than fewer
-INFERENCE_BATCH = 8 * SLICE  # images at a time where nothing is trained
-PRECOMPILES = True  # a program compiles its kernels, so a second process can compile a first training's meanwhile
+LINE_BYTES = 64  # of a cache line, and of the longest vector register
+MAX_IMAGES = 64  # of a micro-batch
+MIN_IMAGES = 16  # of a micro-batch, where one would do
+MICRO_BATCHES = 4  # that a mini-batch is cut into, where each has MIN_IMAGES
+INFERENCE_BATCH = 8 * MAX_IMAGES  # images at a time where nothing is trained
+PRECOMPILES = True  # a Program compiles its kernels: a second process can do so ahead
 
 
 def zeros(shape, dtype):
-    """An array that begins with a cache line: a vector that lies in two of them costs twice as much to load."""
+    """An array of zeros that begins with a cache line: loading a vector across two costs double."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
+    memory = np.zeros(size + LINE_BYTES, np.uint8)
+    start = -memory.ctypes.data % LINE_BYTES
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def micro_batches(count):
-    """In how many slices a mini-batch goes through the layers of feature maps.
+    """Into how many micro-batches a mini-batch of `count` images is cut for feature maps.
 
-    Their activations then stay in a second-level cache, and threads can take slices of their own. It depends on the number of
-    images alone, for it decides in which order gradients add up.
+    The activations of one stay in a second-level cache, and threads can take one each. The number
+    depends on `count` alone, for it fixes the order in which gradients add up.
     """
-    return max(-(-count // SLICE), min(SLICES, count // LEAST))
+    return max(-(-count // MAX_IMAGES), min(MICRO_BATCHES, count // MIN_IMAGES))

@@ -1,112 +1,90 @@
-"""Pooling: each output sums up a window of its feature map (chapter 6, "Pooling layers").
+"""Max pooling (chapter 6, "Pooling layers"). Arguments: kernels/interface.py.
 
-Layout: (channels, rows, columns, images). The window of output (y, q) starts at input row y stride_y, column
-q stride_x. Windows may overlap; rows and columns that no whole window reaches are left out and get no delta.
-The loops go through a window place by place, and for each place along a row of outputs, so that the inner one
-runs over neighbouring numbers. Each thread has feature maps of its own: overlapping windows add up in one order.
+The loops go through a window place by place, and for each place along a row of outputs, so that the
+inner loop runs over neighbouring numbers. One thread has all outputs of a row, or on the way back
+all windows of a feature map: overlapping windows add up in one order.
 """
 
 import numpy as np
 from numba import njit, prange, uint64
 
 from ..compilation import INLINE, INNER, PARALLEL
-from . import simd
+from . import simd, single_image
 from .simd import lanes, pointer
 from .tile import ONE, ZERO
 
 
 @njit(**INLINE)
-def window_places(size_y, size_x, line, step):
-    """From a window's first place to each of its places, in input rows of `line` numbers and columns of `step`."""
-    places = np.empty(size_y * size_x, np.uint64)
-    for place in range(places.size):
-        places[place] = uint64(place // size_x * line + place % size_x * step)
-    return places
+def window_offsets(size_y, size_x, stride_y, stride_x):
+    """The offset of each place of a window from its first; strides: of rows and columns, in numbers."""
+    offsets = np.empty(size_y * size_x, np.uint64)
+    for place in range(offsets.size):
+        offsets[place] = uint64(place // size_x * stride_y + place % size_x * stride_x)
+    return offsets
 
 
 @njit(**INNER)
-def _best_of_row(a, argmax, a0, columns, images, x, x0, places, count, step):
-    """`best_of_row` behind pointers, a vector of one column's images at a time."""
-    tile, many = simd.zeros(x, 1, 1), lanes(x)
+def _max_of_row(a, argmax, a0, columns, images, x, x0, offsets, count, stride):
+    """`max_of_row` behind pointers: a vector holds one column's images."""
+    zero, lane_count = simd.zeros(x, 1, 1), lanes(x)
     for q in range(columns):
-        for n in range(ZERO, images, many):
-            here, there = a0 + q * images + n, x0 + q * step + n
-            best, won = simd.load(tile, x, there, ZERO, ONE, images - n), tile
+        for n in range(ZERO, images, lane_count):
+            out_pos = a0 + q * images + n
+            in_pos = x0 + q * stride + n
+            left = images - n
+            max_, place_of_max = simd.load(zero, x, in_pos, ZERO, ONE, left), zero
             for place in range(ONE, count):
-                value = simd.load(tile, x, there + places[place], ZERO, ONE, images - n)
-                best, won = simd.larger(best, won, value, place)
-            simd.store(best, a, here, ZERO, ONE, images - n)
-            simd.store(won, argmax, here, ZERO, ONE, images - n)
-
-
-@njit(**INNER)
-def _best_of_image(a, argmax, a0, columns, x, x0, places, count):
-    """The same for a single image whose windows are two columns apart, a vector of columns at a time."""
-    tile, many = simd.zeros(x, 1, 1), lanes(x)
-    for q in range(ZERO, columns, many):
-        left = columns - q
-        best, won = simd.load_every_second(tile, x, x0 + 2 * q, left), tile
-        for place in range(ONE, count):
-            value = simd.load_every_second(tile, x, x0 + 2 * q + places[place], left)
-            best, won = simd.larger(best, won, value, place)
-        simd.store(best, a, a0 + q, ZERO, ONE, left)
-        simd.store(won, argmax, a0 + q, ZERO, ONE, left)
+                value = simd.load(zero, x, in_pos + offsets[place], ZERO, ONE, left)
+                max_, place_of_max = simd.larger(max_, place_of_max, value, place)
+            simd.store(max_, a, out_pos, ZERO, ONE, left)
+            simd.store(place_of_max, argmax, out_pos, ZERO, ONE, left)
 
 
 @njit(**INLINE)
-def best_of_row(a, argmax, a0, columns, images, x, x0, places, step):
-    """A row of `max_pool2d_forward`: a[q, n] and its winner from the places of its window, which begins at x[q step + n].
+def max_of_row(a, argmax, a0, columns, images, x, x0, offsets, stride):
+    """A row of `max_pool2d_forward`: a[q, n], argmax[q, n] from the window that begins at x[q, n].
 
-    a[q, n] is a[a0 + q images + n], winner likewise; place k of the first window is x[x0 + places[k]].
+    a[q, n] is a[a0 + q images + n], argmax likewise; x[q, n] is x[x0 + q stride + n], and place k of
+    its window is offsets[k] further.
     """
-    count = uint64(places.size)
-    a, argmax, x, places = pointer(a), pointer(argmax), pointer(x), pointer(places)
-    if images == ONE and step == uint64(2):
-        _best_of_image(a, argmax, a0, columns, x, x0, places, count)
+    count = uint64(offsets.size)
+    a, argmax, x, offsets = pointer(a), pointer(argmax), pointer(x), pointer(offsets)
+    if images == ONE and stride == uint64(2):
+        single_image.max_of_row(a, argmax, a0, columns, x, x0, offsets, count)
     else:
-        _best_of_row(a, argmax, a0, columns, images, x, x0, places, count, step)
+        _max_of_row(a, argmax, a0, columns, images, x, x0, offsets, count, stride)
 
 
 @njit(**PARALLEL)
 def max_pool2d_forward(a, argmax, x, size_y, size_x, stride_y, stride_x):
-    """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first wins, row by row; NaN wins over all.
-
-    a: (channels, rows, columns, images), overwritten. argmax: like a, int32, overwritten: the winner's place
-    i * size_x + j in its window. x: (channels, input rows, input columns, images).
-    """
+    """a[c, y, q, n] = max over the window of x[c, ., ., n]. Threads share the rows of outputs."""
     channels, rows, columns, images = a.shape
     _, input_rows, input_columns, _ = x.shape
     a_flat, argmax_flat, x_flat = a.reshape(-1), argmax.reshape(-1), x.reshape(-1)
-    places, step = (
-        window_places(size_y, size_x, input_columns * images, images),
-        uint64(stride_x * images),
-    )
+    offsets = window_offsets(size_y, size_x, input_columns * images, images)
+    stride = uint64(stride_x * images)
     for p in prange(channels * rows):
         c, y = p // rows, p % rows
-        a0, x0 = (
-            uint64(p * columns * images),
-            uint64((c * input_rows + y * stride_y) * input_columns * images),
-        )
-        best_of_row(
-            a_flat, argmax_flat, a0, uint64(columns), uint64(images), x_flat, x0, places, step
+        a0 = uint64(p * columns * images)
+        x0 = uint64((c * input_rows + y * stride_y) * input_columns * images)
+        max_of_row(
+            a_flat, argmax_flat, a0, uint64(columns), uint64(images), x_flat, x0, offsets, stride
         )
 
 
 @njit(**PARALLEL)
 def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
-    """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over the windows (y, q) that (r, s) won.
+    """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over the windows whose maximum is at (r, s).
 
-    dx: like the input, overwritten. da, argmax: as in `max_pool2d_forward`.
+    Threads share the channels.
     """
     channels, rows, columns, images = da.shape
     _, input_rows, input_columns, _ = dx.shape
     dx_flat, da_flat, argmax_flat = dx.reshape(-1), da.reshape(-1), argmax.reshape(-1)
-    run, many = uint64(images), lanes(dx)
-    tile, places = (
-        simd.zeros(dx, 1, 1),
-        window_places(size_y, size_x, input_columns * images, images),
-    )
-    apart = stride_y >= size_y and stride_x >= size_x
+    length, lane_count = uint64(images), lanes(dx)
+    zero = simd.zeros(dx, 1, 1)
+    offsets = window_offsets(size_y, size_x, input_columns * images, images)
+    overlap = stride_y < size_y or stride_x < size_x
     plane = uint64(input_rows * input_columns * images)
     for c in prange(channels):
         for t in range(uint64(c) * plane, uint64(c + 1) * plane):
@@ -115,18 +93,17 @@ def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
             a0 = uint64((c * rows + y) * columns * images)
             x0 = uint64((c * input_rows + y * stride_y) * input_columns * images)
             for q in range(uint64(columns)):
-                for n in range(ZERO, run, many):
-                    here, there = a0 + q * run + n, x0 + q * uint64(stride_x) * run + n
-                    share = simd.load(tile, da_flat, here, ZERO, ONE, run - n)
-                    won = simd.load(tile, argmax_flat, here, ZERO, ONE, run - n)
-                    for place in range(uint64(places.size)):
-                        at = there + places[place]
-                        total = simd.load(tile, dx_flat, at, ZERO, ONE, ZERO if apart else run - n)
-                        simd.store(
-                            simd.add_where(total, share, won, place),
-                            dx_flat,
-                            at,
-                            ZERO,
-                            ONE,
-                            run - n,
-                        )
+                for n in range(ZERO, length, lane_count):
+                    out_pos = a0 + q * length + n
+                    in_pos = x0 + q * uint64(stride_x) * length + n
+                    left = length - n
+                    # Where windows do not overlap, dx is still 0: none of its lanes is loaded, and
+                    # lanes that are not loaded are 0.
+                    to_load = left if overlap else ZERO
+                    delta = simd.load(zero, da_flat, out_pos, ZERO, ONE, left)
+                    place_of_max = simd.load(zero, argmax_flat, out_pos, ZERO, ONE, left)
+                    for place in range(uint64(offsets.size)):
+                        pos = in_pos + offsets[place]
+                        total = simd.load(zero, dx_flat, pos, ZERO, ONE, to_load)
+                        total = simd.add_where(total, delta, place_of_max, place)
+                        simd.store(total, dx_flat, pos, ZERO, ONE, left)

@@ -9,11 +9,11 @@ from numba import cuda
 
 from .launch import KERNEL, LANES, SPLITS, THREADS, blocks, each, launch
 from .memory import scratch
-from .tile import CHUNK, FILTERS, PLACES, TILE, accumulate, clear, share, stage, total
+from .tile import CHUNK_TAPS, FILTERS, PLACES, TILE_SUMS, accumulate, clear, share, stage, total
 
-PART = 4096  # places of a feature map that a block adds up at least
-PARTS = 64  # of a feature map, at most
-GROUP = THREADS // TILE  # threads that add up one sum of a tile
+MIN_PART_PLACES = 4096  # places of a feature map that a block adds up at least
+MAX_PARTS = 64  # of a feature map, at most
+GROUP_THREADS = THREADS // TILE_SUMS  # threads that add up one sum of a tile
 
 
 # Kernels
@@ -52,9 +52,9 @@ def _pad(
 @cuda.jit(**KERNEL)
 def _forward(z, a, w, b, taps, places, run, row_step, images, filters):
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
-    weights = cuda.shared.array((CHUNK, FILTERS), z.dtype)
-    offsets = cuda.shared.array(CHUNK, np.int64)
-    shared = cuda.shared.array((TILE, SPLITS, LANES), z.dtype)
+    weights = cuda.shared.array((CHUNK_TAPS, FILTERS), z.dtype)
+    offsets = cuda.shared.array(CHUNK_TAPS, np.int64)
+    shared = cuda.shared.array((TILE_SUMS, SPLITS, LANES), z.dtype)
     sums = cuda.local.array((FILTERS, PLACES), z.dtype)
     at = cuda.local.array(PLACES, np.int64)
     f0, q0 = cuda.blockIdx.y * FILTERS, cuda.blockIdx.x * PLACES * LANES + lane
@@ -62,14 +62,14 @@ def _forward(z, a, w, b, taps, places, run, row_step, images, filters):
         q = min(q0 + p * LANES, places - 1)
         at[p] = q // run * row_step + q % run
     clear(sums)
-    for k0 in range(0, taps.size, CHUNK):
+    for k0 in range(0, taps.size, CHUNK_TAPS):
         cuda.syncthreads()
         count = stage(weights, offsets, w, taps, images, f0, filters, k0, split * LANES + lane)
         cuda.syncthreads()
         accumulate(sums, a, at, weights, offsets, split, count)
     share(shared, sums, split, lane)
     cuda.syncthreads()
-    for r in range(split, TILE, SPLITS):
+    for r in range(split, TILE_SUMS, SPLITS):
         f, q = f0 + r // PLACES, q0 + r % PLACES * LANES
         if f < filters and q < places:
             z[f * places + q] = total(shared, r, lane, b[f])
@@ -79,8 +79,8 @@ def _forward(z, a, w, b, taps, places, run, row_step, images, filters):
 def _backward_weights(parts, dz, a, taps, places, run, row_step, images, filters, part):
     """Sums over `part` places of FILTERS filters and PLACES taps, shared by the threads of a block."""
     thread = cuda.threadIdx.x
-    shared = cuda.shared.array((TILE, THREADS), dz.dtype)
-    groups = cuda.shared.array((TILE, GROUP), dz.dtype)
+    shared = cuda.shared.array((TILE_SUMS, THREADS), dz.dtype)
+    groups = cuda.shared.array((TILE_SUMS, GROUP_THREADS), dz.dtype)
     sums = cuda.local.array((FILTERS, PLACES), dz.dtype)
     at = cuda.local.array(PLACES, np.int64)
     k0, f0 = cuda.blockIdx.x * PLACES, cuda.blockIdx.y * FILTERS
@@ -104,17 +104,17 @@ def _backward_weights(parts, dz, a, taps, places, run, row_step, images, filters
         for p in range(PLACES):
             shared[f * PLACES + p, thread] = sums[f, p]
     cuda.syncthreads()
-    r, member = thread // GROUP, thread % GROUP
+    r, member = thread // GROUP_THREADS, thread % GROUP_THREADS
     sum_of_group = shared[r, member]
-    for other in range(member + GROUP, THREADS, GROUP):
+    for other in range(member + GROUP_THREADS, THREADS, GROUP_THREADS):
         sum_of_group += shared[r, other]
     groups[r, member] = sum_of_group
     cuda.syncthreads()
-    if thread < TILE:
+    if thread < TILE_SUMS:
         f, k = f0 + thread // PLACES, k0 + thread % PLACES
         if f < filters and k < taps.size:
             sum_of_all = groups[thread, 0]
-            for other in range(1, GROUP):
+            for other in range(1, GROUP_THREADS):
                 sum_of_all += groups[thread, other]
             parts[(cuda.blockIdx.z * filters + f) * taps.size + k] = sum_of_all
 
@@ -235,7 +235,7 @@ def conv2d_backward_weights(dw, dz, a, taps, row_step):
     filters, rows, columns, images = dz.shape
     run = columns * images
     places = rows * run
-    number = max(1, min(PARTS, places // PART))
+    number = max(1, min(MAX_PARTS, places // MIN_PART_PLACES))
     parts = dw.reshape(-1) if number == 1 else scratch("parts", number * dw.size, dw.dtype)
     grid = blocks(taps.size, PLACES), blocks(filters, FILTERS), number
     sizes = places, run, row_step * images, images, filters, blocks(places, number)

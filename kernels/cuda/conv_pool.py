@@ -6,7 +6,7 @@ from numba import cuda
 from ..scalar import activated
 from .activation import SINGLE
 from .launch import KERNEL, LANES, SPLITS, blocks, launch
-from .tile import CHUNK, FILTERS, PLACES, TILE, accumulate, clear, share, stage, total
+from .tile import CHUNK_TAPS, FILTERS, PLACES, TILE_SUMS, accumulate, clear, share, stage, total
 
 # Kernel
 
@@ -31,9 +31,9 @@ def _forward(
     """FILTERS filters at one place of the pooled map, PLACES places of its window at a time; a split finishes one filter."""
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
     _, size_x, stride_y, stride_x = window
-    weights = cuda.shared.array((CHUNK, FILTERS), a.dtype)
-    offsets = cuda.shared.array(CHUNK, np.int64)
-    shared = cuda.shared.array((TILE, SPLITS, LANES), a.dtype)
+    weights = cuda.shared.array((CHUNK_TAPS, FILTERS), a.dtype)
+    offsets = cuda.shared.array(CHUNK_TAPS, np.int64)
+    shared = cuda.shared.array((TILE_SUMS, SPLITS, LANES), a.dtype)
     sums = cuda.local.array((FILTERS, PLACES), a.dtype)
     at = cuda.local.array(PLACES, np.int64)
     f0, q = cuda.blockIdx.y * FILTERS, cuda.blockIdx.x * LANES + lane
@@ -50,7 +50,7 @@ def _forward(
             place = min(place0 + p, places - 1)
             at[p] = corner + place // size_x * row_step + place % size_x * images
         clear(sums)
-        for k0 in range(0, taps.size, CHUNK):
+        for k0 in range(0, taps.size, CHUNK_TAPS):
             cuda.syncthreads()
             count = stage(weights, offsets, w, taps, images, f0, filters, k0, split * LANES + lane)
             cuda.syncthreads()

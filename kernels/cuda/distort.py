@@ -3,7 +3,18 @@
 import numpy as np
 from numba import cuda
 
-from ..distortion import AFFINE, KEY, LINE, NUMBERS, POINTS, along, between, line_of, place, sampled
+from ..distortion import (
+    AFFINE_NUMBERS,
+    DISTORTION_KEY,
+    LINE_LENGTH,
+    NUMBERS_PER_IMAGE,
+    POINTS,
+    along,
+    between,
+    line_of,
+    place,
+    sampled,
+)
 from ..scalar import MINI_BATCH, SEED, STEP, random_key
 from .launch import KERNEL, each
 
@@ -16,19 +27,24 @@ GRID = 2 * POINTS * POINTS
 def _points(points, elastic, counters, first):
     i = cuda.grid(1)
     if i < points.size:
-        key = random_key(counters[SEED], counters[STEP], KEY)
-        points[i] = elastic * between(key, (first + i // GRID) * NUMBERS + AFFINE + i % GRID)
+        key = random_key(counters[SEED], counters[STEP], DISTORTION_KEY)
+        points[i] = elastic * between(
+            key, (first + i // GRID) * NUMBERS_PER_IMAGE + AFFINE_NUMBERS + i % GRID
+        )
 
 
 @cuda.jit(**KERNEL)
 def _lines(lines, points, amounts, rows, columns, counters, first):
     i = cuda.grid(1)
-    if i < lines.size // LINE:
+    if i < lines.size // LINE_LENGTH:
         n, y = i // rows, i % rows
-        key = random_key(counters[SEED], counters[STEP], KEY)
-        line, grid = lines[i * LINE : (i + 1) * LINE], points[n * GRID : (n + 1) * GRID]
+        key = random_key(counters[SEED], counters[STEP], DISTORTION_KEY)
+        line, grid = (
+            lines[i * LINE_LENGTH : (i + 1) * LINE_LENGTH],
+            points[n * GRID : (n + 1) * GRID],
+        )
         line[0], line[1], line[2], line[3] = line_of(
-            key, (first + n) * NUMBERS, amounts, y, rows, columns
+            key, (first + n) * NUMBERS_PER_IMAGE, amounts, y, rows, columns
         )
         for k in range(2 * POINTS):
             line[4 + k] = along(grid, k, y, rows)
@@ -60,7 +76,7 @@ def _distorted(a, framed, lines, count, sizes, rows_first):
         else:
             pixel, n = i // count, i % count
         c, r, x = pixel // (rows * columns), pixel // columns % rows, pixel % columns
-        sy, sx = place(lines, np.uint64((n * rows + r) * LINE), x, columns)
+        sy, sx = place(lines, np.uint64((n * rows + r) * LINE_LENGTH), x, columns)
         at = np.uint64((n * channels + c) * (rows + 2) * (columns + 2))
         a[i] = sampled(framed, at, sy, sx, rows, columns)
 
@@ -71,7 +87,7 @@ def _distorted(a, framed, lines, count, sizes, rows_first):
 def draw_distortions(lines, points, amounts, columns, counters, first):
     """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each of their rows.
 
-    lines: (images, rows, LINE), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic displacement down and
+    lines: (images, rows, LINE_LENGTH), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic displacement down and
     across at each column of the grid. points: (images, 2, POINTS, POINTS), overwritten: the displacements of the grid. amounts: see
     `line_of`. columns: of the pictures. counters: see `advance`. Thread mapping: one for each point, then one for each line.
     """

@@ -1,7 +1,7 @@
 """Where a network's numbers lie, how the host reads and writes them, and how many images go at a time.
 
 The numbers are the device's; the host has copies. Data sets stay on the device as they are stored (uint8, as a rule) if they fill
-no more than SHARE of its free memory. Others are uploaded in pieces, each on its way while the device works on the one before.
+no more than RESIDENT_SHARE of its free memory. Others are uploaded in pieces, each on its way while the device works on the one before.
 """
 
 import threading
@@ -14,8 +14,8 @@ from . import device
 
 INFERENCE_BATCH = 2048  # images at a time where nothing is trained
 PRECOMPILES = False  # a kernel is compiled when it is launched, and a second process would only take the device's memory
-SHARE = 0.5
-PIECE = 2**28  # bytes of images at most in a piece, of which two are on the device
+RESIDENT_SHARE = 0.5
+PIECE_BYTES = 2**28  # bytes of images at most in a piece, of which two are on the device
 
 _residents: dict[
     int, Any
@@ -53,7 +53,7 @@ def resident(array):
     known = _residents.get(key)
     if known is not None and known[0]() is array:
         return known[1]
-    if array.nbytes > SHARE * device.memory()[0]:
+    if array.nbytes > RESIDENT_SHARE * device.memory()[0]:
         return None
     copy = device.empty(array.shape, array.dtype)
     device.put(copy, array)
@@ -75,7 +75,7 @@ def upload(array):
 
 def images_per_upload(image_bytes):
     """How many images of that size are uploaded at a time, where not all of them are resident."""
-    return max(1, int(min(PIECE, SHARE / 4 * device.memory()[0])) // image_bytes)
+    return max(1, int(min(PIECE_BYTES, RESIDENT_SHARE / 4 * device.memory()[0])) // image_bytes)
 
 
 def micro_batches(count):

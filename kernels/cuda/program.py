@@ -15,8 +15,8 @@ import numpy as np
 from .. import reference
 from . import device, memory
 
-MANY = 32  # mini-batches in a graph; there is one for single ones, too
-GRAPHS = 8  # kept at most: those of two slots, for two sets of images
+GRAPH_BATCHES = 32  # mini-batches in a graph; there is one for single ones, too
+MAX_GRAPHS = 8  # kept at most: those of two slots, for two sets of images
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +38,7 @@ class Program(reference.Program):
         """All calls with these arrays, so many times over, as a graph: it holds for arrays that lie where these do."""
         key = (times, *(device.address(array) for array in arrays))
         if key not in self._graphs:
-            if len(self._graphs) >= GRAPHS:
+            if len(self._graphs) >= MAX_GRAPHS:
                 self._graphs.clear()
             self._graphs[key] = device.capture(partial(super().__call__, times, *arrays)), arrays
         return self._graphs[key][0]
@@ -48,7 +48,7 @@ class Program(reference.Program):
         with _one_at_a_time:
             arrays = [array if device.is_here(array) else memory.upload(array) for array in varying]
             while times > 0:
-                together = MANY if times >= MANY else 1
+                together = GRAPH_BATCHES if times >= GRAPH_BATCHES else 1
                 graph = self._graph(together, arrays) if self._is_loaded else None
                 if graph is None:
                     super().__call__(1, *arrays)

@@ -9,8 +9,8 @@ import numpy as np
 from .launch import LANES, SPLITS, inner
 
 FILTERS, PLACES = 4, 4
-TILE = FILTERS * PLACES
-CHUNK = 128  # taps
+TILE_SUMS = FILTERS * PLACES
+CHUNK_TAPS = 128  # taps
 
 
 @inner
@@ -27,7 +27,7 @@ def stage(weights, offsets, w, taps, images, f0, filters, k0, thread):
 
     Filters that are not there are the last one again: their sums are not used.
     """
-    count = min(CHUNK, taps.size - k0)
+    count = min(CHUNK_TAPS, taps.size - k0)
     for k in range(thread, count, LANES * SPLITS):
         offsets[k] = np.int64(taps[k0 + k]) * images
         for f in range(FILTERS):
@@ -48,7 +48,7 @@ def accumulate(sums, a, places, weights, offsets, split, count):
 
 @inner
 def share(shared, sums, split, lane):
-    """Show the splits of a block each other's sums. shared: (TILE, SPLITS, LANES)."""
+    """Show the splits of a block each other's sums. shared: (TILE_SUMS, SPLITS, LANES)."""
     for f in range(FILTERS):
         for p in range(PLACES):
             shared[f * PLACES + p, split, lane] = sums[f, p]

@@ -4,7 +4,18 @@ import numpy as np
 from numba import njit, prange
 
 from ..compilation import PARALLEL, PLAIN
-from ..distortion import AFFINE, KEY, LINE, NUMBERS, POINTS, along, between, line_of, place, sampled
+from ..distortion import (
+    AFFINE_NUMBERS,
+    DISTORTION_KEY,
+    LINE_LENGTH,
+    NUMBERS_PER_IMAGE,
+    POINTS,
+    along,
+    between,
+    line_of,
+    place,
+    sampled,
+)
 from ..scalar import MINI_BATCH, SEED, STEP, random_key
 
 
@@ -12,18 +23,18 @@ from ..scalar import MINI_BATCH, SEED, STEP, random_key
 def draw_distortions(lines, points, amounts, columns, counters, first):
     """Draw the distortions of images first, first + 1, ...: a line for each of their rows.
 
-    lines: (images, rows, LINE), overwritten: of a row sy, down, sx, across (see `line_of`), then
+    lines: (images, rows, LINE_LENGTH), overwritten: of a row sy, down, sx, across (see `line_of`), then
     its elastic displacement down and across at each column of the grid. points: (images, 2, POINTS,
     POINTS), overwritten: the displacements of the grid. amounts: see `line_of`. columns: of the
     pictures. counters: see `advance`.
     """
     images, rows, _ = lines.shape
-    key = random_key(counters[SEED], counters[STEP], KEY)
+    key = random_key(counters[SEED], counters[STEP], DISTORTION_KEY)
     for n in prange(images):
-        begin = (first + n) * NUMBERS
+        begin = (first + n) * NUMBERS_PER_IMAGE
         grid = points[n].reshape(-1)
         for k in range(grid.size):
-            grid[k] = amounts[3] * between(key, begin + AFFINE + k)
+            grid[k] = amounts[3] * between(key, begin + AFFINE_NUMBERS + k)
         for y in range(rows):
             line = lines[n, y]
             line[0], line[1], line[2], line[3] = line_of(key, begin, amounts, y, rows, columns)
@@ -52,7 +63,7 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
             picture = np.uint64((n * channels + c) * (rows + 2) * (columns + 2))  # where it begins
             for r in range(rows):
                 for s in range(columns):
-                    line = np.uint64((n * rows + r) * LINE)
+                    line = np.uint64((n * rows + r) * LINE_LENGTH)
                     sy, sx = place(lines_flat, line, s, columns)
                     pixel = sampled(framed_flat, picture, sy, sx, rows, columns)
                     if a.ndim == 2:

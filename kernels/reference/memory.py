@@ -4,7 +4,7 @@ import numpy as np
 
 INFERENCE_BATCH = 512  # images at a time where nothing is trained
 PRECOMPILES = False  # a kernel is compiled when it is first called
-PIECE = 2**24  # bytes of images that are read from a file at a time
+PIECE_BYTES = 2**24  # bytes of images that are read from a file at a time
 
 
 def zeros(shape, dtype):
@@ -34,7 +34,7 @@ def upload(array):
 
 def images_per_upload(image_bytes):
     """How many images of that size are uploaded at a time, where not all of them are resident."""
-    return max(1, PIECE // image_bytes)
+    return max(1, PIECE_BYTES // image_bytes)
 
 
 def micro_batches(count):

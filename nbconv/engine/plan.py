@@ -142,7 +142,7 @@ class Planner:
         """Draw them for images `first` to `stop`: the lines and the frame that `gather_distorted` takes."""
         (channels, rows, columns), count = self.pixels, stop - first
         backend, counters = self.recorder.backend, self.registers.counters
-        lines = buffers.array("lines", (count, rows, backend.LINE), np.float32)
+        lines = buffers.array("lines", (count, rows, backend.LINE_LENGTH), np.float32)
         points = buffers.array("points", (count, 2, backend.POINTS, backend.POINTS), np.float32)
         most = amounts.rotate, amounts.zoom, amounts.shift, amounts.elastic
         self.kernels.draw_distortions(lines, points, most, columns, counters, first)
