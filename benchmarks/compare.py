@@ -1,6 +1,7 @@
-"""What the comparisons share: one process for each engine, taking turns, medians, a table, JSON.
+"""What the comparisons share: one process per engine, interleaved timing, medians, a table, JSON.
 
-Engines take turns, so that a noisy minute hits all alike; all have the same fixed number of threads.
+The engines are timed in turns, so that noise from other programs affects all of them alike. All
+have the same fixed number of threads.
 """
 
 import argparse
@@ -23,17 +24,17 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PEERS = HERE.parent / ".venv-bench" / "bin" / "python"
 CONVOLUTIONAL = ("conv", "conv-conv", "dropout")
-# Compiled once for each network and mini-batch; kept, so that a second run need not wait for it.
+# Compiled code is cached, so that a second run does not compile again.
 COMPILED = {
     "BENCHMARK_COMPILE": "1",
     "TORCHINDUCTOR_CACHE_DIR": str(HERE.parent / ".cache" / "inductor"),
 }
-LAST = {"BENCHMARK_FORMAT": "channels_last"}
+CHANNELS_LAST = {"BENCHMARK_FORMAT": "channels_last"}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How an engine is started, and what it can do."""
+    """An engine's worker script, and the tasks and networks that it supports."""
 
     script: str
     interpreter: Path = PEERS
@@ -45,9 +46,11 @@ class Engine:
 ENGINES = {
     "nbconv": Engine("engine_nbconv.py", Path(sys.executable)),
     "torch": Engine("engine_torch.py"),
-    "torch-last": Engine("engine_torch.py", environment=LAST, networks=CONVOLUTIONAL),
+    "torch-last": Engine("engine_torch.py", environment=CHANNELS_LAST, networks=CONVOLUTIONAL),
     "compile": Engine("engine_torch.py", environment=COMPILED),
-    "compile-last": Engine("engine_torch.py", environment=COMPILED | LAST, networks=CONVOLUTIONAL),
+    "compile-last": Engine(
+        "engine_torch.py", environment=COMPILED | CHANNELS_LAST, networks=CONVOLUTIONAL
+    ),
     "jax": Engine("engine_jax.py"),
     "onnx": Engine("engine_onnx.py", tasks=("infer",)),
     "book": Engine(
@@ -57,42 +60,47 @@ ENGINES = {
 
 
 class Worker:
-    """An engine's process."""
+    """An engine's process, see worker.py."""
 
     def __init__(self, name: str, threads: int):
-        self.name, engine = name, ENGINES[name]
+        self.name = name
+        engine = ENGINES[name]
         if not engine.interpreter.exists():
             raise SystemExit(
-                f"{name} has no interpreter: expected {engine.interpreter}, which `make bench` makes"
+                f"{name} has no interpreter: expected {engine.interpreter}, created by `make bench`"
             )
         limits = ("BENCHMARK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = {**os.environ, **dict.fromkeys(limits, str(threads)), **engine.environment}
         self.process = subprocess.Popen(
-            [engine.interpreter, HERE / engine.script], text=True, env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        self.version = self._answer("start")
+            [engine.interpreter, HERE / engine.script],
+            text=True,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.version = self._read_line("start")
 
-    def _answer(self, request: str) -> str:
+    def _read_line(self, request: str) -> str:
+        """The worker's answer. request: what it was asked, for the error."""
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
-            raise SystemExit(f"{self.name} has ended at {request!r}: its error stands above")
+            raise SystemExit(f"{self.name} ended at {request!r}: see its error above")
         return line.strip()
 
     def time(self, task: str, network: str, mini_batch: int) -> float:
-        """Microseconds per image of one epoch, or of some calls."""
+        """Microseconds per image, over one epoch ("train") or some calls ("infer")."""
         assert self.process.stdin
         request = f"{task} {network} {mini_batch}"
         self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
-        return float(self._answer(request))
+        return float(self._read_line(request))
 
     def peak(self) -> float:
-        """The largest resident set that the process has had, in MiB."""
+        """The peak resident set size of the process so far, in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
-        assert found
-        return int(found[1]) / 1024
+        match = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert match
+        return int(match[1]) / 1024
 
     def stop(self) -> None:
         """End the process."""
@@ -102,14 +110,14 @@ class Worker:
 
 
 def parser_for(description: str, name: str, mini_batches: list[int]) -> argparse.ArgumentParser:
-    """The options of a comparison whose results are called that."""
+    """The options of a comparison. name: of the file for its results."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--network", action="append", choices=NETWORKS, help="default: all")
     parser.add_argument("--mini-batch", action="append", type=int, help=f"default: {mini_batches}")
     parser.add_argument(
-        "--engine", action="append", choices=ENGINES, help="nbconv and these; default: all that can"
+        "--engine", action="append", choices=ENGINES, help="besides nbconv; default: all that can"
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
@@ -118,28 +126,31 @@ def parser_for(description: str, name: str, mini_batches: list[int]) -> argparse
 
 
 def environment(threads: int | list[int]) -> dict[str, Any]:
-    """What a result depends on beside the code."""
-    cpu, cores = llvmlite.binding.get_host_cpu_name(), len(os.sched_getaffinity(0))
-    return {"cpu": cpu, "cores": cores, "threads": threads, "python": platform.python_version()}
+    """What a result depends on besides the code."""
+    return {
+        "cpu": llvmlite.binding.get_host_cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "python": platform.python_version(),
+    }
 
 
-def write(out: Path, contents: dict[str, Any]) -> None:
-    """Write a result as JSON."""
+def write(out: Path, results: dict[str, Any]) -> None:
+    """Write results as JSON."""
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(contents, indent=1) + "\n")
+    out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def medians_of(
     workers: dict[str, Worker], task: str, network: str, mini_batch: int, repeats: int
 ) -> dict[str, dict[str, Any]]:
-    """{engine: its median and all its times}, the engines taking turns after each has warmed up."""
+    """{engine: {"median", "all"}} in microseconds per image, timed in turns after a warm-up."""
     for worker in workers.values():
         worker.time(task, network, mini_batch)
-    rounds = [
-        {name: worker.time(task, network, mini_batch) for name, worker in workers.items()}
-        for _ in range(repeats)
-    ]
-    times = {name: [each[name] for each in rounds] for name in workers}
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(repeats):
+        for name, worker in workers.items():
+            times[name].append(worker.time(task, network, mini_batch))
     return {
         name: {
             "median": round(statistics.median(each), 3),
@@ -150,51 +161,41 @@ def medians_of(
 
 
 def compare(task: str, mini_batches: list[int], options: argparse.Namespace) -> None:
-    """Time, print a table, write it as JSON."""
-    able_to = [name for name, engine in ENGINES.items() if task in engine.tasks]
-    if unable := set(options.engine or []) - set(able_to):
+    """Time the engines, print a table and write it as JSON."""
+    able = [name for name, engine in ENGINES.items() if task in engine.tasks]
+    if unable := set(options.engine or []) - set(able):
         raise SystemExit(
-            f"{', '.join(sorted(unable))} cannot {task}: expected --engine of {', '.join(able_to)}"
+            f"{', '.join(sorted(unable))} cannot {task}: expected --engine of {', '.join(able)}"
         )
-    chosen = ["nbconv", *(options.engine or able_to)]
-    workers = {name: Worker(name, options.threads) for name in able_to if name in chosen}
-    told = environment(options.threads) | {
-        "versions": {name: worker.version for name, worker in workers.items()}
-    }
+    chosen = ["nbconv", *(options.engine or able)]
+    workers = {name: Worker(name, options.threads) for name in able if name in chosen}
+    versions = {name: worker.version for name, worker in workers.items()}
+    settings = environment(options.threads) | {"versions": versions}
     print(
-        f"{task}: microseconds per image, {options.threads} threads, median of {options.repeats} interleaved runs"
+        f"{task}: microseconds per image, {options.threads} threads, "
+        f"median of {options.repeats} interleaved runs"
     )
-    print(
-        "  ".join(
-            [
-                f"{'network':10} batch",
-                *(f"{name:>12}" for name in workers),
-                "  fastest peer and its ratio",
-            ]
-        )
-    )
+    names = [f"{name:>12}" for name in workers]
+    print("  ".join([f"{'network':10} batch", *names, "  fastest peer and its ratio"]))
     results: list[dict[str, Any]] = []
     for network in options.network or NETWORKS:
+        timed = {
+            name: worker for name, worker in workers.items() if network in ENGINES[name].networks
+        }
         for mini_batch in options.mini_batch or mini_batches:
-            able = {
-                name: worker
-                for name, worker in workers.items()
-                if network in ENGINES[name].networks
-            }
-            figures = medians_of(able, task, network, mini_batch, options.repeats)
-            medians = {name: each["median"] for name, each in figures.items()}
+            times = medians_of(timed, task, network, mini_batch, options.repeats)
+            medians = {name: each["median"] for name, each in times.items()}
             row = [f"{network:10} {mini_batch:5}"]
             row += [f"{medians[name]:12.1f}" if name in medians else " " * 12 for name in workers]
-            result = {"network": network, "mini_batch": mini_batch, "microseconds": figures}
+            result = {"network": network, "mini_batch": mini_batch, "microseconds": times}
             if len(medians) > 1:
-                fastest = min(
-                    (name for name in medians if name != "nbconv"), key=medians.__getitem__
-                )
+                peers = [name for name in medians if name != "nbconv"]
+                fastest = min(peers, key=medians.__getitem__)
                 ratio = medians[fastest] / medians["nbconv"]
                 row.append(f"  {fastest} {medians[fastest]:.1f}, {ratio:.2f}x")
                 result |= {"fastest_peer": fastest, "ratio": ratio}
             print("  ".join(row), flush=True)
             results.append(result)
-            write(options.out, {"environment": told, "results": results})
+            write(options.out, {"environment": settings, "results": results})
     for worker in workers.values():
         worker.stop()

@@ -1,6 +1,7 @@
-"""The book's way as a worker: backpropagation with NumPy, one image (a column) at a time, as its network2.py does.
+"""The book's method as a worker: backpropagation with NumPy, one image at a time.
 
-Written anew from equations (BP1) to (BP4); dense sigmoid networks with the cross-entropy cost alone.
+Like the book's network2.py, written from equations (BP1) to (BP4). For dense sigmoid networks with
+the cross-entropy cost only.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from worker import serve
 
 
 def train(network: str, mini_batch_size: int) -> Callable[[], object]:
-    """One epoch, image by image within each mini-batch."""
+    """One epoch of stochastic gradient descent on random images, shuffled."""
     sizes = [int(part) for part in NETWORKS[network][0].split("-")]
     random = np.random.default_rng(0)
     weights = [
@@ -24,6 +25,7 @@ def train(network: str, mini_batch_size: int) -> Callable[[], object]:
     targets = [np.eye(CLASSES)[random.integers(CLASSES)][:, None] for _ in range(count)]
 
     def backprop(x: np.ndarray, y: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """(dC/db, dC/dw) of each layer for one image."""
         activations = [x]
         for w, b in zip(weights, biases, strict=True):
             activations.append(1 / (1 + np.exp(-(w @ activations[-1] + b))))
@@ -45,10 +47,9 @@ def train(network: str, mini_batch_size: int) -> Callable[[], object]:
                 d_biases, d_weights = backprop(images[n], targets[n])
                 sums_b = [total + d for total, d in zip(sums_b, d_biases, strict=True)]
                 sums_w = [total + d for total, d in zip(sums_w, d_weights, strict=True)]
+            rate = ETA / mini_batch_size
             for parameters, sums in ((weights, sums_w), (biases, sums_b)):
-                parameters[:] = [
-                    p - ETA / mini_batch_size * d for p, d in zip(parameters, sums, strict=True)
-                ]
+                parameters[:] = [p - rate * d for p, d in zip(parameters, sums, strict=True)]
 
     return epoch
 

@@ -1,4 +1,7 @@
-"""nbconv as a worker: `Network.fit`, shuffling and gathering included, and `Network.predict_proba`, both on uint8 images."""
+"""nbconv as a worker: `Network.fit` and `Network.predict_proba` on uint8 images.
+
+`fit` includes shuffling and gathering the images.
+"""
 
 import os
 from collections.abc import Callable
@@ -15,7 +18,7 @@ random = np.random.default_rng(0)
 
 
 def build(network: str) -> nbconv.Network:
-    """The network."""
+    """The network of this name."""
     layers = notation.parse(*NETWORKS[network])
     return nbconv.Network(layers, None if is_dense(network) else PIXELS, backend="cpu")
 

@@ -1,6 +1,6 @@
-"""ONNX Runtime as a worker, for inference: random weights, all optimisations of the graph, shapes known beforehand.
+"""ONNX Runtime as a worker, for inference: random weights, all graph optimisations, fixed shapes.
 
-Images are at hand as float32.
+The images are float32 in memory.
 """
 
 import os
@@ -13,7 +13,8 @@ from networks import CLASSES, PIXELS, is_dense, parts_of
 from onnx import TensorProto, helper, numpy_helper
 from worker import serve
 
-OPSET, FORMAT = 20, 10  # of operators and of the file: what ONNX Runtime surely reads
+OPSET = 20  # version of the operators
+FORMAT = 10  # version of the file format
 OPERATORS = {"sigmoid": "Sigmoid", "relu": "Relu", "flatten": "Flatten"}
 random = np.random.default_rng(0)
 
@@ -24,14 +25,13 @@ def model(network: str, batch: int) -> onnx.ModelProto:
     weights: list[onnx.TensorProto] = []
 
     def add(operator: str, *shapes: tuple[int, ...], **attributes: object) -> None:
-        """Append a node that is given the last one's output and random arrays of these shapes."""
+        """Append a node with the last node's output and random arrays of these shapes as inputs."""
         names = [f"{operator}{len(nodes)}.{index}" for index in range(len(shapes))]
         for name, shape in zip(names, shapes, strict=True):
-            weights.append(
-                numpy_helper.from_array(random.normal(0, 0.1, shape).astype(np.float32), name)
-            )
-        before = nodes[-1].output[0] if nodes else "images"
-        nodes.append(helper.make_node(operator, [before, *names], [f"a{len(nodes)}"], **attributes))
+            values = random.normal(0, 0.1, shape).astype(np.float32)
+            weights.append(numpy_helper.from_array(values, name))
+        x = nodes[-1].output[0] if nodes else "images"
+        nodes.append(helper.make_node(operator, [x, *names], [f"a{len(nodes)}"], **attributes))
 
     for part in parts_of(network):
         match part:

@@ -1,7 +1,8 @@
-"""PyTorch as a worker: eager, or compiled if BENCHMARK_COMPILE is set, in the memory format of BENCHMARK_FORMAT.
+"""PyTorch as a worker: eager, or compiled if BENCHMARK_COMPILE is set.
 
-At its best settings, each tried on these networks: an epoch's images are shuffled at once, the fused update (compiled, it is
-slower), and for inference weights that are frozen when compiled. Images are at hand as float32.
+BENCHMARK_FORMAT is the memory format. It has the best settings of those tried on these networks: an
+epoch's images are shuffled at once; the update is fused (and not compiled, which is slower);
+compiled inference freezes the weights. The images are float32 in memory.
 """
 
 import os
@@ -19,7 +20,7 @@ COMPILE = "BENCHMARK_COMPILE" in os.environ
 
 
 def compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """The function, compiled for the shapes of its first call if that is asked for; never half of it."""
+    """The function, with BENCHMARK_COMPILE compiled as one graph for the first call's shapes."""
     if not COMPILE:
         return function
     torch._dynamo.reset()
@@ -28,21 +29,22 @@ def compiled(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tenso
 
 def train(network: str, mini_batch_size: int) -> Callable[[], object]:
     """One epoch of stochastic gradient descent on random images, shuffled."""
-    net, count = module(network).to(memory_format=FORMAT), images_for(network, mini_batch_size)
+    net = module(network).to(memory_format=FORMAT)
+    count = images_for(network, mini_batch_size)
     images = torch.rand(count, *PIXELS).to(memory_format=FORMAT)
     labels = torch.randint(0, CLASSES, (count,))
     optimizer = torch.optim.SGD(net.parameters(), lr=ETA, fused=True)
     cost: nn.Module = nn.CrossEntropyLoss()
     if is_dense(network):
-        cost, labels = nn.BCEWithLogitsLoss(), nn.functional.one_hot(labels, CLASSES).float()
+        cost = nn.BCEWithLogitsLoss()
+        labels = nn.functional.one_hot(labels, CLASSES).float()
     cost_of = compiled(lambda x, y: cost(net(x), y))
 
     def epoch() -> None:
         order = torch.randperm(count)
-        batches = zip(
-            images[order].split(mini_batch_size), labels[order].split(mini_batch_size), strict=True
-        )
-        for x, y in batches:
+        xs = images[order].split(mini_batch_size)
+        ys = labels[order].split(mini_batch_size)
+        for x, y in zip(xs, ys, strict=True):
             optimizer.zero_grad(set_to_none=True)
             cost_of(x, y).backward()
             optimizer.step()

@@ -1,10 +1,13 @@
-"""Training on a GPU as benchmarks/gpu.py times it: ours and PyTorch's, by the device's events."""
+"""Training on a GPU with nbconv and with PyTorch, timed by CUDA events, for benchmarks/gpu.py."""
 
 from typing import Any
 
+ROWS = 4096  # mini-batches in one call, at most
+IMAGES = 4096  # at least, or one mini-batch (two for PyTorch)
+
 
 class Nbconv:
-    """Training on the device, by its events."""
+    """nbconv's training."""
 
     def __init__(self, network: str, mini_batch: int):
         import numpy as np
@@ -13,38 +16,33 @@ class Nbconv:
         from nbconv import Dataset, Network, notation
         from nbconv.layers import Randomness, Rates
 
-        random, count = np.random.default_rng(0), max(4096, mini_batch)
-        self.net = Network(
-            notation.parse(*NETWORKS[network]),
-            None if is_dense(network) else PIXELS,
-            backend="cuda",
-        )
-        pixels = random.integers(0, 256, (count, *PIXELS), np.uint8)
-        self.data = Dataset(pixels, random.integers(0, CLASSES, count))
-        self.order = random.integers(0, count, (4096, mini_batch))
-        self.rates, self.now, self.etas = (
-            Rates(ETA, 0, 0, 0, False),
-            Randomness(0, 0),
-            np.full(4096, ETA),
-        )
+        random = np.random.default_rng(0)
+        count = max(IMAGES, mini_batch)
+        input_shape = None if is_dense(network) else PIXELS
+        self.net = Network(notation.parse(*NETWORKS[network]), input_shape, backend="cuda")
+        images = random.integers(0, 256, (count, *PIXELS), np.uint8)
+        self.data = Dataset(images, random.integers(0, CLASSES, count))
+        self.order = random.integers(0, count, (ROWS, mini_batch))
+        self.rates = Rates(ETA, 0, 0, 0, False)
+        self.randomness = Randomness(0, 0)
+        self.etas = np.full(ROWS, ETA)
 
-    def milliseconds(self, times: int) -> float:
-        """So many mini-batches."""
+    def milliseconds(self, mini_batches: int) -> float:
+        """The time of these many mini-batches, at most ROWS."""
         from nbconv.kernels.cuda import device
         from numba import cuda
 
+        order, etas = self.order[:mini_batches], self.etas[:mini_batches]
         started, done = cuda.event(), cuda.event()
         started.record(device._compute())
-        self.net.engine.descend(
-            self.data, self.order[:times], self.now, self.rates, self.etas[:times]
-        )
+        self.net.engine.descend(self.data, order, self.randomness, self.rates, etas)
         done.record(device._compute())
         done.synchronize()
         return float(cuda.event_elapsed_time(started, done))
 
 
 class Torch:
-    """PyTorch, eager or with a captured graph, images and labels on the device as it likes them best."""
+    """PyTorch's training, eager or as a captured graph, with float32 images on the device."""
 
     def __init__(self, network: str, mini_batch: int, is_captured: bool):
         import torch
@@ -55,7 +53,7 @@ class Torch:
         self.torch = torch
         self.net = module(network).cuda()
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=ETA, fused=True)
-        batches = max(2, 4096 // mini_batch)
+        batches = max(2, IMAGES // mini_batch)
         self.images = torch.rand(batches, mini_batch, *PIXELS, device="cuda")
         self.labels = torch.randint(0, CLASSES, (batches, mini_batch), device="cuda")
         self.cost: nn.Module = nn.CrossEntropyLoss()
@@ -72,6 +70,7 @@ class Torch:
         self.optimizer.step()
 
     def _capture(self) -> None:
+        """Capture one step as a CUDA graph, after three steps of warm-up on another stream."""
         torch = self.torch
         self.x, self.y = self.images[0].clone(), self.labels[0].clone()
         side = torch.cuda.Stream()
@@ -87,13 +86,14 @@ class Torch:
             self.optimizer.step()
         self.graph = graph
 
-    def milliseconds(self, times: int) -> float:
-        """So many mini-batches."""
-        torch, batches = self.torch, len(self.images)
+    def milliseconds(self, mini_batches: int) -> float:
+        """The time of these many mini-batches."""
+        torch = self.torch
         started, done = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         started.record()
-        for number in range(times):
-            x, y = self.images[number % batches], self.labels[number % batches]
+        for number in range(mini_batches):
+            index = number % len(self.images)
+            x, y = self.images[index], self.labels[index]
             if self.graph is None:
                 self._step(x, y)
             else:

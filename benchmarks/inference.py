@@ -1,6 +1,7 @@
-"""Inference against its peers: python benchmarks/inference.py [--network conv] [--mini-batch 10] [--engine onnx].
+"""Inference compared with other engines: python benchmarks/inference.py.
 
-One call gives the probabilities of as many images as --mini-batch says, at hand as each engine wants them.
+Each call computes the probabilities of one mini-batch, which is in memory in the engine's layout.
+For example: --network conv --mini-batch 10 --engine onnx.
 """
 
 from compare import compare, parser_for

@@ -1,9 +1,10 @@
-"""GFLOP/s of each convolution and dense kernel beside the same product's sgemm: python benchmarks/kernels.py [--threads 1].
+"""GFLOP/s of each convolution and dense kernel, compared with sgemm: python benchmarks/kernels.py.
 
-Kernel and sgemm take turns; medians. Only useful operations count; the zeros that `conv2d_max_pool_backward` skips count as
-done, and it stands beside the sgemm of both its products. sgemm is NumPy's BLAS on a matrix that stands ready: what a
-convolution by im2col would need besides is not counted against it. The roofline's limit is the lower of the largest
-sgemm's rate and of what memory allows if every number goes to or comes from it once.
+Kernel and sgemm are timed in turns; the results are medians. Operations are those of the matrix
+product; those with zeros that `conv2d_max_pool_backward` skips count, too, and it is compared with
+the sgemm of both its products. sgemm is NumPy's BLAS on an existing matrix, without the im2col that
+a convolution would need. The roofline's limit is the lower of two rates: that of a large sgemm, and
+that of the memory if each number is read or written once.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from nbconv.activations import LINEAR
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -29,7 +32,11 @@ from nbconv.kernels import cpu  # noqa: E402 -- as above
 from nbconv.kernels.cpu import zeros  # noqa: E402 -- as above
 
 from nbconv import backend  # noqa: E402 -- as above
-from nbconv.layers.geometry import ConvGeometry, PoolGeometry, conv_pool_tables  # noqa: E402 -- as above
+from nbconv.layers.geometry import (  # noqa: E402 -- as above
+    ConvGeometry,
+    PoolGeometry,
+    conv_pool_tables,
+)
 
 CONVOLUTIONS = {
     "book's first": ConvGeometry(1, (28, 28), 20, (5, 5), (1, 1), (0, 0)),
@@ -39,7 +46,7 @@ CONVOLUTIONS = {
     "11x11, padding": ConvGeometry(4, (28, 28), 16, (11, 11), (1, 1), (5, 5)),
 }
 DENSE = {"640 to 100": (640, 100), "1000 to 1000": (1000, 1000), "784 to 30": (784, 30)}
-RELU_ZEROS = 0.4  # of the pooled deltas: about what ReLU leaves out in the book's third network
+RELU_ZEROS = 0.4  # share of the pooled deltas that ReLU makes 0 in the book's third network, about
 random = np.random.default_rng(0)
 results: list[dict[str, Any]] = []
 
@@ -52,22 +59,23 @@ def numbers(*shape: int) -> np.ndarray:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Of one call, over calls of about 20 ms."""
-    calls, begun = 0, time.perf_counter()
-    while (spent := time.perf_counter() - begun) < 0.02:
+    """The time of one call, the mean of about 20 ms."""
+    calls = 0
+    started = time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < 0.02:
         call()
         calls += 1
-    return spent / calls
+    return elapsed / calls
 
 
 def machine() -> tuple[float, float]:
-    """(GFLOP/s of a large sgemm, GB/s of copying what fits no cache but the last)."""
+    """(GFLOP/s of a large sgemm, GB/s of copying 64 MB)."""
     a = numbers(2048, 2048)
-    source, target = np.ones(16_000_000, np.float32), np.empty(16_000_000, np.float32)
-    rate = max(2 * 2048**3 / seconds(lambda: a @ a) for _ in range(5)) / 1e9
-    return rate, max(
-        2 * source.nbytes / seconds(lambda: np.copyto(target, source)) for _ in range(5)
-    ) / 1e9
+    source = np.ones(16_000_000, np.float32)
+    target = np.empty_like(source)
+    product = min(seconds(lambda: a @ a) for _ in range(5))
+    copy = min(seconds(lambda: np.copyto(target, source)) for _ in range(5))
+    return 2 * 2048**3 / product / 1e9, 2 * source.nbytes / copy / 1e9
 
 
 def compare(
@@ -77,7 +85,10 @@ def compare(
     kernel: Callable[[], object],
     product: Callable[[], object],
 ) -> None:
-    """Print both rates, their ratio and the roofline's limit. arrays: what the kernel reads and writes."""
+    """Time a kernel and sgemm; print their rates, their ratio and the roofline's limit.
+
+    arrays: those that the kernel reads and writes.
+    """
     kernel()
     product()
     times = [(seconds(kernel), seconds(product)) for _ in range(options.repeats)]
@@ -86,10 +97,9 @@ def compare(
     )
     bytes_ = sum(array.nbytes for array in arrays)
     limit = min(PEAK, operations / bytes_ * BANDWIDTH)
-    print(
-        f"{name:46} {operations / 1e6:9.2f} {bytes_ / 1e3:9.0f} {limit:8.0f} {ours:8.1f} {blas:8.1f} {ours / blas:7.2f}",
-        flush=True,
-    )
+    sizes = f"{operations / 1e6:9.2f} {bytes_ / 1e3:9.0f}"
+    rates = f"{limit:8.0f} {ours:8.1f} {blas:8.1f} {ours / blas:7.2f}"
+    print(f"{name:58} {sizes} {rates}", flush=True)
     results.append(
         {
             "kernel": name,
@@ -103,16 +113,20 @@ def compare(
 
 
 def convolution(name: str, geometry: ConvGeometry, images: int) -> None:
-    """The kernels of a convolution; those of the way back once of any dz, once of the winners of a 2x2 max pooling."""
-    x, a, z = (
-        numbers(geometry.channels, *geometry.size, images),
-        numbers(*geometry.padded, images),
-        numbers(*geometry.output, images),
-    )
-    w, b = numbers(geometry.filters, geometry.channels, *geometry.kernel), numbers(geometry.filters)
-    dw, da, taps, step = np.empty_like(w), numbers(*a.shape), geometry.taps, geometry.row_step
-    matrix, columns = w.reshape(len(w), -1), numbers(taps.size, z[0].size)
-    rows, stride = z.reshape(len(z), -1), geometry.stride[0]
+    """The kernels of a convolution, and the backward pass with a 2x2 max pooling behind it."""
+    channels, kernel = geometry.channels, geometry.kernel
+    x = numbers(channels, *geometry.size, images)
+    a = numbers(*geometry.padded, images)
+    z = numbers(*geometry.output, images)
+    w = numbers(geometry.filters, channels, *kernel)
+    b = numbers(geometry.filters)
+    da = numbers(*a.shape)
+    dw = np.empty_like(w)
+    taps, step, stride = geometry.taps, geometry.row_step, geometry.stride[0]
+    # The operands of sgemm.
+    matrix = w.reshape(len(w), -1)
+    columns = numbers(taps.size, z[0].size)
+    rows = z.reshape(len(z), -1)
     operations = 2 * z.size * taps.size
     label = f"{name}, {images} images"
     compare(
@@ -123,46 +137,63 @@ def convolution(name: str, geometry: ConvGeometry, images: int) -> None:
         lambda: matrix @ columns,
     )
     compare(
-        f"{label}: weights", operations, [z, a, w],
-        lambda: cpu.conv2d_backward_weights(dw, z, a, taps, step), lambda: rows @ columns.T,
-    )  # fmt: skip
-    if geometry.channels == 1:
+        f"{label}: weights",
+        operations,
+        [z, a, w],
+        lambda: cpu.conv2d_backward_weights(dw, z, a, taps, step),
+        lambda: rows @ columns.T,
+    )
+    if channels == 1:
         return
     compare(
-        f"{label}: input", operations, [z, a, w],
-        lambda: cpu.conv2d_backward_input(da, z, w, taps, stride), lambda: matrix.T @ rows,
-    )  # fmt: skip
+        f"{label}: input",
+        operations,
+        [z, a, w],
+        lambda: cpu.conv2d_backward_input(da, z, w, taps, stride),
+        lambda: matrix.T @ rows,
+    )
     pool = PoolGeometry(geometry.filters, geometry.output[1:], (2, 2), (2, 2))
-    pooled, argmax = numbers(*pool.output, images), np.empty((*pool.output, images), np.int32)
+    pooled = numbers(*pool.output, images)
+    argmax = np.empty((*pool.output, images), np.int32)
     cpu.max_pool2d_forward(pooled, argmax, z, *pool.window)
     pooled[random.random(pooled.shape) < RELU_ZEROS] = 0
-    padded = [
-        size + 2 * padding for size, padding in zip(geometry.size, geometry.padding, strict=True)
-    ]
-    line = -(-geometry.kernel[1] * geometry.channels // 16) * 16
+    padding = geometry.padding
+    padded = [size + 2 * pad for size, pad in zip(geometry.size, padding, strict=True)]
+    row_length = -(-kernel[1] * channels // 16) * 16
     buffers = (
-        numbers(images, *padded, geometry.channels) * 0, numbers(images, *padded, geometry.channels),
-        numbers(geometry.kernel[0], len(w), line), numbers(max(4, images // 8), len(w), geometry.kernel[0], line),
-    )  # fmt: skip
-    dx, tables = np.empty_like(x), tuple(conv_pool_tables(geometry, pool))
+        numbers(images, *padded, channels) * 0,
+        numbers(images, *padded, channels),
+        numbers(kernel[0], len(w), row_length),
+        numbers(max(4, images // 8), len(w), kernel[0], row_length),
+    )
+    dx = np.empty_like(x)
+    tables = tuple(conv_pool_tables(geometry, pool))
     compare(
-        f"{label}: weights and input, winners", 2 * operations, [pooled, argmax, x, dx, w, dw],
-        lambda: cpu.conv2d_max_pool_backward(dw, dx, pooled, argmax, x, w, buffers, tables, geometry.padding, True),
+        f"{label}: weights and input, max pooling",
+        2 * operations,
+        [pooled, argmax, x, dx, w, dw],
+        lambda: cpu.conv2d_max_pool_backward(
+            dw, dx, pooled, argmax, x, w, buffers, tables, padding, True
+        ),
         lambda: (rows @ columns.T, matrix.T @ rows),
-    )  # fmt: skip
+    )
 
 
 def dense(name: str, n_in: int, n_out: int, images: int) -> None:
     """The kernels of a dense layer."""
-    a, z, w, b = numbers(images, n_in), numbers(images, n_out), numbers(n_out, n_in), numbers(n_out)
+    a = numbers(images, n_in)
+    z = numbers(images, n_out)
+    w = numbers(n_out, n_in)
+    b = numbers(n_out)
     dw, da = np.empty_like(w), np.empty_like(a)
+    rates = np.array([1.0, 0.0])  # eta, decay
     operations = 2 * images * w.size
     label = f"dense {name}, {images} images"
     compare(
         f"{label}: forward",
         operations,
         [a, z, w],
-        lambda: cpu.dense_forward(z, a, w, b, cpu.LINEAR),
+        lambda: cpu.dense_forward(z, a, w, b, LINEAR),
         lambda: a @ w.T,
     )
     compare(
@@ -179,12 +210,12 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
         lambda: cpu.dense_backward_input(da, z, w),
         lambda: z @ w,
     )
-    z *= 1e-6
+    z *= 1e-6  # so that w stays small
     compare(
         f"{label}: descent",
         operations,
         [a, z, w, w],
-        lambda: cpu.dense_descend(w, b, z, a, np.array([1.0, 0.0])),
+        lambda: cpu.dense_descend(w, b, z, a, rates),
         lambda: z.T @ a,
     )
 
@@ -192,17 +223,15 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
 backend.set_threads(options.threads)
 PEAK, BANDWIDTH = machine()
 print(
-    f"{options.threads} thread(s), float32: sgemm {PEAK:.0f} GFLOP/s at most, copying {BANDWIDTH:.0f} GB/s"
+    f"{options.threads} thread(s), float32: sgemm {PEAK:.0f} GFLOP/s at most, "
+    f"copying {BANDWIDTH:.0f} GB/s"
 )
-heads = ("10^6 ops", "kB", "limit", "GFLOP/s", "sgemm", "ratio")
-print(
-    f"{'kernel':46} {heads[0]:>9} {heads[1]:>9} {heads[2]:>8} {heads[3]:>8} {heads[4]:>8} {heads[5]:>7}"
-)
+print(f"{'kernel':58}  10^6 ops        kB    limit  GFLOP/s    sgemm   ratio")
 for mini_batch in (10, 64):
     for title, sizes in CONVOLUTIONS.items():
         convolution(title, sizes, mini_batch)
     for title, (inputs, outputs) in DENSE.items():
         dense(title, inputs, outputs, mini_batch)
 options.out.parent.mkdir(exist_ok=True)
-told = {"threads": options.threads, "sgemm": PEAK, "bandwidth": BANDWIDTH}
-options.out.write_text(json.dumps({"environment": told, "results": results}, indent=1) + "\n")
+settings = {"threads": options.threads, "sgemm": PEAK, "bandwidth": BANDWIDTH}
+options.out.write_text(json.dumps({"environment": settings, "results": results}, indent=1) + "\n")

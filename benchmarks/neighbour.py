@@ -1,7 +1,8 @@
 """Training beside a program that keeps one core busy: python benchmarks/neighbour.py.
 
-How long OpenMP's threads spin before they sleep (GOMP_SPINCOUNT) decides what a busy neighbour costs. Prints microseconds
-per image, median of five, alone and beside the neighbour; the default of nbconv, of OpenMP, and values around.
+The cost of a busy neighbour depends on how long OpenMP's threads spin before they sleep
+(GOMP_SPINCOUNT). Prints microseconds per image, the median of five, without and with the neighbour,
+for nbconv's default, OpenMP's default and other values.
 """
 
 import os
@@ -11,40 +12,43 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NETWORK, MINI_BATCH, THREADS = "conv-conv", 10, 2
+NETWORK = "conv-conv"
+MINI_BATCH = 10
+THREADS = 2
+
+
+def microseconds(environment: dict[str, str]) -> float:
+    """The median time per image of five trainings in one process."""
+    done = subprocess.run(
+        [sys.executable, HERE / "engine_nbconv.py"],
+        input=f"train {NETWORK} {MINI_BATCH}\n" * 5,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return statistics.median(map(float, done.stdout.splitlines()[1:]))
 
 
 def main() -> None:
     """Measure and print."""
     print(
-        f"{NETWORK}, mini-batch {MINI_BATCH}, {THREADS} threads: microseconds per image alone, beside a busy neighbour"
+        f"{NETWORK}, mini-batch {MINI_BATCH}, {THREADS} threads: microseconds per image alone, "
+        "beside a busy neighbour"
     )
     for spins in (None, "1000", "4000", "12000", "300000"):
-        environment = {
-            **os.environ,
-            "BENCHMARK_THREADS": str(THREADS),
-            **({"GOMP_SPINCOUNT": spins} if spins else {}),
-        }
-        medians = []
-        for busy in (False, True):
-            neighbour = (
-                subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
-            )
-            request = f"train {NETWORK} {MINI_BATCH}\n" * 5
-            done = subprocess.run(
-                [sys.executable, HERE / "engine_nbconv.py"],
-                input=request,
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            medians.append(statistics.median(map(float, done.stdout.splitlines()[1:])))
-            if neighbour:
-                neighbour.kill()
-                neighbour.wait()
+        environment = {**os.environ, "BENCHMARK_THREADS": str(THREADS)}
+        if spins:
+            environment["GOMP_SPINCOUNT"] = spins
+        alone = microseconds(environment)
+        neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            beside = microseconds(environment)
+        finally:
+            neighbour.kill()
+            neighbour.wait()
         print(
-            f"GOMP_SPINCOUNT {spins or 'as nbconv sets it':18} {medians[0]:8.1f} {medians[1]:8.1f}",
+            f"GOMP_SPINCOUNT {spins or 'as nbconv sets it':18} {alone:8.1f} {beside:8.1f}",
             flush=True,
         )
 

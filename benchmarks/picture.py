@@ -1,4 +1,4 @@
-"""The picture of the README: a training's curves and the first layer's filters (docs/training.png).
+"""The README's picture, docs/training.png: a training's curves and the filters of its first layer.
 
 nbconv train --net conv-conv-relu --data mnist --monitor-training --epochs 20 --out run.h5
 python benchmarks/picture.py run.h5 docs/training.png
@@ -13,6 +13,7 @@ from nbconv import Network, plots
 
 
 def main(checkpoint: str, out: str) -> None:
+    """Draw the picture of a checkpoint."""
     net = Network.load(checkpoint)
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     *curves, filters = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))

@@ -1,4 +1,4 @@
-"""The networks as PyTorch has them."""
+"""The networks as PyTorch modules."""
 
 from networks import parts_of
 from torch import nn

@@ -1,6 +1,7 @@
-"""Training against its peers: python benchmarks/training.py [--network conv] [--mini-batch 10] [--engine jax].
+"""Training compared with other engines: python benchmarks/training.py.
 
-One epoch of forward, backward and update on random images, shuffled; dropout where the network has it.
+One epoch of forward passes, backward passes and updates on random images, shuffled; with dropout if
+the network has it. For example: --network conv --mini-batch 10 --engine jax.
 """
 
 from compare import compare, parser_for

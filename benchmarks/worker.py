@@ -1,7 +1,9 @@
-"""A worker: one engine in one process. Reads lines "task network mini-batch", answers microseconds per image.
+"""A worker: one engine in one process, which times itself on request.
 
-An engine gives, for each task it can do, `prepare(network, mini_batch)`. What that returns trains one epoch on random images
-(task "train"), or gives the classes' probabilities of one mini-batch that is at hand (task "infer").
+It reads lines "task network mini-batch" and answers each with microseconds per image. For each task
+that an engine supports it has a function `prepare(network, mini_batch)`. This returns a function
+that trains one epoch on random images (task "train") or computes the probabilities of one
+mini-batch in memory (task "infer").
 """
 
 import sys
@@ -14,31 +16,31 @@ Prepare = Callable[[str, int], Callable[[], object]]
 
 
 def serve(version: str, **tasks: Prepare) -> None:
-    """Say the engine's version, then answer until the input ends.
+    """Print the engine's version, then answer requests until the input ends.
 
-    A network is prepared and warmed up when it is asked for and was not the one before; compilation is in no time.
+    A network is prepared and warmed up unless the last request was the same. Compilation is not
+    timed.
     """
     print(version, flush=True)
-    prepared, once = "", None
+    prepared = ""
+    once = None
     for line in sys.stdin:
-        task, network, text = line.split()
-        size = int(text)
-        calls, images = (
-            (1, images_for(network, size))
-            if task == "train"
-            else (calls_for(size), size * calls_for(size))
-        )
+        task, network, mini_batch = line.split()
+        size = int(mini_batch)
+        calls = 1 if task == "train" else calls_for(size)
+        images = images_for(network, size) if task == "train" else size * calls
         if once is None or line != prepared:
-            once = None  # frees the one before
-            prepared, once = line, tasks[task](network, size)
+            once = None  # frees the memory of the last one
+            once = tasks[task](network, size)
+            prepared = line
             once()
             once()
-        # Until the engine before has stopped spinning; then the threads have to find their cores again.
+        # Wait until the threads of the last engine have stopped spinning, then warm up the caches.
         time.sleep(0.05)
         warm = time.perf_counter() + 0.1
         while time.perf_counter() < warm:
             once()
-        begun = time.perf_counter()
+        started = time.perf_counter()
         for _ in range(calls):
             once()
-        print((time.perf_counter() - begun) / images * 1e6, flush=True)
+        print((time.perf_counter() - started) / images * 1e6, flush=True)

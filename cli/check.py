@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from ..names import ACTIVATIONS, BACKENDS, DTYPES
+from ..activations import SHOWN
+from ..names import BACKENDS, DTYPES
 from .group import JSON, announce_compilation, print_json
 
 NET = "20C5-MP2-40C5-MP2-100N-10N"
@@ -63,10 +64,9 @@ def gradcheck(backend: str, as_json: bool) -> None:
 )
 @click.option(
     "--activation",
-    type=click.Choice(ACTIVATIONS),
     default="sigmoid",
     show_default=True,
-    help="Activation, with --net.",
+    help=f"With --net: {SHOWN}.",
 )
 @click.option(
     "--input",

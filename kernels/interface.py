@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Pair = tuple[int, int]
 Window = tuple[int, int, int, int]  # rows, columns, row stride, column stride
+Activation = tuple[int, float]  # number and parameter: see kernels/activations.py
 Call = tuple[Callable[..., None], tuple[Any, ...]]  # a kernel and its arguments
 
 
@@ -74,7 +75,7 @@ class Kernels(Protocol):
 
     def conv2d_max_pool_forward(
         self, a: Array, argmax: Array, x: Array, w: Array, b: Array, taps: Array, row_step: int,
-        columns: int, window: Window, kind: int, /,
+        columns: int, window: Window, activation: Activation, /,
     ) -> None:  # fmt: skip
         """a = sigma(max over the window of z), z the convolution of x, equation (125).
 
@@ -162,7 +163,9 @@ class Kernels(Protocol):
 
     # Dense layers
 
-    def dense_forward(self, a: Array, x: Array, w: Array, b: Array, kind: int, /) -> None:
+    def dense_forward(
+        self, a: Array, x: Array, w: Array, b: Array, activation: Activation, /
+    ) -> None:
         """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25). a: (images, neurons out), overwritten."""
 
     def dense_backward_weights(self, dw: Array, dz: Array, a: Array, /) -> None:
@@ -184,10 +187,10 @@ class Kernels(Protocol):
 
     # Activations and dropout
 
-    def activation_forward(self, a: Array, kind: int, /) -> None:
-        """a = sigma(a) for `kind`, one of SIGMOID, TANH, RELU, LINEAR. a: flat, holds z, overwritten."""
+    def activation_forward(self, a: Array, activation: Activation, /) -> None:
+        """a = sigma(a), sigma as kernels/activations.py numbers it. a: flat, holds z, overwritten."""
 
-    def activation_backward(self, dz: Array, a: Array, kind: int, /) -> None:
+    def activation_backward(self, dz: Array, a: Array, activation: Activation, /) -> None:
         """dz = da sigma'(z), the factor in (BP1) and (BP2), sigma'(z) from a = sigma(z).
 
         dz: flat, holds da, overwritten. a: flat.
@@ -221,7 +224,14 @@ class Kernels(Protocol):
         """
 
     def quadratic(
-        self, delta: Array, sums: Array, z: Array, labels: Array, scale: float, kind: int, /
+        self,
+        delta: Array,
+        sums: Array,
+        z: Array,
+        labels: Array,
+        scale: float,
+        activation: Activation,
+        /,
     ) -> None:
         """C = sum_j (a_j - y_j)^2 / 2, a = sigma(z), equation (6); delta = scale (a - y) sigma'(z), equation (30).
 
@@ -338,10 +348,6 @@ class Program(Protocol):
 class Backend(Kernels, Memory, Protocol):
     """A backend: one of the modules `reference`, `cpu` and `cuda` of this package."""
 
-    SIGMOID: int
-    TANH: int
-    RELU: int
-    LINEAR: int
     LINE: int  # numbers of a line of `draw_distortions`
     POINTS: int  # points of its elastic grid, down and across
 

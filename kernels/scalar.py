@@ -8,13 +8,14 @@ a loop over it vectorises.
 import numpy as np
 from numba.extending import register_jitable
 
+from .activations import LEAKY_RELU, LINEAR, RELU, SIGMOID, TANH  # noqa: F401 -- the kernels' names for them
+
 LOG2_E = 1.4426950408889634
 LN2_HIGH = 0.6931471803691238  # its last 21 bits are zero: k * LN2_HIGH is exact
 LN2_LOW = 1.9082149292705877e-10
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, SplitMix64's step
 
-SIGMOID, TANH, RELU, LINEAR = range(4)
 SEED, STEP, MINI_BATCH, FINITE = range(4)  # what a clock says where: see the kernel `advance`
 
 
@@ -112,26 +113,33 @@ def tanh_single(z):
 
 
 @register_jitable(forceinline=True)
-def activated(z, kind, is_single=False):
-    """sigma(z) for `kind`: SIGMOID, TANH, RELU or LINEAR; is_single: in float32, else in float64."""
+def activated(z, activation, is_single=False):
+    """sigma(z), see kernels/activations.py; is_single: in float32, else in float64."""
+    kind, parameter = activation
     if kind == SIGMOID:
         return sigmoid_single(np.float32(z)) if is_single else sigmoid(z)
     if kind == TANH:
         return tanh_single(np.float32(z)) if is_single else tanh(z)
     if kind == RELU:
         return 0.0 if z < 0 else z
+    if kind == LEAKY_RELU:
+        low = np.float32(parameter) * np.float32(z) if is_single else parameter * z
+        return low if z < 0 else z
     return z
 
 
 @register_jitable(forceinline=True)
-def slope(a, kind):
-    """sigma'(z) by a = sigma(z)."""
+def derivative(a, activation):
+    """sigma'(z) from a = sigma(z)."""
+    kind, parameter = activation
     if kind == SIGMOID:
         return a * (1 - a)
     if kind == TANH:
         return 1 - a * a
     if kind == RELU:
         return 1.0 if a > 0 else 0.0
+    if kind == LEAKY_RELU:
+        return 1.0 if a > 0 else parameter
     return 1.0
 
 

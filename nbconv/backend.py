@@ -15,7 +15,7 @@ from numba.core import event
 
 from . import child
 from .errors import BackendError, SettingError
-from .kernels import compilation, driver, scalar
+from .kernels import compilation, driver
 from .kernels.interface import Backend
 from .names import BACKENDS
 
@@ -67,16 +67,6 @@ def why_not_cuda() -> str | None:
     if process not in _answers:
         _answers[process] = driver.FORKED if None in _answers.values() else driver.why_not()
     return _answers[process]
-
-
-def activation_kinds() -> dict[str, int]:
-    """The kernels' number for each activation."""
-    return {
-        "sigmoid": scalar.SIGMOID,
-        "tanh": scalar.TANH,
-        "relu": scalar.RELU,
-        "linear": scalar.LINEAR,
-    }
 
 
 def thread_limit() -> int:

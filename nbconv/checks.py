@@ -44,7 +44,7 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
 def number(
     name: str, value: Any, least: float = 0.0, below: float = math.inf, *, positive: bool = False
 ) -> float:
-    """A finite number in [least, below); with `positive`, in (least, below). Raises SettingError."""
+    """A finite number in [least, below), with `positive` in (least, below). Raises SettingError."""
     is_finite = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     if not is_finite or value < least or value >= below or (positive and value <= least):
         limits = f"greater than {least:g}" if positive else f"of {least:g} or more"
@@ -83,20 +83,21 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return str(value)
 
 
-def known(given: Collection[str], names: Collection[str]) -> None:
-    """Raise SettingError for a name that is none of `names`, and say which of them is the nearest."""
-    for name in given:
-        if name not in names:
-            (nearest,) = difflib.get_close_matches(name, names, n=1, cutoff=0)
+def known(names: Collection[str], settings: Collection[str]) -> None:
+    """Raise SettingError for a name that is not a setting, and suggest the most similar one."""
+    for name in names:
+        if name not in settings:
+            (nearest,) = difflib.get_close_matches(name, settings, n=1, cutoff=0)
             raise SettingError(
-                f"{name} is no setting: did you mean {nearest}? Expected one of {', '.join(names)}"
+                f"{name} is not a setting: did you mean {nearest}? Expected one of "
+                f"{', '.join(settings)}"
             )
 
 
 def setting(default: Any, help: str, check: Callable[..., Any], **limits: Any) -> Any:
     """A field of a `Checked` dataclass, with its default, its help (a sentence) and its check.
 
-    `check(name, value, **limits)` returns the value as plain Python or raises SettingError. A setting
+    check(name, value, **limits) returns a plain Python value or raises SettingError. A setting
     whose default is None may be None.
     """
     return field(default=default, metadata={"help": help, "check": check, "limits": limits})
@@ -104,7 +105,10 @@ def setting(default: Any, help: str, check: Callable[..., Any], **limits: Any) -
 
 @dataclass(frozen=True)
 class Checked:
-    """Settings that are checked when they are made, and are plain Python values from then on."""
+    """Settings that are checked on creation and stored as plain Python values.
+
+    Raises SettingError.
+    """
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -62,6 +62,7 @@ def _cpu() -> str:
 
 
 def _threading() -> str:
+    """Numba's threading layer, with a remedy if it is not OpenMP."""
     layer = backend.threading_layer()
     if layer == "omp":
         return "omp"
@@ -79,6 +80,7 @@ def _cache() -> str:
 
 
 def _mnist() -> str:
+    """Where MNIST is, or where it was looked for."""
     try:
         folder = sources.find_mnist()
     except DataError as error:
@@ -90,6 +92,7 @@ def _mnist() -> str:
 
 
 def _cuda() -> str:
+    """The GPU, or why it cannot be used."""
     reason = backend.why_not_cuda()
     if reason is not None:
         return f"off: {reason}"

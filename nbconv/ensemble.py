@@ -33,7 +33,8 @@ from .runs import run as runs
 from .runs.settings import DEFAULTS
 
 FILE = "ensemble.json"
-FORMAT, VERSION = "nbconv ensemble", 1
+FORMAT = "nbconv ensemble"
+VERSION = 1
 
 Array = NDArray[Any]
 
@@ -247,6 +248,7 @@ def _names(count: int) -> list[str]:
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
+    """A folder, created if necessary. Raises CheckpointError."""
     try:
         Path(path).mkdir(exist_ok=True)
     except OSError as error:

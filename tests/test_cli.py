@@ -115,7 +115,7 @@ def test_a_configuration_file(invoke, tmp_path):
     )
     (tmp_path / "bad.toml").write_text("speed = 3\n")
     said = invoke("train", "bad.toml", code=1).stderr
-    assert "speed is no setting: did you mean seed?" in said
+    assert "speed is not a setting: did you mean seed?" in said
     (tmp_path / "bad.toml").write_text("speed = = 3\n")
     assert "cannot be read as TOML" in invoke("train", "bad.toml", code=1).stderr
     assert "none.toml" in invoke("train", "none.toml", code=1).stderr

@@ -11,6 +11,7 @@ from conftest import BACKENDS, POSIX, close
 import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv import backend as backends
+from nbconv.activations import LINEAR
 from nbconv.diagnostics import gradcheck
 from nbconv.layers import Randomness, Rates
 
@@ -181,7 +182,7 @@ def test_products_in_tiles(kernels, monkeypatch, images, n_in, n_out):
     shapes = (images, n_in), (n_out, n_in), (n_out,), (images, n_out)
     x, w, b, dz = (random.standard_normal(shape).astype(np.float32) for shape in shapes)
     z, dw, da = (np.full(shape, np.nan, np.float32) for shape in (dz.shape, w.shape, x.shape))
-    kernels.dense_forward(z, x, w, b, kernels.LINEAR)
+    kernels.dense_forward(z, x, w, b, LINEAR)
     kernels.dense_backward_weights(dw, dz, x)
     kernels.dense_backward_input(da, dz, w)
     close(z, oracle.dense_forward(x, w, b), np.float32, n_in)

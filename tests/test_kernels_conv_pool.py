@@ -1,9 +1,11 @@
 """Convolution and max pooling as one, both ways, against the plain kernels, which other tests hold to the oracle."""
 
 import numpy as np
+import oracle
 import pytest
 from conftest import close, unless_simulated
 
+from nbconv.activations import LINEAR, parse
 from nbconv.layers.geometry import ConvGeometry, PoolGeometry, conv_pool_tables
 
 # channels, input, filters, kernel, stride, padding, pooling window, its stride, images
@@ -103,11 +105,9 @@ def test_what_is_not_wanted_is_left_alone(kernels, dtype):
     assert np.isnan(dx).all()
 
 
-@pytest.mark.parametrize(
-    "kind", unless_simulated(["RELU", "SIGMOID", "TANH", "LINEAR"], ["SIGMOID"])
-)
+@pytest.mark.parametrize("name", unless_simulated([*oracle.ACTIVATIONS], ["sigmoid"]))
 @pytest.mark.parametrize("geometry", unless_simulated(GEOMETRIES, SMALL), ids=str)
-def test_forward_is_three_kernels_in_one(kernels, dtype, geometry, kind):
+def test_forward_is_three_kernels_in_one(kernels, dtype, geometry, name):
     *parts, window, pool_stride, images = geometry
     conv = ConvGeometry(*parts)
     pool = PoolGeometry(conv.filters, conv.output[1:], window, pool_stride)
@@ -122,10 +122,10 @@ def test_forward_is_three_kernels_in_one(kernels, dtype, geometry, kind):
     inputs = x, w, b, conv.taps, conv.row_step
     kernels.conv2d_forward(z, *inputs)
     kernels.max_pool2d_forward(a, argmax, z, *pool.window)
-    kernels.activation_forward(a.reshape(-1), getattr(kernels, kind))
+    kernels.activation_forward(a.reshape(-1), parse("activation", name))
     ours, our_winner = np.full_like(a, np.nan), np.full_like(argmax, -1)
     kernels.conv2d_max_pool_forward(
-        ours, our_winner, *inputs, conv.output[2], pool.window, getattr(kernels, kind)
+        ours, our_winner, *inputs, conv.output[2], pool.window, parse("activation", name)
     )
     close(ours, a, dtype, w[0].size)
     assert (our_winner == argmax).all()
@@ -136,7 +136,7 @@ def test_a_nan_is_the_largest(kernels, dtype):
     x[0, 1, 0, 0, 1] = np.nan
     a, argmax = np.empty((1, 2, 2, 2), dtype), np.empty((1, 2, 2, 2), np.int32)
     taps = np.zeros(1, np.uint64)
-    kernels.conv2d_max_pool_forward(a, argmax, x, w, b, taps, 4, 4, (2, 2, 2, 2), kernels.LINEAR)
+    kernels.conv2d_max_pool_forward(a, argmax, x, w, b, taps, 4, 4, (2, 2, 2, 2), LINEAR)
     assert np.isnan(a).sum() == 1
     assert np.isnan(a[0, 0, 0, 1])
     assert argmax[0, 0, 0, 1] == 2

@@ -5,6 +5,8 @@ import oracle
 import pytest
 from conftest import close, unless_simulated
 
+from nbconv.activations import LINEAR, parse
+
 # images, neurons in, neurons out; 512 columns are one thread's chunk
 SIZES = [
     (1, 1, 1),
@@ -31,7 +33,7 @@ def test_agrees_with_the_oracle(kernels, dtype, images, n_in, n_out):
     z, dw, db, da = (
         np.full(shape, np.nan, dtype) for shape in (dz.shape, w.shape, b.shape, a.shape)
     )
-    kernels.dense_forward(z, a, w, b, kernels.LINEAR)
+    kernels.dense_forward(z, a, w, b, LINEAR)
     kernels.dense_backward_weights(dw, dz, a)
     kernels.dense_backward_biases(db, dz)
     kernels.dense_backward_input(da, dz, w)
@@ -40,7 +42,7 @@ def test_agrees_with_the_oracle(kernels, dtype, images, n_in, n_out):
         close(ours, right, dtype, max(images, n_out))
 
 
-@pytest.mark.parametrize("name", ["SIGMOID", "TANH", "RELU"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "leaky-relu:0.25"])
 @pytest.mark.parametrize(
     ("images", "n_in", "n_out"),
     unless_simulated([(1, 3, 1), (3, 4, 33), (7, 20_000, 11)], [(3, 4, 9)]),
@@ -52,8 +54,8 @@ def test_activation_comes_last(kernels, dtype, images, n_in, n_out, name):
         random.standard_normal((n_out, n_in)).astype(dtype),
     )
     b, a = random.standard_normal(n_out).astype(dtype), np.full((images, n_out), np.nan, dtype)
-    kernels.dense_forward(a, x, w / n_in, b, getattr(kernels, name))
-    right = np.vectorize(oracle.ACTIVATIONS[name.lower()])(oracle.dense_forward(x, w / n_in, b))
+    kernels.dense_forward(a, x, w / n_in, b, parse("activation", name))
+    right = np.vectorize(oracle.ACTIVATIONS[name])(oracle.dense_forward(x, w / n_in, b))
     close(a, right, dtype, n_in)
 
 
@@ -61,7 +63,7 @@ def test_neighbouring_memory_is_left_alone(kernels, dtype):
     a, w, b = np.ones((5, 9), dtype), np.ones((3, 9), dtype), np.ones(3, dtype)
     rooms = [np.full(size + 64, 7, dtype) for size in (15, 27, 45)]
     z, dw, da = (room[32:-32] for room in rooms)
-    kernels.dense_forward(z.reshape(5, 3), a, w, b, kernels.LINEAR)
+    kernels.dense_forward(z.reshape(5, 3), a, w, b, LINEAR)
     kernels.dense_backward_weights(dw.reshape(3, 9), z.reshape(5, 3), a)
     kernels.dense_backward_input(da.reshape(5, 9), z.reshape(5, 3), w)
     assert (z == 10).all()

@@ -13,7 +13,8 @@ PROCESSORS = [
     ("x86-64", "+sse2", (16, 2)),
 ]
 CHECK = """
-from nbconv import Conv2D, Dense, MaxPool2D, Softmax, gradcheck
+from nbconv import Conv2D, Dense, MaxPool2D, Softmax
+from nbconv.diagnostics import gradcheck
 from nbconv.kernels.cpu import simd
 print(simd.BYTES, simd.WIDTH)
 layers = [Conv2D(6, 3), MaxPool2D(2), Conv2D(4, 3, padding=1), MaxPool2D(2), Dense(7), Softmax(3)]

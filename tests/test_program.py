@@ -13,6 +13,8 @@ from conftest import IS_COMPILED
 from nbconv.kernels import cpu, reference
 from nbconv.kernels.cpu import Program
 
+from nbconv.activations import parse
+
 both = pytest.mark.parametrize("kernels", [cpu, reference] if IS_COMPILED else [reference])
 compiled = pytest.mark.skipif(not IS_COMPILED, reason="needs Numba's compiler")
 SIDE_BY_SIDE = """
@@ -36,7 +38,10 @@ def test_arguments_of_every_kind_reach_the_kernel(dtype):
     for is_program in (False, True):
         a, argmax = np.zeros((5, 2, 3, 3), dtype), np.zeros((5, 2, 3, 3), np.int32)
         calls = [
-            (cpu.conv2d_max_pool_forward, (a, argmax, x, w, b, taps, 7, 6, (2, 2, 2, 2), cpu.TANH)),
+            (
+                cpu.conv2d_max_pool_forward,
+                (a, argmax, x, w, b, taps, 7, 6, (2, 2, 2, 2), parse("activation", "tanh")),
+            ),
             (cpu.dropout, (a.reshape(-1), a.reshape(-1), 0.25, 2.0, np.array([3, 4]), 5)),
         ]
         if is_program:

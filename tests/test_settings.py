@@ -61,12 +61,12 @@ def test_fit_shows_every_setting():
 def test_an_unknown_argument_of_fit(digits, given, nearest):
     with pytest.raises(SettingError) as refused:
         Network([64, 10]).fit(digits[0], 1, 10, 0.1, **{given: 1})
-    line = f"{given} is no setting: did you mean {nearest}? Expected one of train, epochs, "
+    line = f"{given} is not a setting: did you mean {nearest}? Expected one of train, epochs, "
     assert str(refused.value).startswith(line)
 
 
 def test_an_unknown_setting_of_a_run():
-    with pytest.raises(SettingError, match=r"^momentun is no setting: did you mean momentum\?"):
+    with pytest.raises(SettingError, match=r"^momentun is not a setting: did you mean momentum\?"):
         runs.checked({"momentun": 0.5})
 
 

@@ -25,7 +25,6 @@ from ..reference import (
     upload,
     write,
 )
-from ..scalar import LINEAR, RELU, SIGMOID, TANH
 from .activation import activation_backward, activation_forward
 from .conv import (
     conv2d_backward_biases,

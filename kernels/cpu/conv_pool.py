@@ -16,12 +16,12 @@ from .tile import ONE, blocks, products, products_of_two_rows
 
 
 @njit(**SUMS)
-def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, kind):
-    """a = sigma(max over the window of z), z the convolution of x, equation (125); sigma of `kind` is monotone.
+def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, activation):
+    """a = sigma(max over the window of z), z the convolution of x, equation (125); sigma of `activation` is monotone.
 
     a, argmax: (filters, pooled rows, pooled columns, images), overwritten as by `max_pool2d_forward`. x, w, b, taps,
     row_step: as in `conv2d_forward`. columns: of z. window: (rows, columns, row stride, column stride); windows that
-    overlap have rows of z computed more than once. kind: see `activate`.
+    overlap have rows of z computed more than once. activation: see `activate`.
     """
     filters, pooled_rows, pooled_columns, images = a.shape
     size_y, size_x, stride_y, stride_x = window
@@ -67,4 +67,4 @@ def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window,
                 places,
                 step,
             )
-            activate(a_flat, a0, a0 + pooled_run, kind)
+            activate(a_flat, a0, a0 + pooled_run, activation)

@@ -39,7 +39,7 @@ def _is_small(w, images):
 
 
 @njit(**INNER)
-def _forward(a, x, w, b, kind, first, after):
+def _forward(a, x, w, b, activation, first, after):
     """`dense_forward` for the neurons from `first` to `after`."""
     images, n_out, n_in = uint64(a.shape[0]), uint64(a.shape[1]), uint64(x.shape[1])
     a_flat, x_flat, w_flat = a.reshape(-1), x.reshape(-1), w.reshape(-1)
@@ -60,23 +60,23 @@ def _forward(a, x, w, b, kind, first, after):
         for n in range(m, min(m + together, images)):
             for j in range(first, after):
                 a_flat[n * n_out + j] += b[j]
-            activate(a_flat, n * n_out + first, n * n_out + after, kind)
+            activate(a_flat, n * n_out + first, n * n_out + after, activation)
 
 
 @njit(**SUMS)
-def dense_forward(a, x, w, b, kind):
-    """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25); sigma of `kind`, see `activate`.
+def dense_forward(a, x, w, b, activation):
+    """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25); sigma of `activation`, see `activate`.
 
     a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b: (neurons out,).
     """
     n_out = w.shape[0]
     shares = min(SHARES, (n_out + WIDTH - 1) // WIDTH)
     if _is_small(w, a.shape[0]):
-        _forward(a, x, w, b, kind, ZERO, uint64(n_out))
+        _forward(a, x, w, b, activation, ZERO, uint64(n_out))
     else:
         for share in prange(shares):
             first, after = _share(n_out, WIDTH, share, shares)
-            _forward(a, x, w, b, kind, first, after)
+            _forward(a, x, w, b, activation, first, after)
 
 
 @njit(**INLINE)

@@ -12,21 +12,21 @@ SINGLE = 4  # bytes of a float32
 
 
 @cuda.jit(**KERNEL)
-def _forward(a, kind):
+def _forward(a, activation):
     i = cuda.grid(1)
     if i < a.size:
-        a[i] = scalar.activated(a[i], kind, a.itemsize == SINGLE)
+        a[i] = scalar.activated(a[i], activation, a.itemsize == SINGLE)
 
 
 @cuda.jit(**KERNEL)
-def _backward(dz, a, kind):
+def _backward(dz, a, activation):
     i = cuda.grid(1)
     if i < a.size:
-        if kind == scalar.RELU:
+        if activation[0] == scalar.RELU:
             if not a[i] > 0:
                 dz[i] = 0
         else:
-            dz[i] *= scalar.slope(a[i], kind)
+            dz[i] *= scalar.derivative(a[i], activation)
 
 
 @cuda.jit(**KERNEL)
@@ -41,17 +41,17 @@ def _dropout(out, a, rate, scale, randomness, layer):
 # What layers call
 
 
-def activation_forward(a, kind):
+def activation_forward(a, activation):
     """a = sigma(a). a: flat, holds z, overwritten with a. Thread mapping: one for each number."""
-    each(_forward, a.size, a, kind)
+    each(_forward, a.size, a, activation)
 
 
-def activation_backward(dz, a, kind):
+def activation_backward(dz, a, activation):
     """dz = da * sigma'(z), the factor of (BP1) and (BP2), from a alone: a (1 - a), 1 - a^2, a > 0, or 1.
 
     dz: flat, holds da, overwritten. a: flat, what `activation_forward` left. Thread mapping: one for each number.
     """
-    each(_backward, a.size, dz, a, kind)
+    each(_backward, a.size, dz, a, activation)
 
 
 def dropout(out, a, rate, scale, randomness, layer):

@@ -1,4 +1,4 @@
-"""Convolution, equation (125), in the layouts of nbconv/kernels/cpu/conv.py.
+"""Convolution, equation (125), in the layouts of nbconv/kernels/reference/conv.py.
 
 Row y of a feature map is a run of columns * images neighbouring numbers, and all rows follow each other, so a map is a line of
 rows * columns * images places. Neighbouring threads take neighbouring places.

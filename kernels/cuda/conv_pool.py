@@ -26,7 +26,7 @@ def _forward(
     places,
     pooled_columns,
     window,
-    kind,
+    activation,
 ):
     """FILTERS filters at one place of the pooled map, PLACES places of its window at a time; a split finishes one filter."""
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
@@ -64,18 +64,18 @@ def _forward(
                 if place0 + p == 0 or z > best or (z != z and best == best):
                     best, won = z, place0 + p
     if split < FILTERS and f0 + split < filters and q < pooled:
-        a[f * pooled + q] = activated(best, kind, a.itemsize == SINGLE)
+        a[f * pooled + q] = activated(best, activation, a.itemsize == SINGLE)
         argmax[f * pooled + q] = won
 
 
 # What layers call
 
 
-def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, kind):
-    """a = sigma(max over the window of z), z the convolution of x, equation (125); sigma of `kind` is monotone.
+def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, activation):
+    """a = sigma(max over the window of z), z the convolution of x, equation (125); sigma of `activation` is monotone.
 
     a, argmax: (filters, pooled rows, pooled columns, images), overwritten as by `max_pool2d_forward`. x, w, b, taps,
-    row_step: as in `conv2d_forward`. columns: of z. window: (rows, columns, row stride, column stride). kind: see
+    row_step: as in `conv2d_forward`. columns: of z. window: (rows, columns, row stride, column stride). activation: see
     `activated`. Thread mapping: FILTERS filters at a place of the pooled map; the splits share the taps.
     """
     filters, pooled_rows, pooled_columns, images = a.shape
@@ -96,5 +96,5 @@ def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window,
         (LANES, SPLITS),
         *arrays,
         *sizes,
-        kind,
+        activation,
     )

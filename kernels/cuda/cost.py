@@ -51,14 +51,14 @@ def _cross_entropy(delta, z, first, classes, label, scale):
 
 
 @inner
-def _quadratic(delta, z, first, classes, label, scale, kind):
+def _quadratic(delta, z, first, classes, label, scale, activation):
     """The cost of one image."""
     cost = 0.0
     for j in range(classes):
         y = 1.0 if j == label else 0.0
-        a = scalar.activated(np.float64(z[first + j]), kind)
+        a = scalar.activated(np.float64(z[first + j]), activation)
         cost += 0.5 * (a - y) * (a - y)
-        delta[first + j] = (a - y) * scalar.slope(a, kind) * scale
+        delta[first + j] = (a - y) * scalar.derivative(a, activation) * scale
     return cost
 
 
@@ -79,7 +79,7 @@ def _softmax(a, z, images, classes):
 
 
 @cuda.jit(**KERNEL)
-def _cost(delta, sums, z, labels, classes, scale, cost, kind):
+def _cost(delta, sums, z, labels, classes, scale, cost, activation):
     thread = cuda.threadIdx.x
     costs = cuda.shared.array(THREADS, np.float64)
     rights = cuda.shared.array(THREADS, np.float64)
@@ -94,7 +94,7 @@ def _cost(delta, sums, z, labels, classes, scale, cost, kind):
         elif cost == CROSS_ENTROPY:
             costs[thread] += _cross_entropy(delta, z, first, classes, label, scale)
         else:
-            costs[thread] += _quadratic(delta, z, first, classes, label, scale, kind)
+            costs[thread] += _quadratic(delta, z, first, classes, label, scale, activation)
     half = THREADS // 2
     while half > 0:
         cuda.syncthreads()
@@ -124,7 +124,7 @@ def log_likelihood(delta, sums, z, labels, scale):
 
     delta: like z, overwritten; sums: added to. Thread mapping: see the module.
     """
-    _run(delta, sums, z, labels, scale, LOG_LIKELIHOOD, 0)
+    _run(delta, sums, z, labels, scale, LOG_LIKELIHOOD, (scalar.LINEAR, 0.0))
 
 
 def cross_entropy(delta, sums, z, labels, scale):
@@ -132,17 +132,17 @@ def cross_entropy(delta, sums, z, labels, scale):
 
     delta: like z, overwritten; sums: added to. Thread mapping: see the module.
     """
-    _run(delta, sums, z, labels, scale, CROSS_ENTROPY, 0)
+    _run(delta, sums, z, labels, scale, CROSS_ENTROPY, (scalar.SIGMOID, 0.0))
 
 
-def quadratic(delta, sums, z, labels, scale, kind):
-    """C = |a - y|^2 / 2 with a = sigma(z) of `kind`, equation (6); delta = (a - y) sigma'(z) scale, (BP1).
+def quadratic(delta, sums, z, labels, scale, activation):
+    """C = |a - y|^2 / 2 with a = sigma(z) of `activation`, equation (6); delta = (a - y) sigma'(z) scale, (BP1).
 
     delta: like z, overwritten; sums: added to. Thread mapping: see the module.
     """
-    _run(delta, sums, z, labels, scale, QUADRATIC, kind)
+    _run(delta, sums, z, labels, scale, QUADRATIC, activation)
 
 
-def _run(delta, sums, z, labels, scale, cost, kind):
+def _run(delta, sums, z, labels, scale, cost, activation):
     flat = delta.reshape(-1), sums, z.reshape(-1), labels
-    launch(_cost, (1, 1), (THREADS, 1), *flat, z.shape[1], float(scale), cost, kind)
+    launch(_cost, (1, 1), (THREADS, 1), *flat, z.shape[1], float(scale), cost, activation)

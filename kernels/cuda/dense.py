@@ -30,7 +30,7 @@ NO_RATES = np.zeros(2)
 
 
 @cuda.jit(**KERNEL)
-def _forward_few(a, x, w, b, images, n_out, n_in, kind):
+def _forward_few(a, x, w, b, images, n_out, n_in, activation):
     """A warp for each neuron, whose lanes share its inputs; each weight meets IMAGES images."""
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
     shared = cuda.shared.array((SPLITS, IMAGES, LANES), a.dtype)
@@ -57,7 +57,7 @@ def _forward_few(a, x, w, b, images, n_out, n_in, kind):
         z = b[j]
         for other in range(GROUPS):
             z += groups[split, m, other]
-        a[(n0 + m) * n_out + j] = scalar.activated(z, kind, a.itemsize == SINGLE)
+        a[(n0 + m) * n_out + j] = scalar.activated(z, activation, a.itemsize == SINGLE)
 
 
 @cuda.jit(**KERNEL)
@@ -166,8 +166,8 @@ def _tiles(c, a, b, bias, rates, sizes, a_steps, b_steps, use):
 # What layers call
 
 
-def dense_forward(a, x, w, b, kind):
-    """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25); sigma of `kind`, see `activated`.
+def dense_forward(a, x, w, b, activation):
+    """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25); sigma of `activation`, see `activated`.
 
     a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b: (neurons out,).
     Thread mapping: a warp for each neuron and IMAGES images, or tiles.
@@ -177,10 +177,12 @@ def dense_forward(a, x, w, b, kind):
     flat = a.reshape(-1), x.reshape(-1), w.reshape(-1), b
     if _is_full(images, n_out):
         _tiles(*flat, resident(NO_RATES), (images, n_out, n_in), (n_in, 1), (1, n_in), FORWARD)
-        if kind != scalar.LINEAR:
-            activation_forward(flat[0], kind)
+        if activation[0] != scalar.LINEAR:
+            activation_forward(flat[0], activation)
     else:
-        _by_images(_forward_few, blocks(n_out, SPLITS), images, *flat, images, n_out, n_in, kind)
+        _by_images(
+            _forward_few, blocks(n_out, SPLITS), images, *flat, images, n_out, n_in, activation
+        )
 
 
 def dense_backward_input(da, dz, w):

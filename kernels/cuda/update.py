@@ -66,5 +66,5 @@ def add(total, part):
 
 
 def advance(counters, rates, sums, etas, bound):
-    """On to the next mini-batch, with its eta. See nbconv/kernels/cpu/update.py. Thread mapping: one thread."""
+    """On to the next mini-batch, with its eta. Thread mapping: one thread."""
     launch(_advance, (1, 1), (1, 1), counters, rates, sums, etas, bound)

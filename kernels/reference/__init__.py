@@ -1,7 +1,6 @@
 """The reference backend: every kernel as plain loops, by its name. The module is the backend."""
 
 from ..distortion import LINE, POINTS
-from ..scalar import LINEAR, RELU, SIGMOID, TANH
 from .activation import activation_backward, activation_forward, dropout
 from .conv import (
     conv2d_backward_biases,

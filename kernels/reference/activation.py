@@ -8,20 +8,20 @@ from ..compilation import PARALLEL, PLAIN
 
 
 @njit(**PLAIN)
-def activation_forward(a, kind):
-    """a[i] = sigma(z[i]) for `kind`, see `activated`. a: flat, holds z, overwritten with a."""
+def activation_forward(a, activation):
+    """a[i] = sigma(z[i]) for `activation`, see `activated`. a: flat, holds z, overwritten with a."""
     for i in range(a.size):
-        a[i] = scalar.activated(a[i], kind)
+        a[i] = scalar.activated(a[i], activation)
 
 
 @njit(**PLAIN)
-def activation_backward(dz, a, kind):
+def activation_backward(dz, a, activation):
     """dz[i] = da[i] sigma'(z[i]), the factor of (BP1) and (BP2), from a alone: see `slope`.
 
     dz: flat, holds da, overwritten. a: flat, what `activation_forward` left.
     """
     for i in range(a.size):
-        dz[i] *= scalar.slope(np.float64(a[i]), kind)
+        dz[i] *= scalar.derivative(np.float64(a[i]), activation)
 
 
 @njit(**PARALLEL)

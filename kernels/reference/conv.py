@@ -55,8 +55,7 @@ def conv2d_forward(z, a, w, b, taps, row_step):
     """
     filters, rows, columns, images = z.shape
     _, channels, kernel_rows, kernel_columns = w.shape
-    stride_x = a.shape[2]
-    stride_y = row_step // (stride_x * a.shape[3])
+    stride_x, stride_y = a.shape[2], row_step // (a.shape[2] * a.shape[3])
     for f in range(filters):
         z[f] = b[f]
         for c in range(channels):
@@ -77,8 +76,7 @@ def conv2d_backward_weights(dw, dz, a, taps, row_step):
     """
     filters, rows, columns, images = dz.shape
     _, channels, kernel_rows, kernel_columns = dw.shape
-    stride_x = a.shape[2]
-    stride_y = row_step // (stride_x * a.shape[3])
+    stride_x, stride_y = a.shape[2], row_step // (a.shape[2] * a.shape[3])
     for f in range(filters):
         for c in range(channels):
             for i in range(kernel_rows):

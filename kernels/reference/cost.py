@@ -77,17 +77,17 @@ def cross_entropy(delta, sums, z, labels, scale):
 
 
 @njit(**FLAGS)
-def quadratic(delta, sums, z, labels, scale, kind):
+def quadratic(delta, sums, z, labels, scale, activation):
     """C = |a - y|^2 / 2, equation (6); delta = (a - y) sigma'(z) scale, (BP1).
 
-    a = sigma(z) for `kind`, see `activated`. delta: like z, overwritten; sums: added to.
+    a = sigma(z) for `activation`, see `activated`. delta: like z, overwritten; sums: added to.
     """
     for n in range(z.shape[0]):
         cost = 0.0
         for j in range(z.shape[1]):
             y = 1.0 if j == labels[n] else 0.0
-            a = scalar.activated(np.float64(z[n, j]), kind)
+            a = scalar.activated(np.float64(z[n, j]), activation)
             cost += 0.5 * (a - y) * (a - y)
-            delta[n, j] = (a - y) * scalar.slope(a, kind) * scale
+            delta[n, j] = (a - y) * scalar.derivative(a, activation) * scale
         sums[0] += cost
         sums[1] += 1.0 if _largest(z, n) == labels[n] else 0.0

@@ -7,8 +7,8 @@ from ..scalar import activated
 
 
 @njit(**PLAIN)
-def dense_forward(a, x, w, b, kind):
-    """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25), for `kind`, see `activated`.
+def dense_forward(a, x, w, b, activation):
+    """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25), for `activation`, see `activated`.
 
     a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b:
     (neurons out,).
@@ -20,7 +20,7 @@ def dense_forward(a, x, w, b, kind):
             z = b[j]
             for k in range(n_in):
                 z += w[j, k] * x[n, k]
-            a[n, j] = activated(z, kind)
+            a[n, j] = activated(z, activation)
 
 
 @njit(**PLAIN)

@@ -24,14 +24,13 @@ class Program:
     def __call__(self, times: int, *varying: Any) -> None:
         """Make all calls, `times` times over."""
         given = dict(zip(map(id, self._varying), varying, strict=True))
-        calls = [
-            (kernel, [given.get(id(argument), argument) for argument in arguments])
-            for kernel, arguments in self.calls
-        ]
+        calls: list[tuple[Any, list[Any]]] = []
+        for kernel, arguments in self.calls:
+            calls.append((kernel, [given.get(id(argument), argument) for argument in arguments]))
         with np.errstate(all="ignore"):  # as compiled: random numbers wrap around without a warning
             for _ in range(times):
-                for kernel, arguments in calls:
-                    kernel(*arguments)
+                for kernel, current in calls:
+                    kernel(*current)
 
 
 def _in_a_row(calls: Sequence[Any]) -> Iterator[Call]:

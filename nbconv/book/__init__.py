@@ -1,1 +1,1 @@
-"""What belongs to the book alone: its experiments."""
+"""The book's programs, with their names and quirks, and the experiments of its chapter 6."""

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import backend as backends
+from ..activations import LINEAR, parse
 from ..errors import DataError
 
 Array = NDArray[np.float64]
+SIGMOID = parse("activation", "sigmoid")
 _, kernels = backends.select("cpu")
 
 
@@ -64,7 +66,7 @@ def stacked(pairs: Sequence[Any], n_in: int, n_out: int) -> tuple[Array, Array]:
 def sigmoid(z: Any) -> Any:
     """sigma(z) = 1 / (1 + e^-z), of a number or elementwise."""
     a = np.array(z, np.float64, order="C")
-    kernels.activation_forward(a.reshape(-1), kernels.SIGMOID)
+    kernels.activation_forward(a.reshape(-1), SIGMOID)
     return a if a.ndim else float(a)
 
 
@@ -92,9 +94,9 @@ class Layers:
         activations = [x]
         for w, b in zip(self.weights, self.biases, strict=True):
             z = np.empty((len(x), len(w)))
-            kernels.dense_forward(z, activations[-1], w, b.reshape(-1), kernels.LINEAR)
+            kernels.dense_forward(z, activations[-1], w, b.reshape(-1), LINEAR)
             a = z.copy()
-            kernels.activation_forward(a.reshape(-1), kernels.SIGMOID)
+            kernels.activation_forward(a.reshape(-1), SIGMOID)
             zs.append(z)
             activations.append(a)
         return zs, activations
@@ -105,7 +107,7 @@ class Layers:
         for w, a in zip(self.weights[:0:-1], activations[-2:0:-1], strict=True):
             previous = np.empty_like(a)
             kernels.dense_backward_input(previous, deltas[0], w)
-            kernels.activation_backward(previous.reshape(-1), a.reshape(-1), kernels.SIGMOID)
+            kernels.activation_backward(previous.reshape(-1), a.reshape(-1), SIGMOID)
             deltas.insert(0, previous)
         return deltas
 

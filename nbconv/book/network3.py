@@ -59,6 +59,7 @@ ACTIVATIONS: dict[Any, str] = {linear: "linear", ReLU: "relu", sigmoid: "sigmoid
 
 
 def _activation(activation_fn: Any) -> str:
+    """The engine's name for an activation function. Raises SettingError."""
     if activation_fn not in ACTIVATIONS:
         raise SettingError(
             f"activation_fn is {activation_fn!r}: expected network3's linear, ReLU, sigmoid or tanh"

@@ -201,6 +201,7 @@ class Dataset:
         return dataset
 
     def _set(self, store: Store, labels: NDArray[np.int64]) -> None:
+        """Set all attributes; pixels and labels have been checked."""
         self.labels = labels
         self.labels.flags.writeable = False  # kernels index with them, so they must stay valid
         self.store = store

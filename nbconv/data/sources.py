@@ -95,6 +95,7 @@ def _dataset(images: Array | Images, labels: Array, names: str) -> Dataset:
 
 
 def _digits() -> Splits:
+    """The embedded digits: 1,197, 300 and 300 images."""
     with resources.as_file(resources.files("nbconv.data") / "digits.npz") as path:
         arrays = formats.read_npz(path, ("images", "labels"))
     data = Dataset(arrays["images"], arrays["labels"])
@@ -241,6 +242,7 @@ def _download(folder: Path, name: str) -> None:
 
 
 def _pickle(path: Path) -> Splits:
+    """The data in the book's mnist.pkl.gz. Raises DataError."""
     names = ("training", "validation", "test")
     train, validation, test = (
         _dataset(_square(images), labels, f"{name} data")
@@ -280,6 +282,7 @@ def _sets(names: list[str]) -> dict[str, tuple[str, str]]:
 
 
 def _split(sets: dict[str, Dataset]) -> Splits:
+    """The splits, from the data sets of a file as `_sets` names them. Raises DataError."""
     if "all" in sets:
         return _shuffled_split(sets["all"])
     if "valid" in sets:
@@ -288,6 +291,7 @@ def _split(sets: dict[str, Dataset]) -> Splits:
 
 
 def _npz(path: Path) -> Splits:
+    """The data in an .npz file. Raises DataError."""
     sets = _sets(formats.npz_names(path))
     arrays = formats.read_npz(path, {name for pair in sets.values() for name in pair})
     return _split(
@@ -299,6 +303,7 @@ def _npz(path: Path) -> Splits:
 
 
 def _h5(path: Path) -> Splits:
+    """The data in an HDF5 file, whose images are not read yet. Raises DataError."""
     with hdf5.opened(path) as file:
         sets = {}
         for split, (images, labels) in _sets(list(file)).items():

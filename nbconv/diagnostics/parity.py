@@ -41,17 +41,17 @@ class Result:
     ulp: float
 
 
-def two_backends(given: str | None) -> tuple[str, str]:
-    """The backends named in "reference,cpu"; by default CPU and GPU, or reference and CPU where there is no GPU.
+def two_backends(names: str | None) -> tuple[str, str]:
+    """The two backends in a string such as "reference,cpu". Raises SettingError.
 
-    Raises SettingError.
+    The default, None, is "cpu,cuda" if CUDA is available, else "reference,cpu".
     """
-    if given is None:
+    if names is None:
         return ("cpu", "cuda") if why_not_cuda() is None else ("reference", "cpu")
-    one, _, other = given.partition(",")
+    one, _, other = names.partition(",")
     if one == other or not {one, other} <= set(BACKENDS) - {"auto"}:
         raise SettingError(
-            f"backends is {given!r}: expected two of cpu, cuda and reference, such as reference,cpu"
+            f"backends is {names!r}: expected two of cpu, cuda and reference, such as reference,cpu"
         )
     return one, other
 
@@ -165,6 +165,7 @@ def _copy_activations(
 
 
 def _result(layer: str, array: str, values: Array, other_values: Array) -> Result:
+    """The difference between the values of an array on the two backends."""
     largest = float(np.abs(values).max())
     difference = float(np.abs(np.float64(values) - other_values.reshape(values.shape)).max())
     last_place = float(np.spacing(np.asarray(largest, values.dtype)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import LINEAR
 from ..checks import Shape
 from ..errors import SettingError
 from .base import Layer, LayerSpec
@@ -37,7 +38,7 @@ def build_layers(
                 "expected layers of feature maps before all dense layers"
             )
         if isinstance(layer, MaxPoolLayer) and isinstance(before, ConvLayer):
-            layer.activation, before.activation = before.activation, recorder.backend.LINEAR
+            layer.activation, before.activation = before.activation, LINEAR
             before.pooled = math.prod(layer.geometry.size)
             before.pool, layer.is_fused = layer, True
         layers.append(layer)
@@ -45,7 +46,7 @@ def build_layers(
     check_last(specs)
     last = layers[-1]
     assert isinstance(last, DenseLayer)
-    last.activation = recorder.backend.LINEAR  # the cost begins at z
+    last.activation = LINEAR  # the cost begins at z
     return layers
 
 

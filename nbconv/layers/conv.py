@@ -5,10 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
-from ..backend import activation_kinds
+from .. import activations, checks
 from ..checks import Shape, show
-from ..names import ACTIVATIONS
 from .base import Array, Layer, LayerSpec, Pair
 from .geometry import ConvGeometry, conv_pool_tables, feature_maps
 from .pool import MaxPoolLayer
@@ -27,7 +25,7 @@ class Conv2D(LayerSpec):
     """`filters` feature maps with shared weights and biases, equation (125).
 
     kernel: one number or (rows, columns), up to the padded image. stride: one number or a pair. padding: zeros
-    on each side, one number or a pair. activation: "sigmoid", "tanh", "relu" or "linear".
+    on each side, one number or a pair. activation: "sigmoid", "tanh", "relu", "linear" or "leaky-relu[:SLOPE]".
     Raises SettingError.
     """
 
@@ -42,7 +40,7 @@ class Conv2D(LayerSpec):
         object.__setattr__(self, "kernel", checks.pair("Conv2D kernel", self.kernel))
         object.__setattr__(self, "stride", checks.pair("Conv2D stride", self.stride))
         object.__setattr__(self, "padding", checks.pair("Conv2D padding", self.padding, least=0))
-        checks.choice("Conv2D activation", self.activation, ACTIVATIONS)
+        activations.check("Conv2D activation", self.activation)
 
     @property
     def notation(self) -> str:
@@ -59,8 +57,9 @@ class Conv2D(LayerSpec):
         kernel, stride, padding = (
             checks.pair("", value, 0) for value in (self.kernel, self.stride, self.padding)
         )
+        activation = activations.parse("activation", self.activation)
         geometry = ConvGeometry(channels, (rows, columns), self.filters, kernel, stride, padding)
-        return ConvLayer(geometry, activation_kinds()[self.activation], recorder, dtype)
+        return ConvLayer(geometry, activation, recorder, dtype)
 
 
 def _sides(value: Any) -> str:
@@ -71,7 +70,11 @@ class ConvLayer(Layer):
     """z = convolution of x, a = sigma(z) in z's place."""
 
     def __init__(
-        self, geometry: ConvGeometry, activation: int, recorder: Recorder, dtype: np.dtype[Any]
+        self,
+        geometry: ConvGeometry,
+        activation: activations.Activation,
+        recorder: Recorder,
+        dtype: np.dtype[Any],
     ):
         super().__init__("conv2d", geometry.output, recorder, dtype)
         self.geometry = geometry
@@ -118,13 +121,13 @@ class ConvLayer(Layer):
             return a
         self.a = self.buffers.array("a", (*self.output_shape, images))
         self.kernels.conv2d_forward(self.a, *inputs)
-        if self.activation != self.recorder.backend.LINEAR:
+        if self.activation != activations.LINEAR:
             self.kernels.activation_forward(self.a.reshape(-1), self.activation)
         return self.a
 
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
         """dz = da sigma'(z), then the gradients and dC/dx. With a fused max pooling, da is the pooling's."""
-        if self.activation != self.recorder.backend.LINEAR:
+        if self.activation != activations.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         self.kernels.conv2d_backward_biases(self.d_biases, da)
         if self.pool is None:

@@ -1,6 +1,6 @@
 """The cost functions: what the last layer's neurons become, and where delta begins."""
 
-from ..backend import activation_kinds
+from ..activations import parse
 from ..errors import SettingError
 from ..kernels.interface import Array, Kernels
 
@@ -27,11 +27,11 @@ class _WithActivation:
     name: str
 
     def __init__(self, activation: str):
-        self.kind = activation_kinds()[activation]
+        self.activation = parse("activation", activation)
 
     def activate(self, kernels: Kernels, z: Array) -> None:
         """a = sigma(z), in z's place."""
-        kernels.activation_forward(z.reshape(-1), self.kind)
+        kernels.activation_forward(z.reshape(-1), self.activation)
 
 
 class CrossEntropy(_WithActivation):
@@ -55,7 +55,7 @@ class Quadratic(_WithActivation):
         self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, scale: float
     ) -> None:
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
-        kernels.quadratic(delta, sums, z, labels, scale, self.kind)
+        kernels.quadratic(delta, sums, z, labels, scale, self.activation)
 
 
 Cost = LogLikelihood | CrossEntropy | Quadratic

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
-from ..backend import activation_kinds
+from .. import activations, checks
 from ..checks import Shape
-from ..names import ACTIVATIONS
 from .base import Array, Layer, LayerSpec, Update
 from .recorder import Recorder
 
@@ -18,7 +16,7 @@ from .recorder import Recorder
 class Dense(LayerSpec):
     """`neurons` neurons, each connected to every input: a = sigma(w x + b), equation (25).
 
-    activation: "sigmoid", "tanh", "relu" or "linear". dropout: the share of the layer's inputs left out at
+    activation: "sigmoid", "tanh", "relu", "linear" or "leaky-relu[:SLOPE]". dropout: the share of the layer's inputs left out at
     random while training, in [0, 1). Raises SettingError.
     """
 
@@ -29,7 +27,7 @@ class Dense(LayerSpec):
     def __post_init__(self) -> None:
         name = type(self).__name__
         checks.count(f"{name} neurons", self.neurons)
-        checks.choice(f"{name} activation", self.activation, ACTIVATIONS)
+        activations.check(f"{name} activation", self.activation)
         object.__setattr__(
             self, "dropout", checks.number(f"{name} dropout", self.dropout, below=1.0)
         )
@@ -75,7 +73,7 @@ class DenseLayer(Layer):
     ):
         super().__init__(type(spec).__name__.lower(), (spec.neurons,), recorder, dtype)
         self.index = index
-        self.activation = activation_kinds()[spec.activation]
+        self.activation = activations.parse("activation", spec.activation)
         self.dropout, self.scales = spec.dropout, spec.scales
         self.weights_shape = (spec.neurons, n_in)
         self.biases_shape = (spec.neurons,)
@@ -110,7 +108,7 @@ class DenseLayer(Layer):
 
         With `update`, the parameters are updated, too; the gradients may then not be computed at all.
         """
-        if self.activation != self.recorder.backend.LINEAR:
+        if self.activation != activations.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         dz, dx = da, self.buffers.array("dx", self.x.shape)
         if needs_dx:

@@ -61,7 +61,7 @@ class ConvGeometry:
 
     @property
     def padded(self) -> tuple[int, int, int, int]:
-        """(channels, rows, phases, columns) of the input as the kernels read it: see kernels/cpu/conv.py."""
+        """(channels, rows, phases, columns) of the input as the kernels read it: see kernels/reference/conv.py."""
         rows, columns = (self.size[s] + 2 * self.padding[s] for s in range(2))
         phases = self.stride[1]
         return self.channels, rows, phases, -(-columns // phases)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import checks
+from .. import activations, checks
 from ..checks import Shape, show
 from .base import Array, Layer, LayerSpec
 from .geometry import PoolGeometry, feature_maps
@@ -112,7 +112,7 @@ class MaxPoolLayer(_PoolLayer):
 
     def __init__(self, geometry: PoolGeometry, recorder: Recorder, dtype: np.dtype[Any]):
         super().__init__("max_pool2d", geometry, recorder, dtype)
-        self.activation: int = recorder.backend.LINEAR
+        self.activation = activations.LINEAR
         self.is_fused = False  # into the convolution before it
 
     def output(self, images: int) -> Array:
@@ -133,7 +133,7 @@ class MaxPoolLayer(_PoolLayer):
         """dC/dx is da at each window's maximum. A fused convolution takes da as it is."""
         if not needs_dx:
             return da
-        if self.activation != self.recorder.backend.LINEAR:
+        if self.activation != activations.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         return da if self.is_fused else self.unpool(da)
 

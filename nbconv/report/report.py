@@ -87,6 +87,7 @@ def _layers(network: Network) -> str:
 
 
 def _settings(network: Network) -> str:
+    """The settings of the training that are not off."""
     state = network.state
     settings = state.run or (state.settings.to_dict() if state.settings else {})
     rows = [
@@ -129,6 +130,7 @@ def _figure(draw: Callable[[], Any], caption: str, alternative: str) -> str:
 
 
 def _curves(figures: plots.Figures) -> str:
+    """Cost and accuracy over the epochs; nothing if there are none."""
     if not figures.network.state.epoch:
         return ""
     epochs = f"over {figures.network.state.epoch} epochs"
@@ -140,6 +142,7 @@ def _curves(figures: plots.Figures) -> str:
 
 
 def _speeds(figures: plots.Figures) -> str:
+    """The speeds of learning over the epochs."""
     return _figure(
         partial(figures.draw, "speeds"),
         "The speed of learning of each layer with parameters: the length of dC/db, over up to "

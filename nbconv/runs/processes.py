@@ -1,9 +1,9 @@
 """Train several runs as separate processes that can be stopped and resumed, a few at a time.
 
-A run's process is `nbconv.runs.processes DESCRIPTION` (child.py), in a separate session: Ctrl-C in a
-terminal reaches only the parent, which sends SIGTERM to each process. Standard input is a pipe that
-nothing is written to. It closes when the parent ends, for whatever reason, and the process then
-sends SIGTERM to itself. Either way the run saves between two mini-batches and ends. The parent
+A run's process is `nbconv.runs.processes DESCRIPTION` (child.py), in a separate session: Ctrl-C in
+a terminal reaches only the parent, which sends SIGTERM to each process. Standard input is a pipe
+that nothing is written to. It closes when the parent ends, for whatever reason, and the process
+then sends SIGTERM to itself. Either way the run saves between two mini-batches and ends. The parent
 passes on every line that a process prints.
 """
 
@@ -58,7 +58,7 @@ def train_all(
     backend: str = "auto",
     on_line: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Train the unfinished jobs, `parallel` at a time, each resumed from its checkpoint if it has one.
+    """Train the unfinished jobs, `parallel` at a time, each resumed from its checkpoint if any.
 
     The jobs share the CPU threads of this process. on_line: called with every line that a job
     prints, prefixed with the job's name. If a job fails, the others are still trained.

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .. import checks
+from .. import activations, checks
 from ..checks import Checked, setting
-from ..names import ACTIVATIONS, DTYPES, INITIALISERS
+from ..names import DTYPES, INITIALISERS
 from ..training.settings import Settings
 
 
@@ -19,7 +19,7 @@ class NetworkSettings(Checked):
         checks.text,
     )
     activation: str = setting(
-        "sigmoid", "Activation of the hidden layers.", checks.choice, choices=ACTIVATIONS
+        "sigmoid", f"Activation of the hidden layers: {activations.SHOWN}.", activations.check
     )
     data: str = setting(
         "digits",

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..activations import LINEAR
 from ..checks import Shape
 from ..data.dataset import Dataset, Images, Store
 from ..engine.engine import Engine
 from ..engine.probe import Probe, units
+from ..kernels.activations import RELU, SIGMOID, TANH
 from ..layers.dense import DenseLayer
 
 IMAGES = 1000  # training images measured after each epoch; the book's number (chapter 5)
@@ -72,20 +74,19 @@ def activations(engine: Engine, store: Store) -> list[Array]:
 
 def _hidden(engine: Engine) -> list[_Hidden]:
     """The hidden layers with sigmoid, tanh or ReLU neurons."""
-    kernels = engine.backend
     kinds: dict[int, tuple[str, Callable[[Array], Array]]] = {
-        kernels.SIGMOID: ("saturated", lambda a: 4 * a * (1 - a)),
-        kernels.TANH: ("saturated", lambda a: 1 - a * a),
-        kernels.RELU: ("dead", lambda a: a > 0),
+        SIGMOID: ("saturated", lambda a: 4 * a * (1 - a)),
+        TANH: ("saturated", lambda a: 1 - a * a),
+        RELU: ("dead", lambda a: a > 0),
     }
     weighted = [
         (index, unit) for index, unit in enumerate(units(engine.layers)) if unit[0].weights_shape
     ]
     hidden = []
     for k, (index, unit) in enumerate(weighted[:-1], 1):
-        activation = getattr(unit[-1], "activation", kernels.LINEAR)
-        if activation in kinds:
-            kind, slope = kinds[activation]
+        number, _ = getattr(unit[-1], "activation", LINEAR)
+        if number in kinds:
+            kind, slope = kinds[number]
             hidden.append(_Hidden(f"{kind}_{k}", index, slope))
     return hidden
 

@@ -1,0 +1,37 @@
+"""Activation functions by name: "sigmoid", "tanh", "relu", "linear", "leaky-relu"; a parameter follows a colon.
+
+"leaky-relu:0.1" has the slope 0.1 for z < 0. NumPy is not imported here: the command line shows the names in its help.
+"""
+
+from typing import Any
+
+from . import checks
+from .errors import SettingError
+from .kernels.activations import NAMES, PARAMETERS
+
+Activation = tuple[int, float]  # as the kernels take it: see kernels/activations.py
+SHOWN = ", ".join(NAMES[:-1]) + f" or {NAMES[-1]}[:SLOPE]"
+
+
+def parse(name: str, value: Any) -> Activation:
+    """The activation that a setting called `name` asks for. Raises SettingError."""
+    function, colon, text = checks.text(name, value).partition(":")
+    if function not in NAMES or (colon and function not in PARAMETERS):
+        raise SettingError(f"{name} is {value!r}: expected {SHOWN}")
+    parameter = PARAMETERS.get(function, 0.0)
+    if colon:
+        try:
+            parameter = float(text)
+        except ValueError as error:
+            raise SettingError(f"{name} is {value!r}: expected {SHOWN}") from error
+        checks.number(f"the slope of {name} {value!r}", parameter, below=1.0)
+    return NAMES.index(function), parameter
+
+
+def check(name: str, value: Any) -> str:
+    """The value, if it names an activation. Raises SettingError."""
+    parse(name, value)
+    return str(value)
+
+
+LINEAR = parse("activation", "linear")
