@@ -1,6 +1,7 @@
 """The README's example runs; the files, links, names, settings and commands of all pages exist."""
 
 import ast
+import builtins
 import functools
 import pkgutil
 import re
@@ -97,8 +98,10 @@ def is_name(name):
         owners = ("", path.stem, *path.parts)
         if name in names or name == path.stem or (last in names and owner in owners):
             return True
+    if not re.fullmatch(r"\w+(\.\w+)+", name):
+        return hasattr(builtins, name)
     with suppress(ImportError, AttributeError):
-        return bool(re.fullmatch(r"\w+(\.\w+)+", name)) and bool(pkgutil.resolve_name(name))
+        return bool(pkgutil.resolve_name(name))
     return False
 
 
@@ -123,7 +126,7 @@ def unknown_names(span):
     within = [node.value for node in nodes if isinstance(node, ast.Attribute)]
     dotted = [node for node in nodes if isinstance(node, ast.Name | ast.Attribute)]
     names = [ast.unparse(node) for node in dotted if node not in within]
-    names += [node.arg for node in nodes if isinstance(node, ast.keyword)]
+    names += [node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg]
     return [name for name in names if not is_name(name)]
 
 

@@ -295,7 +295,9 @@ def test_predict_and_evaluate_agree_where_activations_are_equal():
 
 
 def test_softmax_is_the_last_layer_alone():
-    with pytest.raises(SettingError, match="layer 1 of 2 is Softmax: expected it as the last"):
+    with pytest.raises(
+        SettingError, match="layer 1 of 2 is Softmax: expected it only as the last layer"
+    ):
         Network([Softmax(20), Dense(10)], 64)
 
 
