@@ -4,16 +4,16 @@ import sys
 from pathlib import Path
 
 # Like `python -m MODULE ARGUMENTS`, except for the module path. -P leaves out the current folder,
-# whose files could shadow any module. nbconv itself is loaded from its parent's place, which may be
+# whose files could shadow any module. nbconv is loaded from the parent's folder, which may be
 # a checkout although another nbconv is installed.
 _RUN = """
 import runpy, sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 
-place, module = sys.argv[1:3]
+folder, module = sys.argv[1:3]
 del sys.argv[:2]
-spec = PathFinder.find_spec("nbconv", [place])
+spec = PathFinder.find_spec("nbconv", [folder])
 sys.modules["nbconv"] = module_from_spec(spec)
 spec.loader.exec_module(sys.modules["nbconv"])
 runpy.run_module(module, run_name="__main__")
