@@ -1,4 +1,4 @@
-"""The way back through a convolution with max pooling behind it, by the winners alone: see nbconv/kernels/cpu/conv_pool_backward.py.
+"""Backward pass of a convolution followed by max pooling, over the maxima only: see cpu/conv_pool_backward.py.
 
 A first kernel lays out what the others read: the input and the weights channels last, and a list of the deltas that each output
 of the convolution gets, by filter. The second gathers dC/dw from the winners, the third dC/dx from the lists, each number by a

@@ -1,8 +1,8 @@
 """Dense layers: (images, neurons), a row for each image.
 
-All three products go one of two ways. With few images a product is done where its weights are read: a warp, or a thread, takes
-the weights of its own and meets IMAGES_PER_WEIGHT images with each (`_..._few`). A product that fills the device goes through tiles in
-shared memory (`_product`), where each thread has THREAD_EDGE x THREAD_EDGE sums in registers.
+Each of the three products has two kernels. With few images (`_..._few`) a warp, or a thread, reads its weights
+once and multiplies each by IMAGES_PER_WEIGHT images. A product that fills the device (`_product`) uses tiles in
+shared memory, where each thread has THREAD_EDGE x THREAD_EDGE sums in registers.
 """
 
 import math

@@ -87,7 +87,8 @@ def _distorted(a, framed, lines, count, sizes, rows_first):
 def draw_distortions(lines, points, amounts, columns, counters, first):
     """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each of their rows.
 
-    lines: (images, rows, LINE_LENGTH), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic displacement down and
+    lines: (images, rows, LINE_LENGTH), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic
+    displacement down and
     across at each column of the grid. points: (images, 2, POINTS, POINTS), overwritten: the displacements of the grid. amounts: see
     `line_of`. columns: of the pictures. counters: see `advance`. Thread mapping: one for each point, then one for each line.
     """

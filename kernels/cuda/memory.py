@@ -1,7 +1,7 @@
-"""Where a network's numbers lie, how the host reads and writes them, and how many images go at a time.
+"""The memory of the CUDA backend: arrays of the device, of which the host has copies.
 
-The numbers are the device's; the host has copies. Data sets stay on the device as they are stored (uint8, as a rule) if they fill
-no more than RESIDENT_SHARE of its free memory. Others are uploaded in pieces, each on its way while the device works on the one before.
+Data sets stay on the device as they are stored (uint8, as a rule) if they fill no more than RESIDENT_SHARE of its
+free memory. Others are uploaded in parts, each copied while the device works on the one before.
 """
 
 import threading
