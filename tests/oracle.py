@@ -122,14 +122,14 @@ ACTIVATIONS = {
     "tanh": math.tanh,
     "relu": lambda z: max(z, 0.0),
     "linear": lambda z: z,
-    "leaky-relu:0.25": lambda z: z if z > 0 else 0.25 * z,
+    "leaky_relu:0.25": lambda z: z if z > 0 else 0.25 * z,
 }
 DERIVATIVES = {  # by z
     "sigmoid": lambda z: sigmoid(z) * sigmoid(-z),
     "tanh": lambda z: 1 - math.tanh(z) ** 2,
     "relu": lambda z: 1.0 if z > 0 else 0.0,
     "linear": lambda z: 1.0,
-    "leaky-relu:0.25": lambda z: 1.0 if z > 0 else 0.25,
+    "leaky_relu:0.25": lambda z: 1.0 if z > 0 else 0.25,
 }
 
 

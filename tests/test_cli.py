@@ -261,7 +261,7 @@ def test_bad_input_is_one_line(invoke, tmp_path, arguments, message):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("trian",), ("train", "--activation", "elu"), ("train", "--epochs", "two"), ("eval",)],
+    [("trian",), ("train", "--dtype", "float16"), ("train", "--epochs", "two"), ("eval",)],
 )
 def test_wrong_usage_exits_with_2(invoke, arguments):
     assert "Usage: nbconv" in invoke(*arguments, code=2).stderr

@@ -20,7 +20,6 @@ from ..reference import (
     quadratic,
     read,
     resident,
-    sgd,
     softmax,
     upload,
     write,
@@ -42,3 +41,4 @@ from .layout import gather, images_first, images_last
 from .memory import INFERENCE_BATCH, PRECOMPILES, micro_batches, zeros
 from .pool import max_pool2d_backward, max_pool2d_forward
 from .program import Program
+from .update import sgd

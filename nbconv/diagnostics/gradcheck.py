@@ -52,7 +52,7 @@ CASES = {
     "average pooling, overlapping": Case([_CONV, AvgPool2D(3, (1, 2)), Softmax(3)], (1, 8, 8)),
     "dense, sigmoid": Case([Dense(7), Dense(5), Softmax(3)], (13,)),
     "dense, tanh": Case([*_TANH_LAYERS, Softmax(3)], (13,)),
-    "dense, leaky relu": Case([Dense(7, activation="leaky-relu:0.2"), Softmax(3)], (13,)),
+    "dense, leaky relu": Case([Dense(7, activation="leaky_relu:0.2"), Softmax(3)], (13,)),
     "dense, relu": Case([*_RELU_LAYERS, Softmax(3)], (13,)),
     "dense, linear": Case([Dense(7, activation="linear"), Softmax(3)], (13,)),
     "dropout": Case([*_DROPOUT_LAYERS, Softmax(3, dropout=0.5)], (20,)),

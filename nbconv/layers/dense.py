@@ -16,7 +16,7 @@ from .recorder import Recorder
 class Dense(LayerSpec):
     """`neurons` neurons, each connected to every input: a = sigma(w x + b), equation (25).
 
-    activation: "sigmoid", "tanh", "relu", "linear" or "leaky-relu[:SLOPE]". dropout: the share of the layer's inputs left out at
+    activation: "sigmoid", "tanh", "relu", "linear" or "leaky_relu[:SLOPE]". dropout: the share of the layer's inputs left out at
     random while training, in [0, 1). Raises SettingError.
     """
 
