@@ -24,9 +24,8 @@ if TYPE_CHECKING:  # mypy compares each backend with the interface
 
     _backends: tuple[Backend, ...] = (cpu, cuda, reference)
 
-_answers: dict[
-    int, str | None
-] = {}  # what each process was told of CUDA: a child knows what its parent knew
+# What each process was told of CUDA: a child knows what its parent knew.
+_answers: dict[int, str | None] = {}
 
 
 def select(name: str) -> tuple[str, Backend]:

@@ -123,7 +123,7 @@ def _image(contents: Contents) -> bytes:
 
 def sealed(body: bytes | memoryview) -> bytes:
     """An HDF5 image (all but its user block) as a whole file."""
-    return _seal(body) + bytes(body)
+    return _seal(body) + body
 
 
 def _seal(body: bytes | memoryview) -> bytes:
@@ -136,9 +136,7 @@ def _seal(body: bytes | memoryview) -> bytes:
 def load(path: Path) -> Contents:
     """The contents of a checkpoint. Raises CheckpointError unless every bit is as it was saved."""
     try:
-        image = _with_superblock_checksum(_bytes(path))
-        with h5py.File(h5py.h5f.open_file_image(image)) as file:
-            return _Reader(path, len(image)).read(file)
+        return _read(path, _with_superblock_checksum(_bytes(path)))
     except CheckpointError:
         raise
     except Exception as error:  # h5py has no tree of its own, and raises nearly anything for what it does not expect
@@ -149,6 +147,7 @@ def load(path: Path) -> Contents:
 
 
 def _read(path: Path, image: bytes) -> Contents:
+    """What a file's bytes hold; raises nearly anything if they are not as save wrote them."""
     with h5py.File(h5py.h5f.open_file_image(image)) as file:
         return _Reader(path, len(image)).read(file)
 
@@ -201,8 +200,10 @@ def _with_superblock_checksum(image: bytes) -> bytes:
     body = image[SEAL_BYTES : SEAL_BYTES + SUPERBLOCK_BYTES]
     if not body.startswith(SUPERBLOCK):
         return image
-    end = SEAL_BYTES + SUPERBLOCK_BYTES + 4
-    return image[:SEAL_BYTES] + body + struct.pack("<I", _lookup3(body)) + image[end:]
+    begin, checksum = SEAL_BYTES + SUPERBLOCK_BYTES, struct.pack("<I", _lookup3(body))
+    if image.startswith(checksum, begin):
+        return image
+    return image[:begin] + checksum + image[begin + len(checksum) :]
 
 
 def _lookup3(data: bytes) -> int:

@@ -71,15 +71,13 @@ class Training:
         with signals() as check_signals:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
                 flats = self.engine.parameters, self.engine.velocity
-                sound, step = (
-                    [self.engine.read(flat).copy() for flat in flats],
-                    state.step - state.epoch_step,
-                )
+                before = [self.engine.read(flat).copy() for flat in flats]
+                step = state.step - state.epoch_step
                 try:
                     self._epoch(check_signals)
                     report = self._report()
                 except DivergedError:
-                    for flat, values in zip(flats, sound, strict=True):
+                    for flat, values in zip(flats, before, strict=True):
                         self.engine.write(flat, values)
                     state.step = step
                     state.epoch_step, state.epoch_seconds = 0, 0.0
@@ -127,7 +125,7 @@ class Training:
             )
             rates = Rates(settings.eta, decay, decay_l1, settings.momentum, settings.nesterov)
             started = time.perf_counter()
-            sound = engine.descend(
+            finite = engine.descend(
                 self.train,
                 batches,
                 Randomness(self.seed, state.step),
@@ -136,9 +134,9 @@ class Training:
                 self.shifts,
                 settings.distortion,
             )
-            if sound < together:
-                state.epoch_step += sound
-                raise self._diverged(f"the cost, {engine.read(engine.sums)[0]:.3g},", etas[sound])
+            if finite < together:
+                state.epoch_step += finite
+                raise self._diverged(f"the cost, {engine.read(engine.sums)[0]:.3g},", etas[finite])
             eta = etas[-1]
             if state.epoch_step == 0:
                 self._check_weights(eta)
