@@ -16,7 +16,7 @@ LN2_LOW = 1.9082149292705877e-10
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, SplitMix64's step
 
-SEED, STEP, MINI_BATCH, FINITE = range(4)  # what a clock says where: see the kernel `advance`
+SEED, STEP, MINI_BATCH, FINITE = range(4)  # indices of the counters: see the kernel `advance`
 
 
 @register_jitable

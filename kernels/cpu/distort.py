@@ -20,7 +20,7 @@ def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns):
 
 @njit(**PARALLEL)
 def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
-    """Image n of a is image order[turn, first + n] of `images` times scale, distorted as its lines say; y its label.
+    """Image n of a is image order[mini_batch, first + n] of `images` times scale, distorted as its lines say; y its label.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten. images, labels, order,
     counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its

@@ -160,12 +160,12 @@ def _input_gradient(
 
 
 def conv2d_max_pool_backward(dw, dx, da, argmax, x, w, buffers, tables, padding, needs_dx):
-    """`conv2d_backward_weights` and `conv2d_backward_input` of dz, which is da at the winners and 0 elsewhere.
+    """`conv2d_backward_weights` and `conv2d_backward_input` of dz: da at the maxima, else 0.
 
     dC/dw[f, c, i, j] = sum over (Y, X, n) of da[f, Y, X, n] x[c, y s + i, x s + j, n]
-    dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r - y s, q - x s], (y, x) the window's winner.
+    dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r - y s, q - x s], (y, x) the window's maximum.
 
-    Arguments: as in nbconv/kernels/cpu/conv_pool_backward.py; of the buffers, dx_last is left alone. Thread mapping: one for each
+    Arguments: as in kernels/interface.py; of the buffers, dx_last is left alone. Thread mapping: one for each
     number of dw and a group of images; a block for each row of an image of dx.
     """
     x_last, _, w_last, sums = buffers
@@ -179,13 +179,13 @@ def conv2d_max_pool_backward(dw, dx, da, argmax, x, w, buffers, tables, padding,
         scratch("deltas", images * outputs * most, da.dtype),
         scratch("taps", images * outputs * most, np.int32),
     )
-    flat_w_last, flat_x_last, flat_da, flat_winner = (
+    flat_w_last, flat_x_last, flat_da, flat_argmax = (
         array.reshape(-1) for array in (w_last, x_last, da, argmax)
     )
     corner = padding[0] * padded_columns + padding[1]
     given_input = flat_x_last, x.reshape(-1), tuple(x.shape), padded_columns, corner
     given_weights = flat_w_last, w.reshape(-1), tuple(w.shape), step
-    given_lists = lists, flat_da, flat_winner, tuple(da.shape), tuple(window), out_columns, most
+    given_lists = lists, flat_da, flat_argmax, tuple(da.shape), tuple(window), out_columns, most
     jobs = x.size + w.size + (images * outputs if needs_dx else 0)
     each(_lay_out, jobs, *given_input, *given_weights, *given_lists)
     groups = sums.shape[0]
@@ -197,7 +197,7 @@ def conv2d_max_pool_backward(dw, dx, da, argmax, x, w, buffers, tables, padding,
         (THREADS, 1),
         flat_sums,
         flat_da,
-        flat_winner,
+        flat_argmax,
         flat_x_last,
         cells,
         places,

@@ -87,10 +87,7 @@ def _distorted(a, framed, lines, count, sizes, rows_first):
 def draw_distortions(lines, points, amounts, columns, counters, first):
     """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each of their rows.
 
-    lines: (images, rows, LINE_LENGTH), overwritten: of a row sy, down, sx, across (see `line_of`), then its elastic
-    displacement down and
-    across at each column of the grid. points: (images, 2, POINTS, POINTS), overwritten: the displacements of the grid. amounts: see
-    `line_of`. columns: of the pictures. counters: see `advance`. Thread mapping: one for each point, then one for each line.
+    Arguments: as in reference.distort. Thread mapping: one for each point, then one for each line.
     """
     flat = lines.reshape(-1), points.reshape(-1)
     each(_points, points.size, flat[1], amounts[3], counters, first)
@@ -107,7 +104,7 @@ def draw_distortions(lines, points, amounts, columns, counters, first):
 
 
 def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
-    """Image n of a is image order[turn, first + n] of `images` times scale, distorted as its lines say; y its label.
+    """Image n of a is image order[mini_batch, first + n] of `images` times scale, distorted as its lines say; y its label.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten. images, labels, order,
     counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its

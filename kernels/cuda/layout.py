@@ -53,13 +53,9 @@ def _transpose(out, a, rows, columns):
 
 
 def gather(a, y, images, labels, order, counters, first, shifts, scale):
-    """Image n of a is image order[turn, first + n] // moves of `images`, moved by that % moves, times scale.
+    """Image n of a is scale times image e // shifts, shifted by its version e % shifts.
 
-    Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill the emptied
-    edge with 0 (chapter 6, "Expanding the training data"). a: (channels, rows, columns, n) or, before a dense
-    layer, (n, pixels), overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows,
-    columns), uint8 or float. labels: (count,). order: (mini-batches, images of each); clock: see `advance`.
-    Thread mapping: one for each pixel of the mini-batch.
+    e = order[mini_batch, first + n]. Arguments: as in reference.layout. Thread mapping: one for each pixel of the mini-batch.
     """
     flat = a.reshape(-1), y, images.reshape(-1), labels, order.reshape(-1), counters
     width, sizes = order.shape[1], tuple(images.shape)[1:]

@@ -84,9 +84,9 @@ def _backward(dx, da, a, x, argmax, sizes, input_sizes, window, kind):
 
 
 def max_pool2d_forward(a, argmax, x, size_y, size_x, stride_y, stride_x):
-    """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first wins, row by row; NaN wins over all.
+    """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first; NaN is the largest.
 
-    a: overwritten. argmax: like a, int32, overwritten: the winner's place i * size_x + j in its window.
+    a: overwritten. argmax: like a, int32, overwritten: the maximum's place i * size_x + j in its window.
     """
     _run_forward(a, argmax, x, (size_y, size_x, stride_y, stride_x), MAX)
 

@@ -16,7 +16,7 @@ def activation_forward(a, activation):
 
 @njit(**PLAIN)
 def activation_backward(dz, a, activation):
-    """dz[i] = da[i] sigma'(z[i]), the factor of (BP1) and (BP2), from a alone: see `slope`.
+    """dz[i] = da[i] sigma'(z[i]), the factor of (BP1) and (BP2), from a alone: see `derivative`.
 
     dz: flat, holds da, overwritten. a: flat, what `activation_forward` left.
     """

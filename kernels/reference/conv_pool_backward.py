@@ -1,7 +1,7 @@
 """The backward pass of a convolution with max pooling behind it, without the deltas that are 0.
 
-Max pooling hands the delta of each window to one place of it, the winner; at all others dz is 0,
-and adds nothing to a sum.
+Max pooling passes the gradient of each window to its maximum. Elsewhere dz is 0 and adds nothing
+to a sum.
 """
 
 from numba import njit
@@ -11,16 +11,16 @@ from ..compilation import PLAIN
 
 @njit(**PLAIN)
 def conv2d_max_pool_backward(dw, dx, da, argmax, x, w, buffers, tables, padding, needs_dx):
-    """`conv2d_backward_weights` and `conv2d_backward_input` of dz: da at the winners, else 0.
+    """`conv2d_backward_weights` and `conv2d_backward_input` of dz: da at the maxima, else 0.
 
     dC/dw[f, c, i, j] = sum_(Y, X, n) da[f, Y, X, n] x[c, r, s, n]
     dC/dx[c, r, s, n] = sum_(f, Y, X, i, j) da[f, Y, X, n] w[f, c, i, j]
 
-    with r = y s_y + i - p_y, s = q s_x + j - p_x and (y, q) the winner of window (Y, X); terms with
+    with r = y s_y + i - p_y, s = q s_x + j - p_x and (y, q) the maximum of window (Y, X); terms with
     (r, s) outside the picture are left out. dw, w: (filters, channels, kernel rows, kernel
     columns); dw overwritten. da, argmax: (filters, pooled rows, pooled columns, images), as in
     `max_pool2d_forward`. x: (channels, rows, columns, images), not padded. dx: like x, overwritten
-    if wanted. padding: (p_y, p_x). tables: see nbconv/layers/geometry.py, `ConvPoolTables`; only its sizes
+    if needs_dx. padding: (p_y, p_x). tables: see nbconv/layers/geometry.py, `ConvPoolTables`; only its sizes
     are read here. buffers: for the fast backends.
     """
     _, size_x, pool_y, pool_x, stride_y, stride_x = tables[4:10]

@@ -44,7 +44,7 @@ def draw_distortions(lines, points, amounts, columns, counters, first):
 
 @njit(**PLAIN)
 def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
-    """Image n of a is scale times image order[turn, first + n], distorted as its lines say.
+    """Image n of a is scale times image order[mini_batch, first + n], distorted as its lines say.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
     overwritten with the labels. images, labels, order, counters: as in `gather`. lines: of

@@ -8,13 +8,13 @@ from ..scalar import MINI_BATCH
 
 @njit(**PLAIN)
 def gather(a, y, images, labels, order, counters, first, shifts, scale):
-    """Image n of a is scale times image e // moves, moved by e % moves, e = order[turn, first + n].
+    """Image n of a is scale times image e // shifts, shifted by its version e % shifts.
 
-    Move 0 leaves the picture; 1, 2, 3 and 4 move it by one pixel up, down, left and right and fill
-    the emptied edge with 0 (chapter 6, "Expanding the training data"). a: (channels, rows, columns,
-    n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten with the labels.
-    images: (count, channels, rows, columns), uint8 or float. labels: (count,). order:
-    (mini-batches, images of each); clock: see `advance`.
+    e = order[mini_batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are shifted by
+    one pixel up, down, left and right, with 0 at the emptied edge (chapter 6, "Expanding the
+    training data"). a: (channels, rows, columns, n) or, before a dense layer, (n, pixels),
+    overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows, columns),
+    uint8 or float. labels: (count,). order: (mini-batches, images of each). counters: see `advance`.
     """
     _, channels, rows, columns = images.shape
     scale = a.dtype.type(scale)

@@ -2,11 +2,11 @@
 
 from numba import njit, prange
 
-from ..compilation import FLAGS, PARALLEL, SUMS
+from ..compilation import FLAGS, PARALLEL, PLAIN
 from ..scalar import FINITE, MINI_BATCH, STEP
 
 
-@njit(**SUMS)
+@njit(**PLAIN)
 def sgd(w, b, v_w, v_b, dw, db, rates):
     """g = dC/dw + decay w + decay_l1 sgn(w); v = momentum v - eta g; w = w + v; b likewise.
 
@@ -19,7 +19,7 @@ def sgd(w, b, v_w, v_b, dw, db, rates):
     eta, decay, decay_l1 = dtype(rates[0]), dtype(rates[1]), dtype(rates[2])
     momentum, nesterov = dtype(rates[3]), rates[4] != 0
     zero, one = dtype(0), dtype(1)
-    for t in prange(w.size):
+    for t in range(w.size):
         sign = one if w[t] > zero else (-one if w[t] < zero else zero)
         step = eta * (dw[t] + decay * w[t] + decay_l1 * sign)
         if momentum == zero:
@@ -38,7 +38,7 @@ def sgd(w, b, v_w, v_b, dw, db, rates):
 
 @njit(**PARALLEL)
 def add(total, part):
-    """total += part: the gradients of a mini-batch's slices. Both flat."""
+    """total += part: the gradients of micro-batches. Both flat."""
     for t in prange(total.size):
         total[t] += part[t]
 
@@ -47,10 +47,10 @@ def add(total, part):
 def advance(counters, rates, sums, etas, bound):
     """On to the next mini-batch, with its eta.
 
-    counters: (seed, step, turn, sound), int64: seed and step key the random numbers, turn is the
-    mini-batch's number in this run, sound how many of the run's mini-batches left the summed cost
-    below `bound`, up to the first that did not. rates: see `sgd`. sums: of the cost kernels. etas:
-    of the run's mini-batches, and one more. clock and rates[0] are overwritten.
+    counters: (seed, step, mini_batch, finite), int64: seed and step key the random numbers,
+    mini_batch is the index of the mini-batch in this run, finite the number of mini-batches up to
+    the first that did not leave sums[0] below `bound`. rates: see `sgd`. sums: of the cost kernels.
+    etas: one for each mini-batch of the run, and one more. counters and rates[0] are overwritten.
     """
     if counters[FINITE] == counters[MINI_BATCH] and sums[0] < bound:
         counters[FINITE] += 1
