@@ -1,4 +1,7 @@
-"""The command line. Commands parse, call the library and print; what they need is imported when they run."""
+"""The command line.
+
+Commands parse, call the library and print; what they need is imported when they run.
+"""
 
 import click
 

@@ -23,8 +23,8 @@ NET = "20C5-MP2-40C5-MP2-100N-10N"
 def gradcheck(backend: str, as_json: bool) -> None:
     """Check gradients by central differences.
 
-    Compares backpropagation with central differences in float64, for every kind of layer. Exits with 1
-    if one is wrong.
+    Compares backpropagation with central differences in float64, for every kind of layer. Exits
+    with 1 if one is wrong.
     """
     from nbconv.diagnostics import gradcheck as checks
     from nbconv.tables import aligned
@@ -45,8 +45,10 @@ def gradcheck(backend: str, as_json: bool) -> None:
     if wrong:
         worst = max(wrong, key=lambda result: result.error)
         raise click.ClickException(
-            f"{len(wrong)} of {len(results)} gradients are wrong: expected relative errors up to {checks.BOUND:g}; {worst.name}, "
-            f"{worst.parameter}: backpropagation {worst.gradient:.8g}, central differences {worst.difference:.8g}"
+            f"{len(wrong)} of {len(results)} gradients are wrong: expected relative errors up to "
+            f"{checks.BOUND:g}; {worst.name}, "
+            f"{worst.parameter}: backpropagation {worst.gradient:.8g}, central differences "
+            f"{worst.difference:.8g}"
         )
     if not as_json:
         click.echo(f"All {len(results)} within {checks.BOUND:g}.")
@@ -104,7 +106,8 @@ def parity(
 ) -> None:
     """Compare two backends layer by layer.
 
-    Takes the network of CHECKPOINT, or of --net with its initial weights. Exits with 1 if they differ.
+    Takes the network of CHECKPOINT, or of --net with its initial weights. Exits with 1 if they
+    differ.
     """
     from nbconv.diagnostics import parity as check
     from nbconv.tables import aligned
@@ -130,7 +133,8 @@ def parity(
     if wrong:
         worst = max(wrong, key=lambda result: result.relative)
         raise click.ClickException(
-            f"{len(wrong)} of {len(results)} arrays differ: expected relative differences up to {bound:g}; layer {worst.layer}, "
+            f"{len(wrong)} of {len(results)} arrays differ: expected relative differences up to "
+            f"{bound:g}; layer {worst.layer}, "
             f"{worst.array}: {worst.relative:.3g}"
         )
     if not as_json:

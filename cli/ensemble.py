@@ -50,8 +50,9 @@ def train(
 ) -> None:
     """Train an ensemble.
 
-    Its members differ in their seeds: --seed is the first one's, the others add 1 each. Ctrl-C stops and saves; the same
-    command again, or --resume FOLDER, continues from there. CONFIG is a TOML file of settings, as for nbconv train.
+    Its members differ in their seeds: --seed is the first one's, the others add 1 each. Ctrl-C
+    stops and saves; the same command again, or --resume FOLDER, continues from there. CONFIG is a
+    TOML file of settings, as for nbconv train.
     """
     given = given_settings(config, options)
     from nbconv import Interrupted, load_data

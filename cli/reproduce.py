@@ -60,8 +60,8 @@ def reproduce(
 ) -> None:
     """Reproduce the book's chapters 5 and 6.
 
-    Trains on MNIST, prints tables, and writes them to OUT with the figures. Ctrl-C stops and saves; the same command
-    continues from there. NAMES are chapters or parts of them, listed below.
+    Trains on MNIST, prints tables, and writes them to OUT with the figures. Ctrl-C stops and saves;
+    the same command continues from there. NAMES are chapters or parts of them, listed below.
     """
     from nbconv import reproduce as chapters
     from nbconv.reproduce.tables import merged
@@ -86,6 +86,7 @@ def reproduce(
     for picture in (picture for result in done for picture in result.pictures):
         click.echo(f"{picture.caption}: {picture.name}.png, {picture.name}.svg")
     click.echo(
-        f"All tables: {out / 'quick' if quick else out}/results.md, results.json; pictures: figures/",
+        f"All tables: {out / 'quick' if quick else out}/results.md, results.json; pictures: "
+        "figures/",
         err=True,
     )

@@ -153,7 +153,11 @@ def _print_result(run: Any, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"Test accuracy {percent(best.test_accuracy)} ({round(best.test_accuracy * len(run.test))} of {len(run.test)}) "
-               f"at epoch {best.epoch}, the best in validation with {percent(best.validation_accuracy)}.")  # fmt: skip
+    total = len(run.test)
+    click.echo(
+        f"Test accuracy {percent(best.test_accuracy)} "
+        f"({round(best.test_accuracy * total)} of {total}) at epoch {best.epoch}, "
+        f"the best in validation with {percent(best.validation_accuracy)}."
+    )
     click.echo(f"{state.epoch} epochs in {duration(seconds)}. Checkpoint: {run.out}")
     click.echo(f"Try next: nbconv inspect {run.out}")

@@ -50,8 +50,9 @@ def evaluate(
     if as_json:
         print_json({**result, "data": data, "split": split, "epoch": epoch})
     else:
-        click.echo(f"{percent(result['accuracy'])} right: {result['correct']} of {result['total']} {split} images of {data}, "
-                   f"cost {result['cost']:.4f} (weights of epoch {epoch})")  # fmt: skip
+        right = f"{percent(result['accuracy'])} right: {result['correct']} of {result['total']}"
+        cost = f"cost {result['cost']:.4f} (weights of epoch {epoch})"
+        click.echo(f"{right} {split} images of {data}, {cost}")
 
 
 @click.command()
@@ -63,8 +64,9 @@ def evaluate(
 def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json: bool) -> None:
     """Predict the labels of images.
 
-    IMAGES is an .npy, .npz or IDX file, a picture, or a dataset, whose test images are taken. Pictures need Pillow and the
-    network's size; digits are white on black. Prints each image's label and its probability.
+    IMAGES is an .npy, .npz or IDX file, a picture, or a dataset, whose test images are taken.
+    Pictures need Pillow and the network's size; digits are white on black. Prints each image's
+    label and its probability.
     """
     from nbconv import Network
     from nbconv.data.sources import load_images
@@ -102,11 +104,26 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
     state = network.state
     settings = state.run or (state.settings.to_dict() if state.settings else {})
     if as_json:
-        best = state.best and {"epoch": state.best.epoch, "validation_accuracy": state.best.validation_accuracy,
-                               "test_accuracy": state.best.test_accuracy}  # fmt: skip
-        print_json({"network": network.notation, "input_shape": list(network.input_shape), "cost": network.cost,
-                    "parameters": network.engine.count, "dtype": network.dtype, "seed": network.seed, "epoch": state.epoch,
-                    "step": state.step, "settings": settings, "best": best, "history": dict(state.history)})  # fmt: skip
+        best = state.best and {
+            "epoch": state.best.epoch,
+            "validation_accuracy": state.best.validation_accuracy,
+            "test_accuracy": state.best.test_accuracy,
+        }
+        print_json(
+            {
+                "network": network.notation,
+                "input_shape": list(network.input_shape),
+                "cost": network.cost,
+                "parameters": network.engine.count,
+                "dtype": network.dtype,
+                "seed": network.seed,
+                "epoch": state.epoch,
+                "step": state.step,
+                "settings": settings,
+                "best": best,
+                "history": dict(state.history),
+            }
+        )
         return
     click.echo(network.summary())
     if settings:

@@ -1,5 +1,6 @@
-"""The activation functions by name. A kernel takes one as `activation`: (its number, its parameter).
+"""The activation functions by name.
 
+A kernel takes one as `activation`: (its number, its parameter).
 Only leaky ReLU has a parameter, its slope below 0; the others ignore theirs.
 """
 

@@ -1,7 +1,8 @@
 """How the kernels are compiled: the flags, the folder of compiled kernels, the threading layer.
 
-Numba's own cache looks only at the file that a kernel stands in, not at the files of the functions it
-calls. The folder chosen here is named after a hash of all kernel sources, so an edit anywhere is seen.
+Numba's own cache looks only at the file that a kernel stands in, not at the files of the functions
+it calls. The folder chosen here is named after a hash of all kernel sources, so an edit anywhere is
+seen.
 """
 
 import atexit
@@ -15,8 +16,9 @@ from typing import Any
 
 import numba
 
-# "nnan" and "ninf" are left out: with them the guards against NaN would be compiled away. Only sums of products
-# may be reordered, which is what lets them be vectorised; in `scalar.exp_negative` the order carries the precision.
+# "nnan" and "ninf" are left out: with them the guards against NaN would be compiled away. Only sums
+# of products may be reordered, which is what lets them be vectorised; in `scalar.exp_negative` the
+# order carries the precision.
 FLAGS: dict[str, Any] = {
     "cache": True,
     "fastmath": {"contract", "nsz", "arcp"},
@@ -65,14 +67,18 @@ def _writable(folder: Path) -> bool:
 
 
 def _choose_cache() -> tuple[Path, bool]:
-    """NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own; a temporary one, not kept, if unwritable."""
+    """NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own.
+
+    a temporary one, not kept, if unwritable.
+    """
     root = (
         Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else _cache_root()
     )
     folder = root / _sources_hash()
     if not _writable(folder):
         logging.getLogger("nbconv").warning(
-            "compiled kernels cannot be kept in %s, which cannot be written, and are compiled for this run alone: "
+            "compiled kernels cannot be kept in %s, which cannot be written, and are compiled for "
+            "this run alone: "
             "set NUMBA_CACHE_DIR to a folder that can",
             folder,
         )
@@ -85,8 +91,9 @@ def _choose_cache() -> tuple[Path, bool]:
 CACHE, CACHE_IS_KEPT = _choose_cache()
 config: Any = numba.config
 config.CACHE_DIR = str(CACHE)
-# OpenMP's threads wait for each other by spinning: by default for milliseconds, which starves them all where another
-# program wants a core too. Half a millisecond bridges the gaps between kernels (benchmarks/neighbour.py).
+# OpenMP's threads wait for each other by spinning: by default for milliseconds, which starves them
+# all where another program wants a core too. Half a millisecond bridges the gaps between kernels
+# (benchmarks/neighbour.py).
 os.environ.setdefault("GOMP_SPINCOUNT", "12000")
 # A parallel region costs about 1 microsecond with omp and 100 with workqueue.
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]

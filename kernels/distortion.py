@@ -1,9 +1,10 @@
 """Random distortions of pictures, the formulas of one image and one pixel, written once for every backend.
 
-The pixel (y, x) of a distorted picture is what the picture has at S(y, x) = c + R((y, x) - c) / s - m + e(y, x): c is the centre, R
-a rotation, s a scale of each axis, m a shift; e, the elastic part, is a cubic B-spline over a coarse grid of random displacements,
-smooth as the convolved noise of Simard, Steinkraus and Platt (2003), and a function of the pixel alone.
-An image's numbers are drawn as a dropout mask's are: the same for any number of threads, on every backend, after a resume.
+The pixel (y, x) of a distorted picture is what the picture has at S(y, x) = c + R((y, x) - c) / s -
+m + e(y, x): c is the centre, R a rotation, s a scale of each axis, m a shift; e, the elastic part,
+is a cubic B-spline over a coarse grid of random displacements, smooth as the convolved noise of
+Simard, Steinkraus and Platt (2003), and a function of the pixel alone. An image's numbers are drawn
+as a dropout mask's are: the same for any number of threads, on every backend, after a resume.
 """
 
 import numpy as np
@@ -46,8 +47,8 @@ def sine_cosine(theta):
 def line_of(key, first, amounts, y, rows, columns):
     """(sy, down, sx, across): without its elastic part, S(y, x) is (sy + x down, sx + x across).
 
-    first: the image's first random number. amounts: the largest (rotation in radians, scaling as a share, shift in pixels, elastic
-    displacement in pixels).
+    first: the image's first random number. amounts: the largest (rotation in radians, scaling as a
+    share, shift in pixels, elastic displacement in pixels).
     """
     rotate, zoom, shift, _ = amounts
     theta = rotate * between(key, first)
@@ -62,7 +63,10 @@ def line_of(key, first, amounts, y, rows, columns):
 
 @register_jitable
 def cell(y, rows):
-    """(i, t): row (or column) y lies in cell i of the elastic grid, the share t of it down; points i to i + 3 act on it."""
+    """(i, t): row (or column) y lies in cell i of the elastic grid, the share t of it down.
+
+    Points i to i + 3 act on it.
+    """
     place = (np.float32(y) + np.float32(0.5)) * (np.float32(CELLS) / np.float32(rows))
     i = min(np.int32(place), np.int32(CELLS - 1))
     return i, place - np.float32(i)
@@ -80,7 +84,10 @@ def spline(t):
 
 @register_jitable
 def along(grid, k, y, rows):
-    """The elastic displacement along row y at column k of the grid, down at first, then across; grid: flat, (2, POINTS, POINTS)."""
+    """The elastic displacement along row y at column k of the grid, down at first, then across.
+
+    grid: flat, (2, POINTS, POINTS).
+    """
     i, t = cell(y, rows)
     w = spline(t)
     at = (k // POINTS * POINTS + i) * POINTS + k % POINTS
@@ -105,7 +112,10 @@ def place(lines, first, x, columns):
 
 @register_jitable
 def sampled(framed, at, sy, sx, rows, columns):
-    """A picture at the place (sy, sx), bilinear between four pixels, 0 outside; it begins at framed[at], in a frame of zeros."""
+    """A picture at the place (sy, sx), bilinear between four pixels, 0 outside.
+
+    It begins at framed[at], in a frame of zeros.
+    """
     zero, one = np.float32(0), np.float32(1)
     y = min(max(sy + one, zero), np.float32(rows + 1))
     x = min(max(sx + one, zero), np.float32(columns + 1))

@@ -1,4 +1,7 @@
-"""What stands between this process and an NVIDIA GPU. Asks the driver itself, so it needs neither numba-cuda nor a device."""
+"""What stands between this process and an NVIDIA GPU.
+
+Asks the driver itself, so it needs neither numba-cuda nor a device.
+"""
 
 import ctypes
 import os
@@ -15,7 +18,8 @@ NO_DEVICE, NOT_INITIALISED, SYSTEM_NOT_READY, DRIVER_MISMATCH = (
 OLDEST_CUDA = 12  # the driver's CUDA version that the oldest toolkit of numba-cuda needs
 NUMPY_LIMIT = 2, 5  # the first NumPy without row_stack, which numba-cuda needs
 FORKED = (
-    "this process was forked from one that had used the GPU, which CUDA does not allow: start it by multiprocessing's "
+    "this process was forked from one that had used the GPU, which CUDA does not allow: start it "
+    "by multiprocessing's "
     "'spawn', or before the GPU is used"
 )
 INSTALL = "pip install 'nbconv[cu13]', or 'nbconv[cu12]' for a driver older than 580"
@@ -96,7 +100,8 @@ def _toolkit() -> str | None:
         return f"the NVIDIA driver supports CUDA {major}.{minor}: expected {OLDEST_CUDA} or newer; update the driver"
     if major < bindings:
         return (
-            f"the NVIDIA driver supports CUDA {major}.{minor} and the installed toolkit is CUDA {bindings}: update the driver, "
+            f"the NVIDIA driver supports CUDA {major}.{minor} and the installed toolkit is CUDA "
+            f"{bindings}: update the driver, "
             "or pip uninstall cuda-bindings and pip install 'nbconv[cu12]'"
         )
     from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib

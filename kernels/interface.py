@@ -1,14 +1,16 @@
-"""What every backend offers: the kernels and the memory, each said once. A backend is a module that has all of it.
+"""What every backend offers: the kernels and the memory, each said once.
 
-`reference` has the plain loops, `cpu` and `cuda` the fast ones, under the same names with the same arguments.
-Outputs come first, then inputs, then geometry. Arrays are C-contiguous and of the network's dtype, float32
-or float64, where nothing else is said. Nothing is checked here: shapes are checked when a layer is built.
+A backend is a module that has all of it.
+`reference` has the plain loops, `cpu` and `cuda` the fast ones, under the same names with the same
+arguments. Outputs come first, then inputs, then geometry. Arrays are C-contiguous and of the
+network's dtype, float32 or float64, where nothing else is said. Nothing is checked here: shapes are
+checked when a layer is built.
 
-Shapes: feature maps are (channels, rows, columns, images), neurons (images, neurons), a convolution's weights
-(filters, channels, kernel rows, kernel columns), a dense layer's (neurons out, neurons in). Indices: f filter,
-c channel, i and j row and column of a kernel or window, y and x row and column of an output, n image; s is the
-stride. Equation numbers are those of Michael Nielsen, "Neural Networks and Deep Learning"; docs/equations.md
-derives each kernel.
+Shapes: feature maps are (channels, rows, columns, images), neurons (images, neurons), a
+convolution's weights (filters, channels, kernel rows, kernel columns), a dense layer's (neurons
+out, neurons in). Indices: f filter, c channel, i and j row and column of a kernel or window, y and
+x row and column of an output, n image; s is the stride. Equation numbers are those of Michael
+Nielsen, "Neural Networks and Deep Learning"; docs/equations.md derives each kernel.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +26,10 @@ Call = tuple[Callable[..., None], tuple[Any, ...]]  # a kernel and its arguments
 
 
 class Kernels(Protocol):
-    """The kernels. Each returns nothing and says of every output whether it is overwritten or added to."""
+    """The kernels.
+
+    Each returns nothing and says of every output whether it is overwritten or added to.
+    """
 
     # Convolution
 
@@ -34,7 +39,8 @@ class Kernels(Protocol):
         The layout that a convolution reads: zeros around the picture, and columns apart by their
         remainder modulo the column stride (the phase), so that a tap meets neighbouring numbers.
         padded: (channels, rows + 2 padding_y, phases, padded columns / phases rounded up, images),
-        overwritten inside the border, which must be zero before. a: (channels, rows, columns, images).
+        overwritten inside the border, which must be zero before. a: (channels, rows, columns,
+        images).
         """
 
     def conv2d_unpad(self, da: Array, padded: Array, padding_y: int, padding_x: int, /) -> None:
@@ -48,8 +54,8 @@ class Kernels(Protocol):
     ) -> None:
         """z[f, y, x, n] = b[f] + sum_(c, i, j) w[f, c, i, j] a[c, y s + i, x s + j, n], equation (125).
 
-        z: (filters, rows, columns, images), overwritten. a: the input, laid out by `conv2d_pad`, or as
-        it is, (channels, rows, columns, images), without padding and with column stride 1.
+        z: (filters, rows, columns, images), overwritten. a: the input, laid out by `conv2d_pad`, or
+        as it is, (channels, rows, columns, images), without padding and with column stride 1.
         b: (filters,). taps: (channels kernel rows kernel columns,), uint64, the offset of each tap
         (c, i, j) in one padded image. row_step: the offset between the inputs of two output rows.
         """
@@ -80,8 +86,8 @@ class Kernels(Protocol):
         """a = sigma(max over the window of z), z the convolution of x, equation (125).
 
         `conv2d_forward`, `max_pool2d_forward` and `activation_forward` in one, without z in memory.
-        Every sigma here is monotone, so that max and sigma commute. a: (filters, pooled rows, pooled
-        columns, images), and argmax, likewise: overwritten. columns: of z.
+        Every sigma here is monotone, so that max and sigma commute. a: (filters, pooled rows,
+        pooled columns, images), and argmax, likewise: overwritten. columns: of z.
         """
 
     def conv2d_max_pool_backward(
@@ -94,12 +100,14 @@ class Kernels(Protocol):
         dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r + p - y s, q + p - x s]
         with (y, x) the place of the maximum of window (Y, X), and p the padding.
 
-        dw: overwritten. dx: like x, overwritten if needs_dx. da, argmax: (filters, pooled rows, pooled
-        columns, images). x: the convolution's input, not padded, (channels, rows, columns, images).
-        tables: `ConvPoolTables` of nbconv/layers/geometry.py. buffers: room for intermediate results,
+        dw: overwritten. dx: like x, overwritten if needs_dx. da, argmax: (filters, pooled rows,
+        pooled columns, images). x: the convolution's input, not padded, (channels, rows, columns,
+        images).
+        tables: `ConvPoolTables` of nbconv/layers/geometry.py. buffers: room for intermediate
+        results,
         overwritten: x and dx with their padding and channels last, (images, padded rows, padded
-        columns, channels), the border of the first zero; w as (kernel rows, filters, line), w[f, c, i, j]
-        at j channels + c; dw of groups of images, (groups, filters, kernel rows, line).
+        columns, channels), the border of the first zero; w as (kernel rows, filters, line), w[f, c,
+        i, j] at j channels + c; dw of groups of images, (groups, filters, kernel rows, line).
         """
 
     # Pooling
@@ -115,10 +123,11 @@ class Kernels(Protocol):
         stride_x: int,
         /,
     ) -> None:
-        """a[c, y, q, n] = max over the window of x[c, ., ., n] (chapter 6); of equal values the first; NaN wins.
+        """a[c, y, q, n] = max over the window of x[c, ., ., n] (chapter 6).
 
-        a: (channels, rows, columns, images), overwritten. argmax: likewise, int32: the maximum's place
-        i size_x + j in its window. x: (channels, input rows, input columns, images).
+        Of equal values the first; NaN wins.
+        a: (channels, rows, columns, images), overwritten. argmax: likewise, int32: the maximum's
+        place i size_x + j in its window. x: (channels, input rows, input columns, images).
         """
 
     def max_pool2d_backward(
@@ -140,7 +149,10 @@ class Kernels(Protocol):
     def l2_pool2d_forward(
         self, a: Array, x: Array, size_y: int, size_x: int, stride_y: int, stride_x: int, /
     ) -> None:
-        """a[c, y, q, n] = sqrt(sum of x[c, r, s, n]^2 over the window) (chapter 6). a: overwritten."""
+        """a[c, y, q, n] = sqrt(sum of x[c, r, s, n]^2 over the window) (chapter 6).
+
+        a: overwritten.
+        """
 
     def l2_pool2d_backward(
         self, dx: Array, da: Array, a: Array, x: Array, size_y: int, size_x: int,
@@ -159,14 +171,20 @@ class Kernels(Protocol):
     def avg_pool2d_backward(
         self, dx: Array, da: Array, size_y: int, size_x: int, stride_y: int, stride_x: int, /
     ) -> None:
-        """dC/dx[c, r, s, n] = sum over its windows (y, q) of da[c, y, q, n] / (size_y size_x). dx: overwritten."""
+        """dC/dx[c, r, s, n] = sum over its windows (y, q) of da[c, y, q, n] / (size_y size_x).
+
+        dx: overwritten.
+        """
 
     # Dense layers
 
     def dense_forward(
         self, a: Array, x: Array, w: Array, b: Array, activation: Activation, /
     ) -> None:
-        """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25). a: (images, neurons out), overwritten."""
+        """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25).
+
+        a: (images, neurons out), overwritten.
+        """
 
     def dense_backward_weights(self, dw: Array, dz: Array, a: Array, /) -> None:
         """dC/dw[j, k] = sum_n dz[n, j] a[n, k], equation (BP4). dw: overwritten."""
@@ -175,20 +193,27 @@ class Kernels(Protocol):
         """dC/db[j] = sum_n dz[n, j], equation (BP3). db: (neurons out,), overwritten."""
 
     def dense_backward_input(self, da: Array, dz: Array, w: Array, /) -> None:
-        """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z). da: overwritten."""
+        """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z).
+
+        da: overwritten.
+        """
 
     def dense_descend(self, w: Array, b: Array, dz: Array, a: Array, rates: Array, /) -> None:
         """w = (1 - eta decay) w - eta sum_n dz[n, j] a[n, k]; b = b - eta sum_n dz[n, j].
 
-        `dense_backward_weights`, `dense_backward_biases` and `sgd` without momentum and L1 in one, without
-        a gradient in memory. w, b: updated. dz: room for intermediate results, undefined afterwards.
+        `dense_backward_weights`, `dense_backward_biases` and `sgd` without momentum and L1 in one,
+        without a gradient in memory. w, b: updated. dz: room for intermediate results, undefined
+        afterwards.
         rates: as in `sgd`.
         """
 
     # Activations and dropout
 
     def activation_forward(self, a: Array, activation: Activation, /) -> None:
-        """a = sigma(a), sigma as kernels/activations.py numbers it. a: flat, holds z, overwritten."""
+        """a = sigma(a), sigma as kernels/activations.py numbers it.
+
+        a: flat, holds z, overwritten.
+        """
 
     def activation_backward(self, dz: Array, a: Array, activation: Activation, /) -> None:
         """dz = da sigma'(z), the factor in (BP1) and (BP2), sigma'(z) from a = sigma(z).
@@ -201,11 +226,13 @@ class Kernels(Protocol):
     ) -> None:
         """out[i] = scale a[i] with probability 1 - rate, else 0 (chapter 3, "Dropout").
 
-        The mask is a function of (seed, step, layer, i), so the same call on da is the backward pass.
+        The mask is a function of (seed, step, layer, i), so the same call on da is the backward
+        pass.
         out: flat, overwritten; may be a. randomness: (seed, step, ...), int64.
         """
 
-    # Costs. sums: (2,), float64: cost and number of right answers, added to. labels: (images,), int64.
+    # Costs. sums: (2,), float64: cost and number of right answers, added to. labels: (images,),
+    # int64.
 
     def softmax(self, a: Array, z: Array, /) -> None:
         """a[n, j] = e^(z[n, j]) / sum_k e^(z[n, k]), equation (78). a: overwritten; may be z."""
@@ -213,7 +240,10 @@ class Kernels(Protocol):
     def log_likelihood(
         self, delta: Array, sums: Array, z: Array, labels: Array, scale: float, /
     ) -> None:
-        """C = -ln a_y, a = softmax(z), equation (80); delta = scale (a - y), equation (81). delta: overwritten."""
+        """C = -ln a_y, a = softmax(z), equation (80); delta = scale (a - y), equation (81).
+
+        delta: overwritten.
+        """
 
     def cross_entropy(
         self, delta: Array, sums: Array, z: Array, labels: Array, scale: float, /
@@ -233,8 +263,9 @@ class Kernels(Protocol):
         activation: Activation,
         /,
     ) -> None:
-        """C = sum_j (a_j - y_j)^2 / 2, a = sigma(z), equation (6); delta = scale (a - y) sigma'(z), equation (30).
+        """C = sum_j (a_j - y_j)^2 / 2, a = sigma(z), equation (6).
 
+        delta = scale (a - y) sigma'(z), equation (30).
         delta: overwritten.
         """
 
@@ -246,10 +277,12 @@ class Kernels(Protocol):
     ) -> None:  # fmt: skip
         """Image n of a is scale times image e // shifts of `images`, shifted by its version e % shifts.
 
-        e = order[mini-batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are shifted by
-        one pixel up, down, left and right, with 0 at the emptied edge (chapter 6, "Expanding the training
-        data"). a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten.
-        y: (n,), overwritten with the labels. images: (count, channels, rows, columns), uint8 or float.
+        e = order[mini-batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are
+        shifted by one pixel up, down, left and right, with 0 at the emptied edge (chapter 6,
+        "Expanding the training data"). a: (channels, rows, columns, n) or, before a dense layer,
+        (n, pixels), overwritten.
+        y: (n,), overwritten with the labels. images: (count, channels, rows, columns), uint8 or
+        float.
         order: (mini-batches, images of each). counters: see `advance`.
         """
 
@@ -259,10 +292,11 @@ class Kernels(Protocol):
     ) -> None:  # fmt: skip
         """Draw the random distortions of images first, first + 1, ... of the mini-batch (kernels/distortion.py).
 
-        lines: (images, rows, LINE_LENGTH), float32, overwritten: of each row of pixels where it is read from:
-        position of the first pixel, step between pixels, elastic displacements. points: (images, 2,
-        POINTS, POINTS), float32, overwritten: the displacements of the elastic grid. amounts: the largest
-        rotation (radians), scaling (share), shift and elastic displacement (pixels). columns: of the pictures.
+        lines: (images, rows, LINE_LENGTH), float32, overwritten: of each row of pixels where it is
+        read from: position of the first pixel, step between pixels, elastic displacements. points:
+        (images, 2, POINTS, POINTS), float32, overwritten: the displacements of the elastic grid.
+        amounts: the largest rotation (radians), scaling (share), shift and elastic displacement
+        (pixels). columns: of the pictures.
         """
 
     def gather_distorted(
@@ -271,8 +305,8 @@ class Kernels(Protocol):
     ) -> None:  # fmt: skip
         """Image n of a is scale times image order[mini-batch, first + n], distorted as `lines` say.
 
-        a, y: overwritten; images, labels, order, counters: as in `gather`. framed: (n, channels, rows + 2, columns + 2),
-        float32, room for intermediate results whose border must be zero.
+        a, y: overwritten; images, labels, order, counters: as in `gather`. framed: (n, channels,
+        rows + 2, columns + 2), float32, room for intermediate results whose border must be zero.
         """
 
     def images_first(self, out: Array, a: Array, /) -> None:
@@ -288,9 +322,11 @@ class Kernels(Protocol):
     ) -> None:
         """v = momentum v - eta g, w = w + v, equations (107), (108), with g = dC/dw + decay w + decay_l1 sgn(w).
 
-        With nesterov, w = w + momentum v - eta g (Sutskever et al. 2013). Biases likewise, but g = dC/db.
-        rates: (eta, decay, decay_l1, momentum, nesterov), float64; decay is lmbda / n, decay_l1 likewise
-        for L1, nesterov 0 or 1. All flat; w, b and, unless momentum is 0, v_w and v_b: updated.
+        With nesterov, w = w + momentum v - eta g (Sutskever et al. 2013). Biases likewise, but g =
+        dC/db.
+        rates: (eta, decay, decay_l1, momentum, nesterov), float64; decay is lmbda / n, decay_l1
+        likewise for L1, nesterov 0 or 1. All flat; w, b and, unless momentum is 0, v_w and v_b:
+        updated.
         """
 
     def add(self, total: Array, part: Array, /) -> None:
@@ -301,10 +337,10 @@ class Kernels(Protocol):
     ) -> None:
         """On to the next mini-batch, with its eta.
 
-        counters: (seed, step, mini_batch, finite), int64, updated: seed and step key the random numbers,
-        mini_batch is the index of the mini-batch in this run, finite the number of mini-batches up to the
-        first that did not leave sums[0] below `bound`. rates[0]: overwritten. etas: one for each
-        mini-batch of the run, and one more.
+        counters: (seed, step, mini_batch, finite), int64, updated: seed and step key the random
+        numbers, mini_batch is the index of the mini-batch in this run, finite the number of
+        mini-batches up to the first that did not leave sums[0] below `bound`. rates[0]:
+        overwritten. etas: one for each mini-batch of the run, and one more.
         """
 
 
@@ -342,7 +378,10 @@ class Program(Protocol):
     """Recorded kernel calls, ready to be run many times."""
 
     def __call__(self, times: int, *varying: Array) -> None:
-        """Make all calls in order, `times` times; the arrays take the place of those named when it was built."""
+        """Make all calls in order, `times` times.
+
+        The arrays take the place of those named when it was built.
+        """
 
 
 class Backend(Kernels, Memory, Protocol):
@@ -354,8 +393,8 @@ class Backend(Kernels, Memory, Protocol):
     def Program(self, calls: Sequence[Any], varying: Sequence[Array] = (), /) -> Program:
         """A program of calls (kernel, arguments); a list of lists of calls may run concurrently.
 
-        varying: arrays among the arguments for which each run is given others, of the same dtype and
-        number of axes.
+        varying: arrays among the arguments for which each run is given others, of the same dtype
+        and number of axes.
         """
 
 

@@ -1,8 +1,8 @@
 """Formulas of one number, written once for every backend.
 
-Costs are evaluated in float64, activations in the precision of their numbers: sigmoid and tanh have a `_single` twin for
-float32, which does twice as many at once with half as long a series. `exp` is a polynomial instead of a library call so that
-a loop over it vectorises.
+Costs are evaluated in float64, activations in the precision of their numbers: sigmoid and tanh have
+a `_single` twin for float32, which does twice as many at once with half as long a series. `exp` is
+a polynomial instead of a library call so that a loop over it vectorises.
 """
 
 import numpy as np
@@ -62,7 +62,10 @@ def sigmoid(z):
 
 @register_jitable
 def tanh(z):
-    """tanh(z) = -u / (2 + u) with u = e^-2|z| - 1, and the sign of z, chapter 3, equation (110); exact near 0, too."""
+    """tanh(z) = -u / (2 + u) with u = e^-2|z| - 1, and the sign of z, chapter 3, equation (110).
+
+    Exact near 0, too.
+    """
     z = np.float64(z)
     power, rest = _reduced(max(-708.0, -2.0 * abs(z)))
     u = (power - 1.0) + power * rest

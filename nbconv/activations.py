@@ -1,6 +1,8 @@
-"""Activation functions by name: "sigmoid", "tanh", "relu", "linear", "leaky_relu"; a parameter follows a colon.
+"""Activation functions by name: "sigmoid", "tanh", "relu", "linear", "leaky_relu".
 
-"leaky_relu:0.1" has the slope 0.1 for z < 0. NumPy is not imported here: the command line shows the names in its help.
+a parameter follows a colon.
+"leaky_relu:0.1" has the slope 0.1 for z < 0. NumPy is not imported here: the command line shows the
+names in its help.
 """
 
 from typing import Any

@@ -29,7 +29,10 @@ _answers: dict[int, str | None] = {}
 
 
 def select(name: str) -> tuple[str, Backend]:
-    """The backend's name and its kernels. Raises SettingError for an unknown name, BackendError if it is not there."""
+    """The backend's name and its kernels.
+
+    Raises SettingError for an unknown name, BackendError if it is not there.
+    """
     if name not in BACKENDS:
         raise SettingError(f"backend is {name!r}: expected one of {', '.join(BACKENDS)}")
     if name == "auto":
@@ -84,7 +87,8 @@ def set_threads(threads: int) -> None:
     most = thread_limit()
     if not isinstance(threads, int) or not 1 <= threads <= most:
         raise SettingError(
-            f"threads is {threads!r}: expected 1 to {most}, this process's limit (NUMBA_NUM_THREADS)"
+            f"threads is {threads!r}: expected 1 to {most}, this process's limit "
+            "(NUMBA_NUM_THREADS)"
         )
     numba.set_num_threads(threads)
 
@@ -111,9 +115,10 @@ def on_compilation(tell: Callable[[str], None]) -> None:
 def compiling_meanwhile(
     kernels: Backend, module: str, argument: Callable[[], str]
 ) -> Iterator[None]:
-    """Run a module with `argument()` as a process beside the block if no kernel is compiled yet and there is a second core.
+    """Run a module with `argument()` as a process beside the block, if nothing is compiled yet.
 
-    What it compiles goes to the same cache. That is all it is for: whether it starts, fails or is stopped changes nothing.
+    It compiles into the same cache on a second core; where there is none it is not started. Whether
+    it starts, fails or is stopped changes nothing else.
     """
     process = None
     if (

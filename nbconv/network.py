@@ -40,12 +40,14 @@ Array = NDArray[Any]
 class Network:
     """A feedforward network, from the shape of its input to its cost.
 
-    layers: `Conv2D`, `MaxPool2D`, `L2Pool2D`, `AvgPool2D`, `Dense`, the last one `Softmax` or `Dense`; or the book's shorthand
-    [784, 30, 10], sigmoid layers with the cross-entropy cost. input_shape: (channels, rows, columns) or (pixels,).
-    cost: "log-likelihood" behind Softmax, "cross-entropy" behind a sigmoid layer, "quadratic" behind any Dense; left
-    out, the one named first that fits. backend: "auto", "cpu", "cuda" or "reference". seed: of the initial weights, the
-    order of the images and the dropout. dtype: "float32" or "float64". initialiser: "default", "large",
-    "glorot", "he" or "book3". Raises SettingError, BackendError.
+    layers: `Conv2D`, `MaxPool2D`, `L2Pool2D`, `AvgPool2D`, `Dense`, the last one `Softmax` or
+    `Dense`; or the book's shorthand [784, 30, 10], sigmoid layers with the cross-entropy cost.
+    input_shape: (channels, rows, columns) or (pixels,).
+    cost: "log-likelihood" behind Softmax, "cross-entropy" behind a sigmoid layer, "quadratic"
+    behind any Dense; left out, the one named first that fits. backend: "auto", "cpu", "cuda" or
+    "reference". seed: of the initial weights, the order of the images and the dropout. dtype:
+    "float32" or "float64". initialiser: "default", "large", "glorot", "he" or "book3". Raises
+    SettingError, BackendError.
     """
 
     def __init__(
@@ -93,7 +95,8 @@ class Network:
         return self.state.history
 
     def __repr__(self) -> str:
-        return f"Network({self.notation}, input {show(self.input_shape)}, {self.engine.count} parameters, {self.backend})"
+        size = f"input {show(self.input_shape)}, {self.engine.count} parameters"
+        return f"Network({self.notation}, {size}, {self.backend})"
 
     @property
     def notation(self) -> str:
@@ -139,23 +142,25 @@ class Network:
     ) -> History:
         """Train for `epochs` more epochs by stochastic gradient descent, and give these epochs' history.
 
-        The settings, listed at the end, are the fields of `nbconv.training.settings.Settings`. The cost is
-        C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with expand, 5 times
-        as many). Random distortions are drawn anew each time an image is used; they exclude expand.
+        The settings, listed at the end, are the fields of `nbconv.training.settings.Settings`. The
+        cost is C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with
+        expand, 5 times as many). Random distortions are drawn anew each time an image is used; they
+        exclude expand.
         schedule: see `nbconv.training.schedules`.
 
-        checkpoint: a file to save to, or a function that saves, after each epoch and when interrupted.
-        callback: called after each epoch with its metrics; progress: every few mini-batches, with images
-        done and images in all.
+        checkpoint: a file to save to, or a function that saves, after each epoch and when
+        interrupted.
+        callback: called after each epoch with its metrics; progress: every few mini-batches, with
+        images done and images in all.
 
-        Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds" (training alone),
-        "validation_..." and (with monitor_training) "training_..." "cost" and "accuracy", "test_accuracy" at the best
-        validation epoch so far; with monitor_layers those of `monitor` for the first 1,000 training images. Accuracies are
-        shares in [0, 1].
+        Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds"
+        (training alone), "validation_..." and (with monitor_training) "training_..." "cost" and
+        "accuracy", "test_accuracy" at the best validation epoch so far; with monitor_layers those
+        of `monitor` for the first 1,000 training images. Accuracies are shares in [0, 1].
 
-        SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second one at once.
-        A cost or weight that becomes infinite, NaN or larger than 1e12 raises DivergedError; the network is then as it was
-        after the last whole epoch.
+        SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second
+        one at once. A cost or weight that becomes infinite, NaN or larger than 1e12 raises
+        DivergedError; the network is then as it was after the last whole epoch.
         Raises SettingError, DataError, CheckpointError.
         """
         _self, *names = inspect.signature(Network.fit).parameters
@@ -176,7 +181,8 @@ class Network:
             checked.patience is not None or checked.schedule.startswith("halve")
         ):
             raise SettingError(
-                "patience and the schedule 'halve' look at the validation accuracy: expected validation data"
+                "patience and the schedule 'halve' look at the validation accuracy: expected "
+                "validation data"
             )
         save = checkpoint if callable(checkpoint) else (lambda: None)
         if checkpoint is not None and not callable(checkpoint):
@@ -219,7 +225,10 @@ class Network:
         return json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
 
     def restore_best(self) -> None:
-        """Take the weights of the epoch with the best validation accuracy. Raises SettingError if there is none."""
+        """Take the weights of the epoch with the best validation accuracy.
+
+        Raises SettingError if there is none.
+        """
         if self.state.best is None:
             raise SettingError(
                 "there is no best epoch yet: expected a fit with validation data before"
@@ -229,14 +238,20 @@ class Network:
     # Using it
 
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
-        """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels). Raises DataError."""
+        """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels).
+
+        Raises DataError.
+        """
         labels: NDArray[np.int64] = self.engine.outputs(
             self._given(images), has_activation=False
         ).argmax(axis=1)
         return labels
 
     def predict_proba(self, images: ArrayLike | Images) -> Array:
-        """The last layer's activations, (n, classes): behind Softmax, probabilities. Raises DataError."""
+        """The last layer's activations, (n, classes): behind Softmax, probabilities.
+
+        Raises DataError.
+        """
         return self.engine.outputs(self._given(images), has_activation=True)
 
     def evaluate(self, data: Dataset) -> dict[str, float | int]:
@@ -260,7 +275,8 @@ class Network:
     def activations(self, images: ArrayLike | Images) -> list[tuple[str, Array]]:
         """[("20C5-MP2", a), ...]: each layer's activations, (n, channels, rows, columns) or (n, neurons).
 
-        A convolution and the max pooling behind it are one: the activation comes after the pooling. Raises DataError.
+        A convolution and the max pooling behind it are one: the activation comes after the pooling.
+        Raises DataError.
         """
         notations = iter(spec.notation for spec in self.specs)
         names = ["-".join(next(notations) for _ in unit) for unit in units(self.engine.layers)]
@@ -269,9 +285,11 @@ class Network:
     def monitor(self, data: Dataset) -> dict[str, float]:
         """How each layer with parameters, k = 1, 2, ..., stands on these images, without dropout and regularisation.
 
-        speed_k: length of dC/db, the layer's speed of learning (chapter 5); gradient_norm_k: of dC/dw; weight_norm_k: of w. Of
-        hidden layers saturated_k: share of sigmoid or tanh activations where sigma'(z) is below 5 % of its largest value; or
-        dead_k: share of ReLU neurons (or feature maps) that are 0 for every image. Raises DataError.
+        speed_k: length of dC/db, the layer's speed of learning (chapter 5); gradient_norm_k: of
+        dC/dw; weight_norm_k: of w. Of hidden layers saturated_k: share of sigmoid or tanh
+        activations where sigma'(z) is below 5 % of its largest value; or
+        dead_k: share of ReLU neurons (or feature maps) that are 0 for every image. Raises
+        DataError.
         """
         self._check_data(data, "data")
         return monitors.measure(self.engine, data)
@@ -279,17 +297,22 @@ class Network:
     def parameters(self) -> list[dict[str, Array]]:
         """[{"weights": ..., "biases": ...}, ...], copies, one for each layer that has any.
 
-        Weights of a convolution: (filters, channels, rows, columns); of a dense layer: (neurons out, neurons in).
+        Weights of a convolution: (filters, channels, rows, columns); of a dense layer: (neurons
+        out, neurons in).
         """
         return self._dicts(self.engine.read(self.engine.parameters).copy())
 
     def set_parameters(self, parameters: Sequence[dict[str, ArrayLike]]) -> None:
-        """Take copies of these, in the structure of `parameters`. Raises SettingError, and then changes nothing."""
+        """Take copies of these, in the structure of `parameters`.
+
+        Raises SettingError, and then changes nothing.
+        """
         flat = np.empty(self.engine.count, self.dtype)
         targets = self.engine.views(flat)
         if not isinstance(parameters, Sequence) or len(parameters) != len(targets):
             raise SettingError(
-                f"parameters are {parameters!r:.80}: expected a list of {len(targets)} dicts, one for each layer with any"
+                f"parameters are {parameters!r:.80}: expected a list of {len(targets)} dicts, one "
+                "for each layer with any"
             )
         for index, (given, pair) in enumerate(zip(parameters, targets, strict=True)):
             if not isinstance(given, Mapping) or set(given) != {"weights", "biases"}:
@@ -306,7 +329,8 @@ class Network:
                     ) from error
                 if value.shape != target.shape or value.dtype.kind not in "iuf":
                     raise SettingError(
-                        f"parameters {index}: {name} have the shape {value.shape} and dtype {value.dtype}: {expected}"
+                        f"parameters {index}: {name} have the shape {value.shape} and dtype "
+                        f"{value.dtype}: {expected}"
                     )
                 with np.errstate(over="ignore"):
                     target[...] = value
@@ -315,7 +339,10 @@ class Network:
         self.engine.write(self.engine.parameters, flat)
 
     def to(self, backend: str) -> "Network":
-        """This network, with all that it has learned, on another backend: "cpu", "cuda" or "reference". Raises BackendError."""
+        """This network, with its training so far, on another backend: "cpu", "cuda" or "reference".
+
+        Raises BackendError.
+        """
         name, kernels = backends.select(backend)
         if kernels is not self.engine.backend:
             engine, before = self._engine(kernels), self.engine
@@ -343,33 +370,40 @@ class Network:
             is_flat and math.prod(shape) == math.prod(self.input_shape)
         ):
             raise DataError(
-                f"{name}: images are {show(shape)}: expected {show(self.input_shape)}, the network's input shape"
+                f"{name}: images are {show(shape)}: expected {show(self.input_shape)}, the "
+                "network's input shape"
             )
 
     def _check_data(self, data: Dataset | None, name: str) -> None:
         if not isinstance(data, Dataset):
             raise DataError(
-                f"{name} is a {type(data).__name__}: expected a Dataset, such as nbconv.Dataset(images, labels)"
+                f"{name} is a {type(data).__name__}: expected a Dataset, such as "
+                "nbconv.Dataset(images, labels)"
             )
         self._check_shape(data.shape, name)
         if data.classes > self.classes:
             raise DataError(
-                f"{name}: the largest label is {data.classes - 1} and the network has {self.classes} classes: "
+                f"{name}: the largest label is {data.classes - 1} and the network has "
+                f"{self.classes} classes: "
                 f"expected labels 0 to {self.classes - 1}, or a last layer of {data.classes}"
             )
 
     # Files
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint: weights, velocity, history, best weights and how far the training is. Raises CheckpointError."""
+        """Write a checkpoint: weights, velocity, history, best weights and how far the training is.
+
+        Raises CheckpointError.
+        """
         checkpoint_file.save(Path(path), schema.contents_of(self))
 
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], *, backend: str = "auto", weights: str = "last"
     ) -> "Network":
-        """A network from a checkpoint, ready to go on training; weights: "last", or "best" for its best epoch's.
+        """A network from a checkpoint, ready to go on training.
 
+        Weights: "last", or "best" for its best epoch's.
         Raises CheckpointError unless every name, type, shape and bit is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))

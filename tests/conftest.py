@@ -32,8 +32,8 @@ with suppress(ModuleNotFoundError):  # make gpu does without it
     settings.load_profile("nbconv")
 
 
-# These compile what no other file does. They go first, in this order: so `make test`'s two processes
-# do not both compile the kernels that all the others share.
+# These compile what no other file does. They go first, in this order: so `make test`'s two
+# processes do not both compile the kernels that all the others share.
 FIRST = ("test_ptx", "test_training", "test_processors", "test_gradients")
 
 
@@ -43,7 +43,8 @@ def pytest_collection_modifyitems(items):
     )
 
 
-# NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1 (make test-sim).
+# NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1
+# (make test-sim).
 BACKENDS = os.environ.get("NBCONV_TEST_BACKENDS", "cpu,reference").split(",")
 if "cuda" not in BACKENDS:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests of the CPU are so on a machine with a GPU, too
@@ -62,7 +63,10 @@ if IS_SIMULATED:
 
 
 def unless_simulated(cases, few):
-    """The cases of a test; in the simulator, which takes milliseconds for each block of threads, and in Python these few."""
+    """The cases of a test.
+
+    In the simulator, which takes milliseconds for each block of threads, and in Python these few.
+    """
     return few if IS_SIMULATED or not IS_COMPILED else cases
 
 

@@ -1,6 +1,8 @@
-"""The oracle: every kernel's equation as plain loops over NumPy arrays in float64. Slow, obvious, shared by all tests.
+"""The oracle: every kernel's equation as plain loops over NumPy arrays in float64.
 
-Arrays here are images first: (images, channels, rows, columns), (images, neurons). `last` and `first` change sides.
+Slow, obvious, shared by all tests.
+Arrays here are images first: (images, channels, rows, columns), (images, neurons). `last` and
+`first` change sides.
 """
 
 import math

@@ -2,9 +2,10 @@
 
 Exit code 1 if one spills registers or keeps anything in local memory. --json gives all as JSON.
 
-The launches come from planning networks that between them need every kernel, with the host's arrays in the place of the
-device's; nothing is launched. A kernel is compiled by numba-cuda for each kind of arguments that it was given, and assembled by
-NVIDIA's linker, whose log has the registers, the shared memory, the stack and the spills. Neither needs a driver.
+The launches come from planning networks that between them need every kernel, with the host's arrays
+in the place of the device's; nothing is launched. A kernel is compiled by numba-cuda for each kind
+of arguments that it was given, and assembled by NVIDIA's linker, whose log has the registers, the
+shared memory, the stack and the spills. Neither needs a driver.
 """
 
 import json

@@ -69,7 +69,10 @@ class Plain:
         self.params = [param.eval().astype(np.float64) for param in net.params]
 
     def forward(self, x, masks):
-        """(what backward needs, z of the softmax layer); masks: of the inputs of both dense layers."""
+        """(what backward needs, z of the softmax layer).
+
+        Masks: of the inputs of both dense layers.
+        """
         w, b, w1, b1, w2, b2 = self.params
         z = oracle.conv2d_forward(x.reshape(-1, 2, 6, 6), w[:, :, ::-1, ::-1], np.zeros(3))
         pooled = oracle.pool2d_forward("max", z, (2, 2), (2, 2))
@@ -332,7 +335,10 @@ def small_sets():
 
 
 def test_expanded_data(tmp_path, capsys):
-    """Every image and its four moves with its label, in another order; the others as they are; the same file each time."""
+    """Every image and its four moves with its label, in another order; the others as they are.
+
+    The same file each time.
+    """
     sets, file = small_sets(), tmp_path / "expanded.pkl.gz"
     expand_mnist.write(file, sets)
     (x, y), *others = network3.load_data_shared(file)

@@ -1,4 +1,7 @@
-"""The command line: output, exit codes, resuming, bad input; signals, disks and the terminal as real processes."""
+"""The command line: output, exit codes, resuming, bad input.
+
+Signals, disks and the terminal as real processes.
+"""
 
 import json
 import os

@@ -134,7 +134,8 @@ def test_without_a_package(tmp_path, driver, without, expected):
             100,
             13000,
             "",
-            "CUDA_VISIBLE_DEVICES is '', which hides every GPU: unset it, or name one that is there",
+            "CUDA_VISIBLE_DEVICES is '', which hides every GPU: unset it, or name one that is "
+            "there",
         ),
         (3, 13000, None, "this process was forked from one that had used the GPU"),
         (803, 13000, None, "restart the machine"),

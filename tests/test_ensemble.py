@@ -201,7 +201,10 @@ def test_a_folder_that_is_no_whole_ensemble(folder, harm, message):
 
 
 def test_saving_killed_in_between_is_told(folder):
-    """The first member is new; the others, and the digests, are of the ensemble that was there before."""
+    """The first member is new.
+
+    The others, and the digests, are of the ensemble that was there before.
+    """
     nbconv.Network([nbconv.Softmax(10)], input_shape=(1, 8, 8)).save(folder / "member-1.h5")
     with pytest.raises(nbconv.CheckpointError, match=r"member-1\.h5 is not the member"):
         nbconv.Ensemble.load(folder)

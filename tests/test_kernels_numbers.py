@@ -201,7 +201,10 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
     [(0.0, 0.0, 0.0, 0.0), (0.4, 0.2, 2.0, 0.0), (0.0, 0.0, 0.0, 1.5), (0.3, 0.3, 9.0, 1.0)],
 )
 def test_gather_distorted(kernels, dtype, stored, flat, amounts):
-    """What the equations say, to single precision; of no distortion the image to the bit; a slice as in the whole mini-batch."""
+    """What the equations say, to single precision; of no distortion the image to the bit.
+
+    a slice as in the whole mini-batch.
+    """
     random, count, (channels, rows, columns) = np.random.default_rng(3), 5, (2, 7, 6)
     images = random.integers(0, 256, (4, channels, rows, columns)).astype(stored)
     scale = 1 / 255 if stored == np.uint8 else 1.0

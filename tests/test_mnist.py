@@ -33,7 +33,8 @@ def test_memory(mnist, tmp_path, option, bound):
     """Peak resident set of a training on MNIST, in MiB."""
     script = (
         "import nbconv.runs.run, pathlib;"
-        f"run = nbconv.runs.run.begin(dict(data='mnist', net='4C5-MP2-10N', epochs=1, expand={option == '--expand'},"
+        "run = nbconv.runs.run.begin(dict(data='mnist', net='4C5-MP2-10N', epochs=1, "
+        f"expand={option == '--expand'},"
         "mini_batch_size=100), pathlib.Path('run.h5')); run.go();"
         "print(pathlib.Path('/proc/self/status').read_text())"  # ru_maxrss would begin with that of pytest
     )

@@ -95,7 +95,10 @@ def test_monitor(data, kinds):
 
 
 def test_monitors_in_history_and_checkpoint(data, tmp_path):
-    """They stand in both, change nothing, go on after a resume; a checkpoint that lacks one of them is refused."""
+    """They stand in both, change nothing, go on after a resume.
+
+    a checkpoint that lacks one of them is refused.
+    """
     kinds = "sigmoid", "tanh", "relu"
     plain, whole, halves = (network(kinds) for _ in range(3))
     options = {"mini_batch_size": 7, "eta": 0.1}

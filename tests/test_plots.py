@@ -1,4 +1,7 @@
-"""Every picture shows what it says: its words and shades against the network and the data; files, axes, error lines."""
+"""Every picture shows what it says: its words and shades against the network and the data.
+
+Files, axes, error lines.
+"""
 
 import itertools
 import subprocess
@@ -243,7 +246,10 @@ def test_curves_of_little(tmp_path):
 
 
 def test_curves_leave_room_for_what_matters():
-    """A cost over decades has a logarithmic axis; an accuracy's axis begins where its later epochs are, and says so."""
+    """A cost over decades has a logarithmic axis.
+
+    An accuracy's axis begins where its later epochs are, and says so.
+    """
     epochs = np.arange(60)
     history = {
         "cost": 2 * np.exp(-epochs / 2) + 0.001,
@@ -312,7 +318,10 @@ def test_courses_bars_sigma(tmp_path):
 
 
 def test_axes_in_and_out(figures):
-    """What is drawn on axes that are given is on these, of any figure; of another number it is refused."""
+    """What is drawn on axes that are given is on these, of any figure.
+
+    Of another number it is refused.
+    """
     figure = Figure()
     left, right = figure.subplots(1, 2)
     assert plots.curves(figures.network.history, [left, right]) == [left, right]

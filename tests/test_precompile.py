@@ -49,8 +49,9 @@ def test_the_rehearsal_compiles_what_the_training_uses():
 
 @pytest.mark.slow
 def test_a_first_training_starts_it_and_ends_it(tmp_path):
-    """With an empty cache there is one process more, gone when fit returns; the result is the same without.
+    """With an empty cache there is one process more, gone when fit returns.
 
+    The result is the same without.
     It executes no file of the folder that it is started in.
     """
     results, folder = [], tmp_path / "folder"

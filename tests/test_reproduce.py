@@ -23,7 +23,8 @@ def targets():
     file = Path(os.environ.get("NBCONV_DATA", ""), "..", "book", "targets.json")
     if not os.environ.get("NBCONV_DATA") or not file.exists():
         pytest.skip(
-            "needs targets.json of the book's numbers, in ../book beside the folder that NBCONV_DATA names"
+            "needs targets.json of the book's numbers, in ../book beside the folder that "
+            "NBCONV_DATA names"
         )
     return json.loads(file.read_text())
 
@@ -51,7 +52,8 @@ def test_the_book_s_numbers_are_the_book_s(targets):
         assert settings.get("expand", False) == (entry["data"] == 250_000)
         assert chapter6.ACCURACIES[entry["name"]] == entry["accuracy"]
         if entry["eta"] is not None:
-            # The book's lmbda is over the number of mini-batches of 10, ours over the number of images.
+            # The book's lmbda is over the number of mini-batches of 10, ours over the number of
+            # images.
             assert (settings["eta"], settings["lmbda"]) == (entry["eta"], 10 * entry["lmbda"])
     assert six["experiments"][-1]["correct"] == chapter6.ENSEMBLE
 
@@ -144,7 +146,10 @@ def test_speeds_at_the_start(mnist, tmp_path):
 @pytest.mark.slow
 @POSIX
 def test_an_interrupted_part_goes_on(mnist, tmp_path):
-    """Ctrl-C in the first training: exit 130, a checkpoint; the same command ends it. A second time it is there at once."""
+    """Ctrl-C in the first training: exit 130, a checkpoint; the same command ends it.
+
+    A second time it is there at once.
+    """
     pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra plot")
     command = [sys.executable, "-m", "nbconv", "reproduce", "fc", "--quick", "--out", str(tmp_path)]
     checkpoint = tmp_path / "quick" / "runs" / "fc-0.h5"

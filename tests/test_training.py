@@ -274,7 +274,10 @@ DISTORTED = {"rotate": 20.0, "zoom": 0.2, "shift": 1.0, "elastic": 0.7}
 
 
 def test_distortions_are_the_same_bits_again(few, tmp_path):
-    """With one thread and two, stopped and gone on with, in slices (40 images) or not; and each epoch others."""
+    """With one thread and two, stopped and gone on with, in slices (40 images) or not.
+
+    And each epoch others.
+    """
     options = {"mini_batch_size": 40, "eta": 0.1, "momentum": 0.5, **DISTORTED}
     whole, halves = network(), network()
     whole.fit(few[0], 2, **options)

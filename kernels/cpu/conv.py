@@ -132,8 +132,8 @@ def conv2d_backward_biases(db, dz):
 def conv2d_backward_input(da, dz, w, taps, stride_y):
     """dC/da[c, r, q, n] = sum of w[f, c, i, j] dz[f, y, x, n] over y s + i = r, x s + j = q.
 
-    From (BP2). Threads share the rows r of MR channels, and each gathers what its row needs: nothing
-    is multiplied with padding.
+    From (BP2). Threads share the rows r of MR channels, and each gathers what its row needs:
+    nothing is multiplied with padding.
     """
     channels, padded_rows, phases, padded_columns, images = da.shape
     filters, rows, columns, _ = dz.shape

@@ -12,7 +12,7 @@ ONE = uint64(1)
 
 @njit(**INNER)
 def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns):
-    """a[a0 + x a_step] = the picture that begins at framed[at], at the places of the line that begins at lines[first]."""
+    """a[a0 + x a_step] = the picture at framed[at], read at the places of the line at lines[first]."""
     for x in range(uint64(columns)):
         sy, sx = place(lines, first, x, columns)
         a[a0 + x * a_step] = sampled(framed, at, sy, sx, rows, columns)
@@ -20,11 +20,12 @@ def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns):
 
 @njit(**PARALLEL)
 def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
-    """Image n of a is image order[mini_batch, first + n] of `images` times scale, distorted as its lines say; y its label.
+    """Image n of a is scale times image order[mini_batch, first + n], distorted as `lines` say.
 
-    a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten. images, labels, order,
-    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
-    frame 0, overwritten within.
+    a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
+    overwritten. images, labels, order,
+    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns
+    + 2), its frame 0, overwritten within.
     """
     _, channels, rows, columns = images.shape
     count, height = y.size, channels * rows
@@ -39,7 +40,8 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
     a_flat, framed_flat, lines_flat = a.reshape(-1), framed.reshape(-1), lines.reshape(-1)
     size, width = uint64((rows + 2) * (columns + 2)), uint64(lines.shape[2])
     rows_first = a.ndim == 2 or count == 1
-    # Each thread has images of its own or, where the last axis is the image, rows of pixels, as in `gather`.
+    # Each thread has images of its own or, where the last axis is the image, rows of pixels, as in
+    # `gather`.
     for p in prange(count if rows_first else height):
         for q in range(height if rows_first else count):
             m, row = (uint64(p), uint64(q)) if rows_first else (uint64(q), uint64(p))

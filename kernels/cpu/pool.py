@@ -16,7 +16,10 @@ from .tile import ONE, ZERO
 
 @njit(**INLINE)
 def window_offsets(size_y, size_x, stride_y, stride_x):
-    """The offset of each place of a window from its first; strides: of rows and columns, in numbers."""
+    """The offset of each place of a window from its first.
+
+    strides: of rows and columns, in numbers.
+    """
     offsets = np.empty(size_y * size_x, np.uint64)
     for place in range(offsets.size):
         offsets[place] = uint64(place // size_x * stride_y + place % size_x * stride_x)
@@ -44,8 +47,8 @@ def _max_of_row(a, argmax, a0, columns, images, x, x0, offsets, count, stride):
 def max_of_row(a, argmax, a0, columns, images, x, x0, offsets, stride):
     """A row of `max_pool2d_forward`: a[q, n], argmax[q, n] from the window that begins at x[q, n].
 
-    a[q, n] is a[a0 + q images + n], argmax likewise; x[q, n] is x[x0 + q stride + n], and place k of
-    its window is offsets[k] further.
+    a[q, n] is a[a0 + q images + n], argmax likewise; x[q, n] is x[x0 + q stride + n], and place k
+    of its window is offsets[k] further.
     """
     count = uint64(offsets.size)
     a, argmax, x, offsets = pointer(a), pointer(argmax), pointer(x), pointer(offsets)

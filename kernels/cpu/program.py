@@ -1,9 +1,10 @@
 """Programs: kernel calls one after the other, many times over, without Python between them.
 
-A kernel called from Python begins some microseconds later, as much as a small layer's work. A `Program` keeps the calls of a
-mini-batch as numbers in memory: for each kernel its address and a block of words with its arguments. A loop in machine code
-goes through them. How a kernel wants its arguments depends on their types alone: `_caller` writes in LLVM's language, once
-for each signature, the function that takes them from their block and calls.
+A kernel called from Python begins some microseconds later, as much as a small layer's work. A
+`Program` keeps the calls of a mini-batch as numbers in memory: for each kernel its address and a
+block of words with its arguments. A loop in machine code goes through them. How a kernel wants its
+arguments depends on their types alone: `_caller` writes in LLVM's language, once for each
+signature, the function that takes them from their block and calls.
 """
 
 import ctypes
@@ -38,11 +39,14 @@ ENTRY = 3  # words of a listed call: addresses of caller, kernel and block
 
 
 class Program:
-    """Calls (kernel, arguments), made in their order. Arguments are numbers, C-contiguous arrays, and tuples of them.
+    """Calls (kernel, arguments), made in their order.
 
-    In the place of a call there may be a list of lists of calls, which threads go through side by side, each kernel in its thread.
-    varying: those of the arrays for which each run is given others, of the same dtype and number of axes. All
-    other arrays are kept alive, and a kernel that has not been compiled for such arguments is compiled now.
+    Arguments are numbers, C-contiguous arrays, and tuples of them.
+    In the place of a call there may be a list of lists of calls, which threads go through side by
+    side, each kernel in its thread.
+    varying: those of the arrays for which each run is given others, of the same dtype and number of
+    axes. All other arrays are kept alive, and a kernel that has not been compiled for such
+    arguments is compiled now.
     """
 
     def __init__(self, calls: Sequence[Any], varying: Sequence[np.ndarray[Any, Any]] = ()):
@@ -111,11 +115,15 @@ class Program:
             part._take(varying)
 
     def __call__(self, times: int, *varying: np.ndarray[Any, Any]) -> None:
-        """Make all calls, `times` times over. Raises MemoryError if a kernel finds no memory for its tables."""
+        """Make all calls, `times` times over.
+
+        Raises MemoryError if a kernel finds no memory for its tables.
+        """
         self._take(varying)
         if _runner()(times, *self._list):
             raise MemoryError(
-                "a kernel failed: no memory was left for its tables, or an exception was raised in it"
+                "a kernel failed: no memory was left for its tables, or an exception was raised in "
+                "it"
             )
 
 
@@ -134,7 +142,10 @@ _run: Any = intrinsic(_run_list)
 
 @njit(**PARALLEL)
 def concurrently(statuses, counts, entries, runner):
-    """Each thread goes through lists of calls. counts, entries: of each list; statuses: overwritten."""
+    """Each thread goes through lists of calls.
+
+    counts, entries: of each list; statuses: overwritten.
+    """
     for p in prange(counts.size):
         statuses[p] = _run(runner, counts[p], entries[p])
     if statuses.any():
@@ -142,7 +153,7 @@ def concurrently(statuses, counts, entries, runner):
 
 
 def _threads_can_nest() -> bool:
-    """Whether a thread of a parallel kernel may call a parallel kernel: with OpenMP and TBB, where it then works alone."""
+    """Whether a thread of a parallel kernel may call a parallel kernel: with OpenMP and TBB."""
     words = types.Array(types.int64, 1, "C")
     concurrently.compile(
         (words, words, words, types.int64)
@@ -161,7 +172,10 @@ def _compiled(kernel: Any, kinds: tuple[Any, ...]) -> tuple[int, int]:
 
 
 def _kind(argument: Any) -> Any:
-    """The type that Numba gives an argument; an array's is one for writing, however it may be guarded in Python."""
+    """The type that Numba gives an argument.
+
+    An array's is one for writing, however it may be guarded in Python.
+    """
     if isinstance(argument, tuple):
         return types.BaseTuple.from_types([_kind(part) for part in argument])
     if isinstance(argument, np.ndarray):

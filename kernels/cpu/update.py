@@ -1,4 +1,7 @@
-"""Stochastic gradient descent, one step. Chunks of a fixed size keep the bits equal for any number of threads."""
+"""Stochastic gradient descent, one step.
+
+Chunks of a fixed size keep the bits equal for any number of threads.
+"""
 
 from numba import njit, prange, uint64
 

@@ -49,7 +49,8 @@ def activation_forward(a, activation):
 def activation_backward(dz, a, activation):
     """dz = da * sigma'(z), the factor of (BP1) and (BP2), from a alone: a (1 - a), 1 - a^2, a > 0, or 1.
 
-    dz: flat, holds da, overwritten. a: flat, what `activation_forward` left. Thread mapping: one for each number.
+    dz: flat, holds da, overwritten. a: flat, what `activation_forward` left. Thread mapping: one
+    for each number.
     """
     each(_backward, a.size, dz, a, activation)
 
@@ -57,6 +58,7 @@ def activation_backward(dz, a, activation):
 def dropout(out, a, rate, scale, randomness, layer):
     """out[i] = scale a[i] where element i is kept, which it is with probability 1 - rate, else 0.
 
-    out: flat, overwritten; may be a itself. randomness: (seed, step). Thread mapping: one for each number.
+    out: flat, overwritten; may be a itself. randomness: (seed, step). Thread mapping: one for each
+    number.
     """
     each(_dropout, a.size, out, a, rate, a.dtype.type(scale), randomness, layer)

@@ -1,7 +1,8 @@
 """Convolution, equation (125), in the layouts of nbconv/kernels/reference/conv.py.
 
-Row y of a feature map is a run of columns * images neighbouring numbers, and all rows follow each other, so a map is a line of
-rows * columns * images places. Neighbouring threads take neighbouring places.
+Row y of a feature map is a run of columns * images neighbouring numbers, and all rows follow each
+other, so a map is a line of rows * columns * images places. Neighbouring threads take neighbouring
+places.
 """
 
 import numpy as np
@@ -131,7 +132,7 @@ def _add_parts(dw, parts, number):
 
 @cuda.jit(**KERNEL)
 def _backward_biases(db, dz, places):
-    """A block for each filter: each thread adds up some of its places, then half of the threads the other half's, and so on."""
+    """A block for each filter: each thread adds up some of its places, then a tree adds the threads' sums."""
     thread, f = cuda.threadIdx.x, cuda.blockIdx.x
     shared = cuda.shared.array(THREADS, dz.dtype)
     shared[thread] = 0
@@ -185,15 +186,19 @@ def _backward_input(
 
 
 def conv2d_pad(padded, a, padding_y, padding_x):
-    """padded[c, y + padding_y, p, q, n] = a[c, y, x, n] with x + padding_x = q phases + p; the border is left as it is.
+    """padded[c, y + padding_y, p, q, n] = a[c, y, x, n] with x + padding_x = q phases + p.
 
+    The border is left as it is.
     Thread mapping: one for each number of a.
     """
     _pad_or_unpad(padded, a, padding_y, padding_x, back=False)
 
 
 def conv2d_unpad(da, padded, padding_y, padding_x):
-    """da[c, y, x, n] = padded[c, y + padding_y, p, q, n]: the way back of `conv2d_pad`; da is overwritten."""
+    """da[c, y, x, n] = padded[c, y + padding_y, p, q, n]: the way back of `conv2d_pad`.
+
+    da is overwritten.
+    """
     _pad_or_unpad(padded, da, padding_y, padding_x, back=True)
 
 
@@ -207,7 +212,8 @@ def _pad_or_unpad(padded, a, padding_y, padding_x, back):
 def conv2d_forward(z, a, w, b, taps, row_step):
     """z[f, y, x, n] = b[f] + sum_(c, i, j) w[f, c, i, j] a[c, y s + i, x s + j, n], equation (125).
 
-    z: overwritten. Thread mapping: FILTERS filters at PLACES places, LANES apart; the splits share the taps.
+    z: overwritten. Thread mapping: FILTERS filters at PLACES places, LANES apart; the splits share
+    the taps.
     """
     filters, rows, columns, images = z.shape
     run = columns * images
@@ -229,8 +235,8 @@ def conv2d_forward(z, a, w, b, taps, row_step):
 def conv2d_backward_weights(dw, dz, a, taps, row_step):
     """dC/dw[f, c, i, j] = sum_(y, x, n) dz[f, y, x, n] a[c, y s + i, x s + j, n].
 
-    dw: overwritten. Thread mapping: a block has FILTERS filters and PLACES taps, its threads share the places; of large
-    feature maps it has a part, and the parts are added up in their order.
+    dw: overwritten. Thread mapping: a block has FILTERS filters and PLACES taps, its threads share
+    the places; of large feature maps it has a part, and the parts are added up in their order.
     """
     filters, rows, columns, images = dz.shape
     run = columns * images
@@ -247,14 +253,18 @@ def conv2d_backward_weights(dw, dz, a, taps, row_step):
 
 
 def conv2d_backward_biases(db, dz):
-    """dC/db[f] = sum_(y, x, n) dz[f, y, x, n]. db: overwritten. Thread mapping: a block for each filter."""
+    """dC/db[f] = sum_(y, x, n) dz[f, y, x, n]. db: overwritten.
+
+    Thread mapping: a block for each filter.
+    """
     launch(_backward_biases, (db.size, 1), (THREADS, 1), db, dz.reshape(-1), dz.size // db.size)
 
 
 def conv2d_backward_input(da, dz, w, taps, stride_y):
     """dC/da[c, r, q, n] = sum of w[f, c, i, j] dz[f, y, x, n] over f, i, j, y, x with y s + i = r and x s + j = q.
 
-    da: laid out as a, padding included, overwritten. Thread mapping: FILTERS channels of a place; the splits share the filters.
+    da: laid out as a, padding included, overwritten. Thread mapping: FILTERS channels of a place;
+    the splits share the filters.
     """
     channels, padded_rows, phases, padded_columns, _ = da.shape
     places = da.size // channels

@@ -28,7 +28,10 @@ def _forward(
     window,
     activation,
 ):
-    """FILTERS filters at one place of the pooled map, PLACES places of its window at a time; a split finishes one filter."""
+    """FILTERS filters at one place of the pooled map, PLACES places of its window at a time.
+
+    a split finishes one filter.
+    """
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
     _, size_x, stride_y, stride_x = window
     weights = cuda.shared.array((CHUNK_TAPS, FILTERS), a.dtype)
@@ -72,11 +75,14 @@ def _forward(
 
 
 def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, activation):
-    """a = sigma(max over the window of z), z the convolution of x, equation (125); sigma of `activation` is monotone.
+    """a = sigma(max over the window of z), z the convolution of x, equation (125).
 
-    a, argmax: (filters, pooled rows, pooled columns, images), overwritten as by `max_pool2d_forward`. x, w, b, taps,
-    row_step: as in `conv2d_forward`. columns: of z. window: (rows, columns, row stride, column stride). activation: see
-    `activated`. Thread mapping: FILTERS filters at a place of the pooled map; the splits share the taps.
+    sigma of `activation` is monotone.
+    a, argmax: (filters, pooled rows, pooled columns, images), overwritten as by
+    `max_pool2d_forward`. x, w, b, taps,
+    row_step: as in `conv2d_forward`. columns: of z. window: (rows, columns, row stride, column
+    stride). activation: see `activated`. Thread mapping: FILTERS filters at a place of the pooled
+    map; the splits share the taps.
     """
     filters, pooled_rows, pooled_columns, images = a.shape
     pooled = pooled_rows * pooled_columns * images

@@ -1,8 +1,8 @@
 """Backward pass of a convolution followed by max pooling, over the maxima only: see cpu/conv_pool_backward.py.
 
-A first kernel lays out what the others read: the input and the weights channels last, and a list of the deltas that each output
-of the convolution gets, by filter. The second gathers dC/dw from the winners, the third dC/dx from the lists, each number by a
-thread of its own, in one order.
+A first kernel lays out what the others read: the input and the weights channels last, and a list of
+the deltas that each output of the convolution gets, by filter. The second gathers dC/dw from the
+winners, the third dC/dx from the lists, each number by a thread of its own, in one order.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def _tap(i, sizes):
 
 @inner
 def _list(i, counts, deltas, taps, da, argmax, sizes, window, columns, most, step):
-    """The deltas other than 0 that output i // images of the convolution gets in image i % images, and their filters' weights."""
+    """The deltas other than 0 of output i // images in image i % images, and their filters' weights."""
     filters, pooled_rows, pooled_columns, images = sizes
     size_y, size_x, stride_y, stride_x = window
     n, output = i % images, i // images
@@ -61,7 +61,8 @@ def _list(i, counts, deltas, taps, da, argmax, sizes, window, columns, most, ste
 
 @cuda.jit(**KERNEL)
 def _lay_out(
-    x_last, x, x_sizes, padded_columns, corner, w_last, w, w_sizes, step, lists, da, argmax, sizes, window, columns, most
+    x_last, x, x_sizes, padded_columns, corner, w_last, w, w_sizes, step, lists, da, argmax, sizes,
+    window, columns, most
 ):  # fmt: skip
     """Three jobs, each for threads of its own."""
     counts, deltas, taps = lists
@@ -163,10 +164,11 @@ def conv2d_max_pool_backward(dw, dx, da, argmax, x, w, buffers, tables, padding,
     """`conv2d_backward_weights` and `conv2d_backward_input` of dz: da at the maxima, else 0.
 
     dC/dw[f, c, i, j] = sum over (Y, X, n) of da[f, Y, X, n] x[c, y s + i, x s + j, n]
-    dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r - y s, q - x s], (y, x) the window's maximum.
+    dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r - y s, q - x s], (y, x) the
+    window's maximum.
 
-    Arguments: as in kernels/interface.py; of the buffers, dx_last is left alone. Thread mapping: one for each
-    number of dw and a group of images; a block for each row of an image of dx.
+    Arguments: as in kernels/interface.py; of the buffers, dx_last is left alone. Thread mapping:
+    one for each number of dw and a group of images; a block for each row of an image of dx.
     """
     x_last, _, w_last, sums = buffers
     cells, places, positions, most, *window, stride_y, stride_x, out_rows, out_columns = tables

@@ -1,7 +1,7 @@
 """Cost functions: from the last layer's z and the labels, the cost and its delta = dC/dz, scaled.
 
-Each adds to `sums` (float64): the images' summed cost and the number classified rightly. One block does it all: its threads take
-images in turn, and their sums are added up by halves, in one order.
+Each adds to `sums` (float64): the images' summed cost and the number classified rightly. One block
+does it all: its threads take images in turn, and their sums are added up by halves, in one order.
 """
 
 import math
@@ -111,8 +111,9 @@ def _cost(delta, sums, z, labels, classes, scale, cost, activation):
 
 
 def softmax(a, z):
-    """a[n, j] = e^(z[n, j] - max) / sum_k e^(z[n, k] - max), equation (78). a: like z, overwritten; may be z itself.
+    """a[n, j] = e^(z[n, j] - max) / sum_k e^(z[n, k] - max), equation (78).
 
+    a: like z, overwritten; may be z itself.
     Thread mapping: one for each image.
     """
     images, classes = z.shape
@@ -128,16 +129,18 @@ def log_likelihood(delta, sums, z, labels, scale):
 
 
 def cross_entropy(delta, sums, z, labels, scale):
-    """C = -sum_j [y_j ln a_j + (1 - y_j) ln(1 - a_j)] with a = sigma(z), equation (63); delta = (a - y) scale, (66).
+    """C = -sum_j [y_j ln a_j + (1 - y_j) ln(1 - a_j)] with a = sigma(z), equation (63).
 
+    delta = (a - y) scale, (66).
     delta: like z, overwritten; sums: added to. Thread mapping: see the module.
     """
     _run(delta, sums, z, labels, scale, CROSS_ENTROPY, (scalar.SIGMOID, 0.0))
 
 
 def quadratic(delta, sums, z, labels, scale, activation):
-    """C = |a - y|^2 / 2 with a = sigma(z) of `activation`, equation (6); delta = (a - y) sigma'(z) scale, (BP1).
+    """C = |a - y|^2 / 2 with a = sigma(z) of `activation`, equation (6).
 
+    delta = (a - y) sigma'(z) scale, (BP1).
     delta: like z, overwritten; sums: added to. Thread mapping: see the module.
     """
     _run(delta, sums, z, labels, scale, QUADRATIC, activation)

@@ -1,8 +1,9 @@
 """Dense layers: (images, neurons), a row for each image.
 
-Each of the three products has two kernels. With few images (`_..._few`) a warp, or a thread, reads its weights
-once and multiplies each by IMAGES_PER_WEIGHT images. A product that fills the device (`_product`) uses tiles in
-shared memory, where each thread has THREAD_EDGE x THREAD_EDGE sums in registers.
+Each of the three products has two kernels. With few images (`_..._few`) a warp, or a thread, reads
+its weights once and multiplies each by IMAGES_PER_WEIGHT images. A product that fills the device
+(`_product`) uses tiles in shared memory, where each thread has THREAD_EDGE x THREAD_EDGE sums in
+registers.
 """
 
 import math
@@ -38,7 +39,10 @@ NO_RATES = np.zeros(2)
 
 @cuda.jit(**KERNEL)
 def _forward_few(a, x, w, b, images, n_out, n_in, activation):
-    """A warp for each neuron, whose lanes share its inputs; each weight meets IMAGES_PER_WEIGHT images."""
+    """A warp for each neuron, whose lanes share its inputs.
+
+    Each weight meets IMAGES_PER_WEIGHT images.
+    """
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
     shared = cuda.shared.array((SPLITS, IMAGES_PER_WEIGHT, LANES), a.dtype)
     groups = cuda.shared.array((SPLITS, IMAGES_PER_WEIGHT, GROUPS), a.dtype)
@@ -69,7 +73,10 @@ def _forward_few(a, x, w, b, images, n_out, n_in, activation):
 
 @cuda.jit(**KERNEL)
 def _backward_input_few(da, dz, w, images, n_out, n_in):
-    """Lanes have inputs side by side, the splits share the neurons; each weight meets IMAGES_PER_WEIGHT images."""
+    """Lanes have inputs side by side, the splits share the neurons.
+
+    Each weight meets IMAGES_PER_WEIGHT images.
+    """
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
     shared = cuda.shared.array((IMAGES_PER_WEIGHT, SPLITS, LANES), da.dtype)
     sums = cuda.local.array(IMAGES_PER_WEIGHT, da.dtype)
@@ -116,7 +123,10 @@ def _weights_few(w, b, dz, a, rates, images, n_out, n_in, first, after, use):
 
 @cuda.jit(**KERNEL)
 def _product(c, a, b, bias, rates, sizes, a_steps, b_steps, use):
-    """sum_k a[i, k] b[k, j] for i, j of a tile. a[i, k] is a[i a_steps[0] + k a_steps[1]]; b[k, j] likewise; c has whole rows."""
+    """sum_k a[i, k] b[k, j] for i, j of a tile.
+
+    a[i, k] is a[i a_steps[0] + k a_steps[1]]; b[k, j] likewise; c has whole rows.
+    """
     x, y = cuda.threadIdx.x, cuda.threadIdx.y
     rows, columns, depth = sizes
     a_tile = cuda.shared.array((DEPTH, PITCH), c.dtype)
@@ -176,10 +186,11 @@ def _tiles(c, a, b, bias, rates, sizes, a_steps, b_steps, use):
 
 
 def dense_forward(a, x, w, b, activation):
-    """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25); sigma of `activation`, see `activated`.
+    """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25).
 
-    a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b: (neurons out,).
-    Thread mapping: a warp for each neuron and IMAGES_PER_WEIGHT images, or tiles.
+    sigma of `activation`, see `activated`.
+    a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b:
+    (neurons out,). Thread mapping: a warp for each neuron and IMAGES_PER_WEIGHT images, or tiles.
     """
     images, n_out = a.shape
     n_in = x.shape[1]
@@ -195,9 +206,11 @@ def dense_forward(a, x, w, b, activation):
 
 
 def dense_backward_input(da, dz, w):
-    """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z). da: like a, overwritten.
+    """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z).
 
-    Thread mapping: a lane for each input and IMAGES_PER_WEIGHT images, the splits share the neurons; or tiles.
+    da: like a, overwritten.
+    Thread mapping: a lane for each input and IMAGES_PER_WEIGHT images, the splits share the
+    neurons; or tiles.
     """
     images, n_in = da.shape
     n_out = dz.shape[1]
@@ -225,16 +238,20 @@ def dense_backward_weights(dw, dz, a):
 
 
 def dense_backward_biases(db, dz):
-    """dC/db[j] = sum_n dz[n, j], equation (BP3). db: (neurons out,), overwritten. Thread mapping: one for each bias."""
+    """dC/db[j] = sum_n dz[n, j], equation (BP3). db: (neurons out,), overwritten.
+
+    Thread mapping: one for each bias.
+    """
     images, n_out = dz.shape
     _few(db, db, dz.reshape(-1), db, resident(NO_RATES), images, n_out, 0, 0, 1, PRODUCT)
 
 
 def dense_descend(w, b, dz, a, rates):
-    """Plain gradient descent without a gradient: w = (1 - eta decay) w - eta sum_n dz[n, j] a[n, k]; b likewise, no decay.
+    """w = (1 - eta decay) w - eta sum_n dz[n, j] a[n, k]; b likewise without decay. No gradient is stored.
 
-    `dense_backward_weights`, `dense_backward_biases` and `sgd` in one. w, b: updated; rates: (eta, decay), float64; decay is
-    lmbda / n. dz is left as it is. Thread mapping: one for each weight and bias, or tiles.
+    `dense_backward_weights`, `dense_backward_biases` and `sgd` in one. w, b: updated; rates: (eta,
+    decay), float64; decay is lmbda / n. dz is left as it is. Thread mapping: one for each weight
+    and bias, or tiles.
     """
     _weights(w, b, dz, a, rates, DESCEND, 1)
 

@@ -1,8 +1,10 @@
-"""The device itself: streams, copies, graphs and errors. No other module uses numba.cuda's names beyond its own kernels.
+"""The device itself: streams, copies, graphs and errors.
 
-All work is on one stream, `_compute`, in the order in which the host asks for it; what the host reads, it waits for. Images that
-do not fit are copied on a second one meanwhile. In numba-cuda's simulator (NUMBA_ENABLE_CUDASIM=1) there are no streams and
-no graphs: everything is done when it is asked for.
+No other module uses numba.cuda's names beyond its own kernels.
+All work is on one stream, `_compute`, in the order in which the host asks for it; what the host
+reads, it waits for. Images that do not fit are copied on a second one meanwhile. In numba-cuda's
+simulator (NUMBA_ENABLE_CUDASIM=1) there are no streams and no graphs: everything is done when it is
+asked for.
 """
 
 import os
@@ -34,7 +36,7 @@ else:
     from numba.cuda.simulator import kernelapi
 
     class _Shared(kernelapi.FakeCUDAShared):  # type: ignore[misc]  # numba-cuda has no types
-        """Shared memory of the simulator, which looks an array up and then makes it: two threads could make one each."""
+        """Shared memory of the simulator, where two threads could make the same array twice."""
 
         def __init__(self, size: int):
             super().__init__(size)
@@ -93,7 +95,8 @@ def told(what: str = "") -> Iterator[None]:
         if getattr(error, "code", None) == OUT_OF_MEMORY or "OUT_OF_MEMORY" in line:
             free, total = memory()
             raise _Status.error(
-                f"the GPU has {free >> 20} of its {total >> 20} MiB free{what}: expected a smaller mini-batch or network, "
+                f"the GPU has {free >> 20} of its {total >> 20} MiB free{what}: expected a smaller "
+                "mini-batch or network, "
                 "or fewer other programs on it"
             ) from error
         _Status.failure = (
@@ -184,7 +187,8 @@ def describe() -> str:
         name = device.name.decode() if isinstance(device.name, bytes) else device.name
         major, minor = driver.driver_version() or (0, 0)
         capability = ".".join(map(str, device.compute_capability))
-        return f"{name}, compute capability {capability}, {free >> 20} of {total >> 20} MiB free, driver for CUDA {major}.{minor}"
+        free_of_total = f"{free >> 20} of {total >> 20} MiB free"
+        return f"{name}, compute capability {capability}, {free_of_total}, driver for CUDA {major}.{minor}"
 
 
 def wait() -> None:
@@ -228,7 +232,7 @@ def is_here(array: Any) -> bool:
 
 
 class Slot:
-    """Room on the device for an array that changes, and page-locked room of the host's that it is copied from meanwhile."""
+    """An array of the device that changes, and the page-locked memory of the host that it is copied from."""
 
     def __init__(self, size: int, dtype: Any):
         self.here = empty((size,), dtype)
@@ -237,7 +241,7 @@ class Slot:
             self._is_free = cuda.event()
 
     def take(self, values: np.ndarray[Any, Any]) -> Any:
-        """Those values as an array of the device, on their way; `leave` first if others are still at work on the last ones."""
+        """An array of the device with these values, being copied; call `leave` before the next ones."""
         with told():
             self._is_free.synchronize()
             self.there[: values.size] = values.reshape(-1)
@@ -248,6 +252,9 @@ class Slot:
             return array.reshape(values.shape)
 
     def leave(self) -> None:
-        """All that has been asked of the device so far may still need the last values; nothing later does."""
+        """All that has been asked of the device so far may still need the last values.
+
+        Nothing later does.
+        """
         with told():
             self._is_free.record(_compute())

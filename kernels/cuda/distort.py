@@ -104,11 +104,12 @@ def draw_distortions(lines, points, amounts, columns, counters, first):
 
 
 def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
-    """Image n of a is image order[mini_batch, first + n] of `images` times scale, distorted as its lines say; y its label.
+    """Image n of a is scale times image order[mini_batch, first + n], distorted as `lines` say.
 
-    a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,), overwritten. images, labels, order,
-    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its
-    frame 0, overwritten within. Thread mapping: one for each pixel.
+    a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
+    overwritten. images, labels, order,
+    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns
+    + 2), its frame 0, overwritten within. Thread mapping: one for each pixel.
     """
     sizes, flat = tuple(images.shape)[1:], framed.reshape(-1)
     factor = np.float32(scale)

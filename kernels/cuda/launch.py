@@ -1,8 +1,9 @@
 """How kernels are launched: the one place for grids, blocks and the numbers of threads behind them.
 
-Two shapes of block serve nearly all kernels. `each` gives every output a thread of its own, THREADS to a block. Sums
-over a layer's inputs take blocks of LANES x SPLITS: lanes lie side by side in memory, and the splits, a warp each, share the
-terms of the sums, which are then added up in the splits' order, so every run has the same bits.
+Two shapes of block serve nearly all kernels. `each` gives every output a thread of its own, THREADS
+to a block. Sums over a layer's inputs take blocks of LANES x SPLITS: lanes lie side by side in
+memory, and the splits, a warp each, share the terms of the sums, which are then added up in the
+splits' order, so every run has the same bits.
 """
 
 from numba import cuda
@@ -19,7 +20,10 @@ THREADS = LANES * SPLITS  # of a block
 
 
 def inner(function):
-    """A function that kernels call. The simulator runs it as it is: it would swap modules under running threads."""
+    """A function that kernels call.
+
+    The simulator runs it as it is: it would swap modules under running threads.
+    """
     return function if device.IS_SIMULATED else cuda.jit(device=True)(function)
 
 

@@ -55,7 +55,8 @@ def _transpose(out, a, rows, columns):
 def gather(a, y, images, labels, order, counters, first, shifts, scale):
     """Image n of a is scale times image e // shifts, shifted by its version e % shifts.
 
-    e = order[mini_batch, first + n]. Arguments: as in reference.layout. Thread mapping: one for each pixel of the mini-batch.
+    e = order[mini_batch, first + n]. Arguments: as in reference.layout. Thread mapping: one for
+    each pixel of the mini-batch.
     """
     flat = a.reshape(-1), y, images.reshape(-1), labels, order.reshape(-1), counters
     width, sizes = order.shape[1], tuple(images.shape)[1:]
@@ -63,8 +64,9 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
 
 
 def images_first(out, a):
-    """out[n, i] = a[i, n]: from feature maps to a dense layer's rows. out: (images, neurons), overwritten.
+    """out[n, i] = a[i, n]: from feature maps to a dense layer's rows.
 
+    out: (images, neurons), overwritten.
     Thread mapping: a block for each tile of LANES x LANES.
     """
     rows, columns = a.shape

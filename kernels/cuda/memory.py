@@ -1,7 +1,8 @@
 """The memory of the CUDA backend: arrays of the device, of which the host has copies.
 
-Data sets stay on the device as they are stored (uint8, as a rule) if they fill no more than RESIDENT_SHARE of its
-free memory. Others are uploaded in parts, each copied while the device works on the one before.
+Data sets stay on the device as they are stored (uint8, as a rule) if they fill no more than
+RESIDENT_SHARE of its free memory. Others are uploaded in parts, each copied while the device works
+on the one before.
 """
 
 import threading
@@ -13,7 +14,8 @@ import numpy as np
 from . import device
 
 INFERENCE_BATCH = 2048  # images at a time where nothing is trained
-PRECOMPILES = False  # a kernel is compiled when it is launched, and a second process would only take the device's memory
+# A kernel is compiled when it is launched, and a second process would only take the device's memory.
+PRECOMPILES = False
 RESIDENT_SHARE = 0.5
 PIECE_BYTES = 2**28  # bytes of images at most in a piece, of which two are on the device
 
@@ -62,7 +64,7 @@ def resident(array):
 
 
 def upload(array):
-    """An array of the host where kernels can read it that are launched before the next such one is uploaded in this thread."""
+    """A copy of the array for kernels that are launched before the next upload in this thread."""
     key = threading.get_ident(), array.dtype, array.ndim
     slots = _slots.get(key)
     if slots is None or slots[0].here.size < array.size:
@@ -84,7 +86,10 @@ def micro_batches(count):
 
 
 def scratch(name, size, dtype):
-    """Room for numbers that one kernel leaves for the next. What has been handed out stays valid: graphs remember it."""
+    """Room for numbers that one kernel leaves for the next.
+
+    What has been handed out stays valid: graphs remember it.
+    """
     rooms = _scratch.setdefault((name, np.dtype(dtype)), [])
     if not rooms or rooms[-1].size < size:
         rooms.append(device.empty((size,), dtype))

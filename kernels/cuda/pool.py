@@ -1,7 +1,8 @@
 """Pooling: each output sums up a window of its feature map (chapter 6, "Pooling layers").
 
-Layout: (channels, rows, columns, images). The window of output (y, q) starts at input row y stride_y, column q stride_x.
-On the way back a thread gathers, in one order, what its place of the input gets from all windows that it lies in.
+Layout: (channels, rows, columns, images). The window of output (y, q) starts at input row y
+stride_y, column q stride_x. On the way back a thread gathers, in one order, what its place of the
+input gets from all windows that it lies in.
 """
 
 import math
@@ -23,7 +24,10 @@ def _place(i, sizes):
 
 @inner
 def _first_window(at, size, stride):
-    """The first window that reaches a row or column; the last is `at // stride`, if there are so many."""
+    """The first window that reaches a row or column.
+
+    The last is `at // stride`, if there are so many.
+    """
     return max(0, (at - size + stride) // stride)
 
 
@@ -80,19 +84,25 @@ def _backward(dx, da, a, x, argmax, sizes, input_sizes, window, kind):
         dx[i] = total
 
 
-# What layers call. Thread mapping: forward one for each output, backward one for each number of the input.
+# What layers call. Thread mapping: forward one for each output, backward one for each number of the
+# input.
 
 
 def max_pool2d_forward(a, argmax, x, size_y, size_x, stride_y, stride_x):
-    """a[c, y, q, n] = max over the window of x[c, ., ., n]; of equal values the first; NaN is the largest.
+    """a[c, y, q, n] = max over the window of x[c, ., ., n].
 
-    a: overwritten. argmax: like a, int32, overwritten: the maximum's place i * size_x + j in its window.
+    Of equal values the first; NaN is the largest.
+    a: overwritten. argmax: like a, int32, overwritten: the maximum's place i * size_x + j in its
+    window.
     """
     _run_forward(a, argmax, x, (size_y, size_x, stride_y, stride_x), MAX)
 
 
 def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
-    """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over the windows (y, q) that (r, s) won. dx: overwritten."""
+    """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over the windows (y, q) that (r, s) won.
+
+    dx: overwritten.
+    """
     _run_backward(dx, da, da, dx, argmax, (size_y, size_x, stride_y, stride_x), MAX)
 
 
@@ -115,7 +125,7 @@ def avg_pool2d_forward(a, x, size_y, size_x, stride_y, stride_x):
 
 
 def avg_pool2d_backward(dx, da, size_y, size_x, stride_y, stride_x):
-    """dC/dx[c, r, s, n] = sum of da[c, y, q, n] / (size_y size_x) over the windows (y, q) of (r, s). dx: overwritten."""
+    """dC/dx[c, r, s, n] = sum of da[c, y, q, n] / (size_y size_x) over the windows of (r, s)."""
     _run_backward(dx, da, da, dx, da, (size_y, size_x, stride_y, stride_x), AVERAGE)
 
 

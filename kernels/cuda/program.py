@@ -1,8 +1,9 @@
 """Programs: kernel calls one after the other, many times over, without the host between them.
 
-A launch from Python costs some ten microseconds, more than most kernels here take. So the launches of many mini-batches are
-captured into one CUDA graph: what changes from one mini-batch to the next lies in the device's memory, and nothing is
-allocated, copied or read on the way. The first mini-batch is launched kernel by kernel, which loads them.
+A launch from Python costs some ten microseconds, more than most kernels here take. So the launches
+of many mini-batches are captured into one CUDA graph: what changes from one mini-batch to the next
+lies in the device's memory, and nothing is allocated, copied or read on the way. The first
+mini-batch is launched kernel by kernel, which loads them.
 """
 
 import threading
@@ -26,7 +27,8 @@ _one_at_a_time = threading.RLock()  # scratch rooms and slots are everyone's
 class Program(reference.Program):
     """The reference's `Program`, its calls captured as graphs.
 
-    A run's arrays may be the device's, or the host's, which are then uploaded. All other arrays are the device's.
+    A run's arrays may be the device's, or the host's, which are then uploaded. All other arrays are
+    the device's.
     """
 
     def __init__(self, calls: Sequence[Any], varying: Sequence[Array] = ()):

@@ -1,7 +1,7 @@
 """What the sums of convolutions have in common: a thread's tile of FILTERS x PLACES sums, which stay in registers.
 
-Each weight that a thread reads meets PLACES inputs, and each input FILTERS weights. The weights of a chunk of taps wait in
-shared memory, where all threads of a block read the same one at a time.
+Each weight that a thread reads meets PLACES inputs, and each input FILTERS weights. The weights of
+a chunk of taps wait in shared memory, where all threads of a block read the same one at a time.
 """
 
 import numpy as np
@@ -23,9 +23,10 @@ def clear(sums):
 
 @inner
 def stage(weights, offsets, w, taps, images, f0, filters, k0, thread):
-    """Put the chunk of taps that begins at k0, and its weights of FILTERS filters from f0 on, into shared memory: how many.
+    """Put the chunk of taps from k0 on, and their weights of FILTERS filters from f0 on, into shared memory.
 
-    Filters that are not there are the last one again: their sums are not used.
+    Gives the number of taps in the chunk. Filters that are not there are the last one again: their
+    sums are not used.
     """
     count = min(CHUNK_TAPS, taps.size - k0)
     for k in range(thread, count, LANES * SPLITS):

@@ -51,17 +51,22 @@ def _advance(counters, rates, sums, etas, bound):
 
 
 def sgd(w, b, v_w, v_b, dw, db, rates):
-    """g = dC/dw + decay w + decay_l1 sgn(w); v = momentum v - eta g; w = w + v, equations (107), (108); b likewise.
+    """g = dC/dw + decay w + decay_l1 sgn(w); v = momentum v - eta g.
 
-    With nesterov, w = w + momentum v - eta g (Sutskever et al. 2013). Biases are not regularised (chapter 3,
-    equations (90), (91)). rates: (eta, decay, decay_l1, momentum, nesterov), float64. All flat; w, b and, unless momentum is 0,
-    their velocities v_w and v_b: updated. Thread mapping: one for each parameter.
+    w = w + v, equations (107), (108); b likewise.
+    With nesterov, w = w + momentum v - eta g (Sutskever et al. 2013). Biases are not regularised
+    (chapter 3, equations (90), (91)). rates: (eta, decay, decay_l1, momentum, nesterov), float64.
+    All flat; w, b and, unless momentum is 0, their velocities v_w and v_b: updated. Thread mapping:
+    one for each parameter.
     """
     each(_sgd, w.size + b.size, w, b, v_w, v_b, dw, db, rates)
 
 
 def add(total, part):
-    """total += part: the gradients of a mini-batch's slices. Both flat. Thread mapping: one for each number."""
+    """total += part: the gradients of a mini-batch's slices. Both flat.
+
+    Thread mapping: one for each number.
+    """
     each(_add, total.size, total, part)
 
 

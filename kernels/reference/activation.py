@@ -9,7 +9,10 @@ from ..compilation import PARALLEL, PLAIN
 
 @njit(**PLAIN)
 def activation_forward(a, activation):
-    """a[i] = sigma(z[i]) for `activation`, see `activated`. a: flat, holds z, overwritten with a."""
+    """a[i] = sigma(z[i]) for `activation`, see `activated`.
+
+    a: flat, holds z, overwritten with a.
+    """
     for i in range(a.size):
         a[i] = scalar.activated(a[i], activation)
 

@@ -16,12 +16,12 @@ def conv2d_max_pool_backward(dw, dx, da, argmax, x, w, buffers, tables, padding,
     dC/dw[f, c, i, j] = sum_(Y, X, n) da[f, Y, X, n] x[c, r, s, n]
     dC/dx[c, r, s, n] = sum_(f, Y, X, i, j) da[f, Y, X, n] w[f, c, i, j]
 
-    with r = y s_y + i - p_y, s = q s_x + j - p_x and (y, q) the maximum of window (Y, X); terms with
-    (r, s) outside the picture are left out. dw, w: (filters, channels, kernel rows, kernel
+    with r = y s_y + i - p_y, s = q s_x + j - p_x and (y, q) the maximum of window (Y, X); terms
+    with (r, s) outside the picture are left out. dw, w: (filters, channels, kernel rows, kernel
     columns); dw overwritten. da, argmax: (filters, pooled rows, pooled columns, images), as in
     `max_pool2d_forward`. x: (channels, rows, columns, images), not padded. dx: like x, overwritten
-    if needs_dx. padding: (p_y, p_x). tables: see nbconv/layers/geometry.py, `ConvPoolTables`; only its sizes
-    are read here. buffers: for the fast backends.
+    if needs_dx. padding: (p_y, p_x). tables: see nbconv/layers/geometry.py, `ConvPoolTables`; only
+    its sizes are read here. buffers: for the fast backends.
     """
     _, size_x, pool_y, pool_x, stride_y, stride_x = tables[4:10]
     filters, pooled_rows, pooled_columns, images = da.shape

@@ -23,10 +23,10 @@ from ..scalar import MINI_BATCH, SEED, STEP, random_key
 def draw_distortions(lines, points, amounts, columns, counters, first):
     """Draw the distortions of images first, first + 1, ...: a line for each of their rows.
 
-    lines: (images, rows, LINE_LENGTH), overwritten: of a row sy, down, sx, across (see `line_of`), then
-    its elastic displacement down and across at each column of the grid. points: (images, 2, POINTS,
-    POINTS), overwritten: the displacements of the grid. amounts: see `line_of`. columns: of the
-    pictures. counters: see `advance`.
+    lines: (images, rows, LINE_LENGTH), overwritten: of a row sy, down, sx, across (see `line_of`),
+    then its elastic displacement down and across at each column of the grid. points: (images, 2,
+    POINTS, POINTS), overwritten: the displacements of the grid. amounts: see `line_of`. columns: of
+    the pictures. counters: see `advance`.
     """
     images, rows, _ = lines.shape
     key = random_key(counters[SEED], counters[STEP], DISTORTION_KEY)

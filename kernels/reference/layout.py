@@ -10,11 +10,12 @@ from ..scalar import MINI_BATCH
 def gather(a, y, images, labels, order, counters, first, shifts, scale):
     """Image n of a is scale times image e // shifts, shifted by its version e % shifts.
 
-    e = order[mini_batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are shifted by
-    one pixel up, down, left and right, with 0 at the emptied edge (chapter 6, "Expanding the
+    e = order[mini_batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are shifted
+    by one pixel up, down, left and right, with 0 at the emptied edge (chapter 6, "Expanding the
     training data"). a: (channels, rows, columns, n) or, before a dense layer, (n, pixels),
     overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows, columns),
-    uint8 or float. labels: (count,). order: (mini-batches, images of each). counters: see `advance`.
+    uint8 or float. labels: (count,). order: (mini-batches, images of each). counters: see
+    `advance`.
     """
     _, channels, rows, columns = images.shape
     scale = a.dtype.type(scale)

@@ -1,9 +1,10 @@
 """A file that is whole or not there: attributes and arrays in HDF5, behind a first line with a digest of every byte.
 
-Written beside its place, flushed to the disk, read back, then renamed; so a process killed at any moment
-leaves the old file or the new one. Read as bytes that nobody has vouched for: damaged ones make HDF5 hang, so
-it is given none before the first line fits them; links, filters, external and virtual storage and sizes beyond
-the file's own are refused before any array is read, and the digest of the content must fit, too.
+Written beside its place, flushed to the disk, read back, then renamed; so a process killed at any
+moment leaves the old file or the new one. Read as bytes that nobody has vouched for: damaged ones
+make HDF5 hang, so it is given none before the first line fits them; links, filters, external and
+virtual storage and sizes beyond the file's own are refused before any array is read, and the digest
+of the content must fit, too.
 """
 
 import hashlib
@@ -83,7 +84,10 @@ class Contents:
 
 
 def save(path: Path, contents: Contents) -> None:
-    """Write the contents to path, whole or not at all. Raises CheckpointError; the old file is then as it was."""
+    """Write the contents to path, whole or not at all.
+
+    Raises CheckpointError; the old file is then as it was.
+    """
     root = contents.attributes[""]
     root |= {"format": FORMAT, "version": VERSION, "nbconv_version": __version__}
     root["digest"] = contents.digest()
@@ -93,7 +97,8 @@ def save(path: Path, contents: Contents) -> None:
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
         what = "the old file is as it was" if os.path.exists(path) else "no file was left"
         raise CheckpointError(
-            f"{path} could not be saved: {reason(error)}; {what}. Free some space, or choose another place"
+            f"{path} could not be saved: {reason(error)}; {what}. Free some space, or choose "
+            "another place"
         ) from error
 
 
@@ -176,7 +181,8 @@ def _bytes(path: Path) -> bytes:
             image = file.read()
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"{path} does not exist: expected a checkpoint that nbconv train --out or Network.save wrote"
+            f"{path} does not exist: expected a checkpoint that nbconv train --out or Network.save "
+            "wrote"
         ) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(
@@ -185,7 +191,8 @@ def _bytes(path: Path) -> bytes:
     if head != _seal(memoryview(image)[SEAL_BYTES:]):
         _check_version(path, _version(image))
         raise CheckpointError(
-            f"{path} is damaged, or another program changed it: expected the bytes whose SHA-256 stands in its first "
+            f"{path} is damaged, or another program changed it: expected the bytes whose SHA-256 "
+            "stands in its first "
             "line; use another copy of it"
         )
     return image
@@ -194,8 +201,8 @@ def _bytes(path: Path) -> bytes:
 def _with_superblock_checksum(image: bytes) -> bytes:
     """The image, the checksum of its superblock made right.
 
-    Before HDF5 2.0, images that nbconv 0.1.0 saved kept the checksum of a file that is still open, which no HDF5 reads.
-    The seal vouches for every byte, so this hides no damage.
+    Before HDF5 2.0, images that nbconv 0.1.0 saved kept the checksum of a file that is still open,
+    which no HDF5 reads. The seal vouches for every byte, so this hides no damage.
     """
     body = image[SEAL_BYTES : SEAL_BYTES + SUPERBLOCK_BYTES]
     if not body.startswith(SUPERBLOCK):
@@ -237,13 +244,17 @@ def _version(image: bytes) -> Any:
 def _check_version(path: Path, version: Any) -> None:
     if version != VERSION:
         raise CheckpointError(
-            f"{path} has the format version {version!r}: this is nbconv {__version__}, which reads version {VERSION}; "
+            f"{path} has the format version {version!r}: this is nbconv {__version__}, which reads "
+            f"version {VERSION}; "
             "use the nbconv that wrote it, or a newer one"
         )
 
 
 class _Reader:
-    """Reads what nobody has vouched for; refuses whatever save never writes, and more than the file can hold."""
+    """Reads what nobody has vouched for.
+
+    Refuses whatever save never writes, and more than the file can hold.
+    """
 
     def __init__(self, path: Path, size: int):
         self.path = path
@@ -311,7 +322,10 @@ class _Reader:
 
 
 def _is_plain(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is numbers alone, in one piece in this file; asked before any of it is read."""
+    """Whether a dataset is numbers alone, in one piece in this file.
+
+    Asked before any of it is read.
+    """
     made = dataset.id.get_create_plist()
     # Neither virtual nor in chunks, and only chunks can go through filters.
     whole = (

@@ -7,8 +7,9 @@
 /best                  the best epoch's weights and biases, in the same groups
 /history/<metric>      one number for each epoch
 
-What comes back is checked in three steps: each value where it is used, how far the training is by its own sense, and
-at the end that the network would be saved under the very names, with the very values, that were read.
+What comes back is checked in three steps: each value where it is used, how far the training is by
+its own sense, and at the end that the network would be saved under the very names, with the very
+values, that were read.
 """
 
 import json
@@ -40,13 +41,17 @@ Array = NDArray[Any]
 
 
 def contents_of(network: "Network") -> Contents:
-    """Everything that is needed to go on with a network. Raises CheckpointError for what could not be loaded again."""
+    """Everything that is needed to go on with a network.
+
+    Raises CheckpointError for what could not be loaded again.
+    """
     try:
         _check_state(network)
         return _contents(network)
     except (SettingError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"the network cannot be saved, and a file that was there is as it was: {one_line(error)}"
+            "the network cannot be saved, and a file that was there is as it was: "
+            f"{one_line(error)}"
         ) from error
 
 
@@ -111,7 +116,10 @@ def _refused() -> Iterator[None]:
 
 
 def arguments_of(contents: Contents, backend: str) -> dict[str, Any]:
-    """The arguments of Network for a checkpoint's contents, sized as its arrays are. Raises SettingError."""
+    """The arguments of Network for a checkpoint's contents, sized as its arrays are.
+
+    Raises SettingError.
+    """
     with _refused():
         stored = json.loads(str(contents.attributes[""]["network"]))
         arguments = {
@@ -120,7 +128,8 @@ def arguments_of(contents: Contents, backend: str) -> dict[str, Any]:
         if not stored["layers"]:
             raise SettingError("it has no layers, expected at least one")
         specs = [from_dict(layer) for layer in stored["layers"]]
-        # Before a network of that size is made, see that the file has its numbers; their type plays no part in it.
+        # Before a network of that size is made, see that the file has its numbers; their type plays
+        # no part in it.
         _, kernels = backends.select(backend)
         layers = build_layers(
             specs, tuple(stored["input_shape"]), Recorder(kernels), np.dtype(np.float32)
@@ -251,7 +260,8 @@ def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
             array = arrays[f"{path}/{name}"]
             if array.shape != target.shape or array.dtype != target.dtype:
                 raise SettingError(
-                    f"{path}/{name} is {array.dtype} {array.shape}, expected {target.dtype} {target.shape}"
+                    f"{path}/{name} is {array.dtype} {array.shape}, expected {target.dtype} "
+                    f"{target.shape}"
                 )
             target[...] = array
     return flat

@@ -88,7 +88,10 @@ class Engine:
         return self.recorder.backend
 
     def read(self, array: Array) -> Array:
-        """The current contents of one of the engine's arrays. Maybe no copy: valid until anything else is done."""
+        """The current contents of one of the engine's arrays.
+
+        Maybe no copy: valid until anything else is done.
+        """
         return self.backend.read(array)
 
     def write(self, array: Array, values: Any) -> None:
@@ -185,8 +188,8 @@ class Engine:
     ) -> int:
         """Train on the mini-batches in the rows of `order`, with one of `etas` each: forward, backward, update.
 
-        Cost and right answers are added to `sums`. Returns how many mini-batches kept the summed cost
-        below `DIVERGED`, up to the first that did not; what follows that one is worthless.
+        Cost and right answers are added to `sums`. Returns how many mini-batches kept the summed
+        cost below `DIVERGED`, up to the first that did not; what follows that one is worthless.
         """
         is_plain = not rates.momentum and not rates.decay_l1
         with self.lock:
@@ -234,7 +237,10 @@ class Engine:
 
 
 def _orders(count: int, size: int) -> Iterator[Array]:
-    """All images in order, as mini-batches of `size`, EVALUATION_ROWS at most; then those left over."""
+    """All images in order, as mini-batches of `size`, EVALUATION_ROWS at most.
+
+    Then those left over.
+    """
     whole, numbers = count // size * size, np.arange(count)
     for first in range(0, whole, EVALUATION_ROWS * size):
         stop = min(first + EVALUATION_ROWS * size, whole)

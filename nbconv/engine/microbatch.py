@@ -1,7 +1,8 @@
 """Micro-batches: the parts in which the layers of feature maps take a mini-batch.
 
-Each has a replica of these layers, with buffers of its own that stay in a core's second-level cache. Micro-batches
-do not need each other, so each thread takes some of them, and no data passes between threads until gradients are added.
+Each has a replica of these layers, with buffers of its own that stay in a core's second-level
+cache. Micro-batches do not need each other, so each thread takes some of them, and no data passes
+between threads until gradients are added.
 """
 
 from collections.abc import Callable
@@ -30,8 +31,9 @@ class MicroBatch(NamedTuple):
 
 
 class Replicas:
-    """An engine's replicas, made on first use. They share parameters; each has gradients of its own.
+    """An engine's replicas, made on first use.
 
+    They share parameters; each has gradients of its own.
     layers: the first replica's. build: makes all layers of a network like the engine's.
     """
 

@@ -1,7 +1,7 @@
 """The plan of a mini-batch: the kernel calls of one task, recorded for mini-batches of one size.
 
-The layers of feature maps (convolution, pooling) take a mini-batch in micro-batches (microbatch.py), the dense
-layers behind them take it whole.
+The layers of feature maps (convolution, pooling) take a mini-batch in micro-batches
+(microbatch.py), the dense layers behind them take it whole.
 """
 
 from collections.abc import Sequence

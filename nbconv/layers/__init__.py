@@ -47,8 +47,9 @@ def to_dict(spec: LayerSpec) -> dict[str, Any]:
 
 
 def register_layer(kind: type[Spec]) -> type[Spec]:
-    """Make a layer known by its class name, so that checkpoints with it can be loaded; a class decorator.
+    """Make a layer known by its class name, so that checkpoints with it can be loaded.
 
+    a class decorator.
     kind: a frozen dataclass derived from `LayerSpec`, whose fields are its settings.
     Raises SettingError if another class has that name already.
     """
@@ -59,7 +60,8 @@ def register_layer(kind: type[Spec]) -> type[Spec]:
     known = LAYERS.setdefault(kind.__name__, kind)
     if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
         raise SettingError(
-            f"a layer {kind.__name__} is registered already ({known.__module__}): expected another name"
+            f"a layer {kind.__name__} is registered already ({known.__module__}): expected another "
+            "name"
         )
     LAYERS[kind.__name__] = (
         kind  # a module that is run again, as in a notebook, brings its class anew

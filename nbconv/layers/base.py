@@ -50,7 +50,8 @@ class Update(NamedTuple):
 class Workspace:
     """Buffers by name and shape, zero at their first use and then reused.
 
-    A training has two or three mini-batch sizes. At most LIMIT buffers are kept; one more drops them all.
+    A training has two or three mini-batch sizes. At most LIMIT buffers are kept; one more drops
+    them all.
     """
 
     LIMIT = 32
@@ -73,9 +74,10 @@ class Workspace:
 class Layer(ABC):
     """A layer within a network: built for one input shape, one dtype and one backend.
 
-    `forward` and `backward` compute nothing. They record kernel calls, of which a plan is made (engine/plan.py).
-    Activations of feature maps are (channels, rows, columns, images), those of neurons (images, neurons).
-    A layer owns the arrays that it returns. The next layer may overwrite a gradient that it is given.
+    `forward` and `backward` compute nothing. They record kernel calls, of which a plan is made
+    (engine/plan.py). Activations of feature maps are (channels, rows, columns, images), those of
+    neurons (images, neurons). A layer owns the arrays that it returns. The next layer may overwrite
+    a gradient that it is given.
     """
 
     weights_shape: Shape | None = None  # None: the layer has no parameters
@@ -99,7 +101,10 @@ class Layer(ABC):
 
     @abstractmethod
     def forward(self, x: Array, randomness: Array | None) -> Array:
-        """Record the forward pass and return the activations. randomness: `Randomness`, only while training."""
+        """Record the forward pass and return the activations.
+
+        randomness: `Randomness`, only while training.
+        """
 
     @abstractmethod
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
@@ -133,4 +138,7 @@ class LayerSpec(ABC):
     def build(
         self, input_shape: Shape, index: int, recorder: Recorder, dtype: np.dtype[Any]
     ) -> Layer:
-        """The layer for that input; index: its position in the network. Raises SettingError if they do not fit."""
+        """The layer for that input; index: its position in the network.
+
+        Raises SettingError if they do not fit.
+        """

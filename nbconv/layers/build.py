@@ -54,7 +54,8 @@ def check_last(specs: Sequence[LayerSpec]) -> Dense:
     """The last layer. Raises SettingError if it has no neurons, one for each class."""
     if not isinstance(specs[-1], Dense):
         raise SettingError(
-            f"the last layer is {specs[-1].notation}: expected Softmax or Dense, one neuron for each class"
+            f"the last layer is {specs[-1].notation}: expected Softmax or Dense, one neuron for "
+            "each class"
         )
     return specs[-1]
 

@@ -24,9 +24,9 @@ GROUP_IMAGES = 8
 class Conv2D(LayerSpec):
     """`filters` feature maps with shared weights and biases, equation (125).
 
-    kernel: one number or (rows, columns), up to the padded image. stride: one number or a pair. padding: zeros
-    on each side, one number or a pair. activation: "sigmoid", "tanh", "relu", "linear" or "leaky_relu[:SLOPE]".
-    Raises SettingError.
+    kernel: one number or (rows, columns), up to the padded image. stride: one number or a pair.
+    padding: zeros on each side, one number or a pair. activation: "sigmoid", "tanh", "relu",
+    "linear" or "leaky_relu[:SLOPE]". Raises SettingError.
     """
 
     filters: int
@@ -126,7 +126,10 @@ class ConvLayer(Layer):
         return self.a
 
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
-        """dz = da sigma'(z), then the gradients and dC/dx. With a fused max pooling, da is the pooling's."""
+        """dz = da sigma'(z), then the gradients and dC/dx.
+
+        With a fused max pooling, da is the pooling's.
+        """
         if self.activation != activations.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         self.kernels.conv2d_backward_biases(self.d_biases, da)

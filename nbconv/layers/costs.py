@@ -62,7 +62,10 @@ Cost = LogLikelihood | CrossEntropy | Quadratic
 
 
 def choose(name: str | None, last_layer: str, activation: str) -> Cost:
-    """The cost of that name, or the last layer's own; raises SettingError if the two do not fit each other."""
+    """The cost of that name, or the last layer's own.
+
+    Raises SettingError if the two do not fit each other.
+    """
     if name is None:
         name = (
             "log-likelihood"

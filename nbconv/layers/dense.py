@@ -16,8 +16,8 @@ from .recorder import Recorder
 class Dense(LayerSpec):
     """`neurons` neurons, each connected to every input: a = sigma(w x + b), equation (25).
 
-    activation: "sigmoid", "tanh", "relu", "linear" or "leaky_relu[:SLOPE]". dropout: the share of the layer's inputs left out at
-    random while training, in [0, 1). Raises SettingError.
+    activation: "sigmoid", "tanh", "relu", "linear" or "leaky_relu[:SLOPE]". dropout: the share of
+    the layer's inputs left out at random while training, in [0, 1). Raises SettingError.
     """
 
     neurons: int
@@ -51,7 +51,7 @@ class Dense(LayerSpec):
 
 @dataclass(frozen=True)
 class Softmax(Dense):
-    """The last layer of a classifier: `neurons` classes whose activations are a probability distribution, equation (78).
+    """The last layer of a classifier: the activations are the probabilities of the classes, equation (78).
 
     dropout: the share of the layer's inputs left out at random while training, in [0, 1).
     """
@@ -106,7 +106,8 @@ class DenseLayer(Layer):
     ) -> Array:
         """dz = da sigma'(z), then the gradients and dC/dx.
 
-        With `update`, the parameters are updated, too; the gradients may then not be computed at all.
+        With `update`, the parameters are updated, too; the gradients may then not be computed at
+        all.
         """
         if self.activation != activations.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)

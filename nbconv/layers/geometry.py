@@ -1,4 +1,7 @@
-"""Sizes of convolutions and poolings, and the tables that kernels read; checked once, when a network is built."""
+"""Sizes of convolutions and poolings, and the tables that kernels read.
+
+Checked once, when a network is built.
+"""
 
 import math
 from dataclasses import dataclass
@@ -41,7 +44,8 @@ class ConvGeometry:
             room = self.size[side] + 2 * self.padding[side]
             if self.kernel[side] > room:
                 raise SettingError(
-                    f"a {show(self.kernel)} kernel does not fit its {show(self.size)} input: {self.kernel[side]} {name} "
+                    f"a {show(self.kernel)} kernel does not fit its {show(self.size)} input: "
+                    f"{self.kernel[side]} {name} "
                     f"in {room} (padding included); use a smaller kernel or more padding"
                 )
 
@@ -84,7 +88,10 @@ class ConvGeometry:
 
 @dataclass(frozen=True)
 class PoolGeometry:
-    """A pooling's sizes. Windows that extend past the edge are left out. All pairs are (rows, columns)."""
+    """A pooling's sizes. Windows that extend past the edge are left out.
+
+    All pairs are (rows, columns).
+    """
 
     channels: int
     input: tuple[int, int]
@@ -94,7 +101,8 @@ class PoolGeometry:
     def __post_init__(self) -> None:
         if self.size[0] > self.input[0] or self.size[1] > self.input[1]:
             raise SettingError(
-                f"a {show(self.size)} pooling window does not fit its {show(self.input)} feature map; use a smaller one"
+                f"a {show(self.size)} pooling window does not fit its {show(self.input)} feature "
+                "map; use a smaller one"
             )
 
     @property

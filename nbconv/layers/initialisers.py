@@ -1,4 +1,7 @@
-"""How weights and biases begin. Standard deviations by name, the numbers from a generator per layer."""
+"""How weights and biases begin.
+
+Standard deviations by name, the numbers from a generator per layer.
+"""
 
 import math
 from collections.abc import Callable
@@ -6,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-# (standard deviation of the weights, of the biases) from a neuron's inputs, an input's outputs, and how many
-# outputs a max pooling behind the layer makes one.
+# (standard deviation of the weights, of the biases) from a neuron's inputs, an input's outputs, and
+# how many outputs a max pooling behind the layer makes one.
 DEVIATIONS: dict[str, Callable[[int, int, int], tuple[float, float]]] = {
     "default": lambda n_in, n_out, pooled: (
         1 / math.sqrt(n_in),

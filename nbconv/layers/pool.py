@@ -14,8 +14,9 @@ from .recorder import Recorder
 
 @dataclass(frozen=True)
 class Pool2D(LayerSpec):
-    """Windows of `size`, `stride` apart (by default their size); each one number or (rows, columns).
+    """Windows of `size`, `stride` apart (by default their size).
 
+    Each one number or (rows, columns).
     Windows may overlap. Rows and columns at the edge that no whole window covers are left out.
     Raises SettingError.
     """
@@ -49,7 +50,10 @@ class Pool2D(LayerSpec):
 
 @dataclass(frozen=True)
 class MaxPool2D(Pool2D):
-    """The largest activation of each window; of equal ones the first, row by row, gets the gradient."""
+    """The largest activation of each window.
+
+    Of equal ones the first, row by row, gets the gradient.
+    """
 
     letters = "MP"
 
@@ -105,9 +109,11 @@ class _PoolLayer(Layer):
 
 
 class MaxPoolLayer(_PoolLayer):
-    """Max pooling. Behind a convolution it is fused into it: the convolution's kernel pools and activates.
+    """Max pooling.
 
-    All activations are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2 windows.
+    Behind a convolution it is fused into it: the convolution's kernel pools and activates.
+    All activations are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2
+    windows.
     """
 
     def __init__(self, geometry: PoolGeometry, recorder: Recorder, dtype: np.dtype[Any]):

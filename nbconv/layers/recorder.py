@@ -1,7 +1,8 @@
 """What layers call kernels on: it records the calls, which a backend's program then makes for every mini-batch.
 
-Which kernels a layer calls, and on which buffers, depends on the mini-batch's size alone, so it is decided once.
-What changes from one mini-batch to the next, such as eta, stands in arrays that the kernels read.
+Which kernels a layer calls, and on which buffers, depends on the mini-batch's size alone, so it is
+decided once. What changes from one mini-batch to the next, such as eta, stands in arrays that the
+kernels read.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,10 @@ from ..kernels.interface import KERNELS, Array, Backend, Call, Kernels, Program
 
 
 class Recorder:
-    """Records kernel calls. kernels: the backend's, each of which records its call instead of running."""
+    """Records kernel calls.
+
+    kernels: the backend's, each of which records its call instead of running.
+    """
 
     def __init__(self, backend: Backend):
         self.backend = backend
@@ -43,5 +47,8 @@ class Recorder:
             self._calls.append(lists)
 
     def program(self, record: Callable[[], None], varying: Sequence[Array] = ()) -> Program:
-        """A program of the calls that `record` makes; each run is given arrays in the place of `varying`."""
+        """A program of the calls that `record` makes.
+
+        Each run is given arrays in the place of `varying`.
+        """
         return self.backend.Program(self._recorded(record), varying)

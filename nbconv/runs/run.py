@@ -1,4 +1,7 @@
-"""A run: a network, its data and its training from named settings, begun or resumed; what `nbconv train` calls."""
+"""A run: a network, its data and its training from named settings, begun or resumed.
+
+What `nbconv train` calls.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -90,23 +93,27 @@ def resume(
     epochs = checks.count("epochs", given.get("epochs", state.settings.epochs))
     if epochs <= state.epoch:
         raise CheckpointError(
-            f"{path} has finished its {state.epoch} epochs: expected --epochs {state.epoch + 1} or more to go on"
+            f"{path} has finished its {state.epoch} epochs: expected --epochs {state.epoch + 1} or "
+            "more to go on"
         )
     schedule = state.settings.schedule
     if epochs != state.settings.epochs and schedule in ("cosine", "one-cycle"):
         raise CheckpointError(
-            f"{path} has the schedule {schedule} over its {state.settings.epochs} epochs, and {epochs} were asked for: expected "
+            f"{path} has the schedule {schedule} over its {state.settings.epochs} epochs, and "
+            f"{epochs} were asked for: expected "
             f"the same; a run that is to go on longer begins with --schedule {schedule}:{epochs}"
         )
     if state.out_of_patience(state.settings):
         raise CheckpointError(
-            f"{path} has ended after epoch {state.epoch}, {state.settings.patience} epochs without a better validation "
+            f"{path} has ended after epoch {state.epoch}, {state.settings.patience} epochs without "
+            "a better validation "
             "accuracy: begin a new run with a larger --patience"
         )
     sets = load_data(stored["data"])
     if fingerprint(sets[0], sets[1]) != state.data:
         raise CheckpointError(
-            f"{path} was trained on other data than {stored['data']} is now: expected the same images and labels"
+            f"{path} was trained on other data than {stored['data']} is now: expected the same "
+            "images and labels"
         )
     out = out or path
     check_place(out)
@@ -120,7 +127,8 @@ def images_for(
 ) -> tuple[str, Dataset]:
     """(data, the images of a split) to use a network on: of `data` or, left out, of what its run was trained on.
 
-    split: "train", "validation" or "test". name: of its file, for the error. Raises SettingError, DataError.
+    split: "train", "validation" or "test". name: of its file, for the error. Raises SettingError,
+    DataError.
     """
     data = data or network.state.run.get("data")
     if data is None:
@@ -142,18 +150,23 @@ def is_finished(path: Path, given: Mapping[str, Any]) -> bool:
     agree(path, stored, settings)
     if state.epoch > settings["epochs"]:
         raise CheckpointError(
-            f"{path} has been trained for {state.epoch} epochs, and {settings['epochs']} were asked for: expected as many, "
+            f"{path} has been trained for {state.epoch} epochs, and {settings['epochs']} were "
+            "asked for: expected as many, "
             "or more to go on"
         )
     return state.epoch == settings["epochs"] or state.out_of_patience(state.settings)
 
 
 def agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise CheckpointError if what was begun at `path` cannot go on with these settings; the epochs may be others."""
+    """Raise CheckpointError if what was begun at `path` cannot go on with these settings.
+
+    The epochs may be others.
+    """
     for name in DEFAULTS:
         if name != "epochs" and wanted[name] != stored[name]:
             raise CheckpointError(
-                f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: expected the same to go on; "
+                f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: "
+                "expected the same to go on; "
                 "what is to be trained otherwise begins in another place"
             )
 
@@ -164,7 +177,8 @@ def _stored(path: Path, backend: str) -> tuple[Network, dict[str, Any]]:
     state = network.state
     if state.settings is None or not state.run or not set(state.run) <= set(DEFAULTS):
         raise CheckpointError(
-            f"{path} was not written by this nbconv train: expected a run; go on from Python with Network.load(...).fit(...)"
+            f"{path} was not written by this nbconv train: expected a run; go on from Python with "
+            "Network.load(...).fit(...)"
         )
     return network, DEFAULTS | state.run
 

@@ -55,15 +55,20 @@ class Training:
         self.together = 1  # mini-batches that take about PACE
         if self.settings.mini_batch_size > self.examples:
             raise SettingError(
-                f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the {self.examples} training images"
+                f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the "
+                f"{self.examples} training images"
             )
         if (self.settings.expand or self.settings.distortion) and 1 in self.train.shape[1:]:
             raise DataError(
-                "expand, rotate, zoom, shift and elastic are for pictures: expected images of (n, channels, rows, columns)"
+                "expand, rotate, zoom, shift and elastic are for pictures: expected images of (n, "
+                "channels, rows, columns)"
             )
 
     def run(self) -> None:
-        """Train until the last epoch or until there is no improvement. Raises DivergedError, Interrupted."""
+        """Train until the last epoch or until there is no improvement.
+
+        Raises DivergedError, Interrupted.
+        """
         state, settings = self.state, self.settings
         state.begin(settings, fingerprint(self.train, self.validation))
         if not settings.momentum:
@@ -112,7 +117,8 @@ class Training:
                 self.save()
                 stop.saved = True
                 raise
-            # Whole mini-batches together, or the last one, which may be smaller; the epoch's first alone.
+            # Whole mini-batches together, or the last one, which may be smaller; the epoch's first
+            # alone.
             together = max(
                 1, min(self.together if state.epoch_step else 1, (examples - first) // size)
             )
@@ -156,8 +162,10 @@ class Training:
 
     def _diverged(self, what: str, eta: float) -> DivergedError:
         return DivergedError(
-            f"{what} is beyond all bounds in epoch {self.state.epoch + 1}, mini-batch {self.state.epoch_step + 1} "
-            f"(eta {eta:g}): the training has diverged; the weights are back at the end of epoch {self.state.epoch}, "
+            f"{what} is beyond all bounds in epoch {self.state.epoch + 1}, mini-batch "
+            f"{self.state.epoch_step + 1} "
+            f"(eta {eta:g}): the training has diverged; the weights are back at the end of epoch "
+            f"{self.state.epoch}, "
             "try a smaller eta"
         )
 

@@ -1,7 +1,8 @@
 """The settings of a training. Each stands here once: its default, its help, its check.
 
-The options of `nbconv train`, the names in CONFIG.toml, the arguments of `Network.fit`, and what a checkpoint keeps and
-compares come from these fields. NumPy is not imported here: the command line reads them for its help.
+The options of `nbconv train`, the names in CONFIG.toml, the arguments of `Network.fit`, and what a
+checkpoint keeps and compares come from these fields. NumPy is not imported here: the command line
+reads them for its help.
 """
 
 import inspect

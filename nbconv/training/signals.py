@@ -11,7 +11,10 @@ from ..errors import Interrupted
 
 @contextmanager
 def signals() -> Iterator[Callable[[], None]]:
-    """A function that raises Interrupted if SIGINT or SIGTERM has come; a second one stops at once."""
+    """A function that raises Interrupted if SIGINT or SIGTERM has come.
+
+    a second one stops at once.
+    """
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:

@@ -49,7 +49,10 @@ def network(dtype="float32"):
 
 @pytest.fixture(scope="session")
 def trained(few, tmp_path_factory):
-    """A checkpoint with everything in it: velocity, a best epoch, a history with NaN. Nobody changes it."""
+    """A checkpoint with everything in it: velocity, a best epoch, a history with NaN.
+
+    Nobody changes it.
+    """
     net = network()
     net.fit(few[0], 2, validation=few[1], test=few[2], monitor_training=True, expand=True, **FIT)
     net.fit(few[0], 1, **FIT)
@@ -79,7 +82,10 @@ def same(one, other):
 
 
 def refusal(path, **options):
-    """The one line with which a checkpoint is refused; nothing else may come of it, and nothing big be made."""
+    """The one line with which a checkpoint is refused.
+
+    Nothing else may come of it, and nothing big be made.
+    """
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError) as caught:

@@ -164,7 +164,8 @@ print(os.listdir("."))
     run = [*mounted, "env", "-C", tmp_path / "small", sys.executable, "-c", script]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
-        "a.h5 could not be saved: No space left on device; the old file is as it was. Free some space, or choose another place",
+        "a.h5 could not be saved: No space left on device; the old file is as it was. Free some "
+        "space, or choose another place",
         "['a.h5']",
     ], done.stderr
 

@@ -137,10 +137,12 @@ def test_h5_of_many_gigabytes(tmp_path):
             )
     assert (tmp_path / "big.h5").stat().st_size < 10 * 2**20
     code = (
-        "train, valid, test = nbconv.load_data('big.h5'); print(len(train), len(valid), len(test))\n"
+        "train, valid, test = nbconv.load_data('big.h5'); print(len(train), len(valid), "
+        "len(test))\n"
         "    print(int(train[20:].images[5].max() * 255 + 0.5), valid.images[-1].min())\n"
         "    net = nbconv.Network([nbconv.Dense(3)], input_shape=4096)\n"
-        "    print(net.fit(train[:40], 1, 10, 0.1, test=test[-50:], validation=valid[:50])['validation_accuracy'][0] >= 0)"
+        "    print(net.fit(train[:40], 1, 10, 0.1, test=test[-50:], "
+        "validation=valid[:50])['validation_accuracy'][0] >= 0)"
     )
     assert with_little_memory(tmp_path, code, megabytes=600, seconds=60) == [
         "1666667 333333 2000000",

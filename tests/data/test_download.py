@@ -70,7 +70,10 @@ def nowhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def mirror(tmp_path, nowhere, monkeypatch):
-    """A server on this machine with a small MNIST of its own; the second mirror, the first one is closed."""
+    """A server on this machine with a small MNIST of its own.
+
+    The second mirror, the first one is closed.
+    """
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         asked: list[str] = []  # noqa: RUF012

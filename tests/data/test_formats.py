@@ -1,4 +1,7 @@
-"""Every format of data files is read, and images to predict; wrong places are refused in one line."""
+"""Every format of data files is read, and images to predict.
+
+Wrong places are refused in one line.
+"""
 
 import errno
 import gzip

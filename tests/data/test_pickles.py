@@ -1,4 +1,7 @@
-"""The book's pickles are read by an unpickler that admits arrays alone; all others are refused in one line."""
+"""The book's pickles are read by an unpickler that admits arrays alone.
+
+All others are refused in one line.
+"""
 
 import gzip
 import pickle
@@ -30,7 +33,10 @@ def test_pickles_like_the_books(tmp_path, protocol, suffix):
 
 
 def test_pickles_of_other_arrays(tmp_path):
-    """Lists for tuples, Fortran order, big-endian and strided arrays; images that are no squares stay flat."""
+    """Lists for tuples, Fortran order, big-endian and strided arrays.
+
+    Images that are no squares stay flat.
+    """
     path = tmp_path / "data.pkl"
     values = (IMAGES / 255).reshape(20, 16)[:, :15]
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
