@@ -1,11 +1,17 @@
 """Atomic file writes: at any moment either the old file or the new one exists, complete."""
 
+import errno
 import glob
+import hashlib
+import logging
 import os
+import secrets
 import shutil
-import tempfile
-from contextlib import suppress
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import CheckpointError
 
@@ -25,72 +31,196 @@ def reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or one_line(error))
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write a file atomically, replacing the old one. Raises OSError."""
-    # The partial file's name contains the process id: no process renames another's partial file,
-    # and those of killed processes can be removed.
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.partial"):
-        if not _is_running(int(leftover.suffixes[-2][1:], 16)):
-            leftover.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid():08x}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if partial.read_bytes() != content:
-            raise OSError("the file read back differs from what was written")
-        os.replace(partial, path)
-    finally:
+def replace(path: Path, content: bytes | memoryview) -> None:
+    """Write a file atomically, replacing the old one, whose mode and owner it gets.
+
+    Raises OSError; the old file is then as it was.
+    """
+    _remove_leftovers(path)
+    with _partial(path) as (partial, file):
         with suppress(OSError):
-            partial.unlink()
-    if os.name == "posix":  # Windows cannot open a folder
+            _set_owner(file.fileno(), os.stat(path))
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        if file.read() != content:
+            raise OSError("the file read back differs from what was written")
+        if os.name != "posix":
+            file.close()  # Windows renames no open file
+        os.replace(partial, path)
+    _flush_folder(path)
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file beside `path`, open and locked; on exit it is removed if it is still there.
+
+    The name is random: threads, processes and containers that save to one place do not meet. The
+    lock tells others that the writer is alive.
+    """
+    while True:
+        partial = path.with_name(f"{_stem(path)}.{secrets.token_hex(8)}.partial")
+        with open(partial, "x+b") as file:
+            try:
+                # Between the two calls somebody may have taken it for a dead writer's.
+                if not _lock(file.fileno()) or not partial.exists():
+                    continue
+                yield partial, file
+                return
+            finally:
+                with suppress(OSError):
+                    partial.unlink()
+
+
+def _stem(path: Path) -> str:
+    """How the names of partial files begin; shorter than a name may be."""
+    if len(os.fsencode(path.name)) > 200:
+        return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}"
+    return f".{path.name}"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the partial files of `path` whose writers are dead."""
+    for leftover in path.parent.glob(f"{glob.escape(_stem(path))}.*.partial"):
+        with suppress(OSError), open(leftover, "rb") as file:
+            if _lock(file.fileno()):
+                leftover.unlink()  # on Windows this fails while it is open: it stays
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; False if another process or thread has locked it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: an open file cannot be removed there
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _set_owner(descriptor: int, old: os.stat_result) -> None:
+    if os.name == "posix":
+        new = os.fstat(descriptor)
+        if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+            with suppress(OSError):  # only root may give a file away
+                os.fchown(descriptor, old.st_uid, old.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+
+
+def _flush_folder(path: Path) -> None:
+    """Flush the folder of a file that has just been renamed; the file is there in any case."""
+    if os.name != "posix":  # Windows cannot open a folder
+        return
+    try:
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+    except OSError as error:  # some network file systems cannot
+        if error.errno not in (errno.EINVAL, errno.EACCES, errno.ENOTSUP, errno.EPERM):
+            logging.getLogger("nbconv").warning(
+                "%s is saved, but its folder could not be flushed (%s): a power failure within the "
+                "next seconds could lose it",
+                path,
+                reason(error),
+            )
 
 
-def _is_running(pid: int) -> bool:
-    """Whether another process with this id is running."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return pid != os.getpid()
+def old_name(path: Path) -> Path:
+    """Where the file that was at `path` is kept when another run takes its place."""
+    return path.with_name(f"{path.name}.old")
 
 
 def keep_old(path: Path) -> None:
-    """Copy a file atomically to the same name with .old appended. Raises CheckpointError."""
-    partial = path.with_name(path.name + ".old.partial")
+    """Copy a file atomically to `old_name`. Raises CheckpointError."""
+    old = old_name(path)
     try:
-        shutil.copy2(path, partial)
-        os.replace(partial, path.with_name(path.name + ".old"))
+        replace(old, path.read_bytes())
+        shutil.copystat(path, old)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise CheckpointError(
-            f"{path} could not be copied to {path}.old: {reason(error)}; choose another --out"
+            f"{path} could not be copied to {old}: {reason(error)}; choose another --out"
         ) from error
 
 
 def check_place(path: Path) -> None:
     """Raise CheckpointError unless a file can be written at path; called before a training."""
     check_is_file(path)
+    path = Path(os.path.realpath(path))
     try:
-        with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
-            pass
+        with _partial(path):
+            _check_replaceable(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} could not be saved: {reason(error)}; choose another place"
         ) from error
 
 
+def _check_replaceable(path: Path) -> None:
+    """Raise OSError if a file is there that nobody, or only its owner, may replace."""
+    try:
+        file = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if os.name != "posix":
+        return
+    folder = os.stat(path.parent)
+    if folder.st_mode & stat.S_ISVTX and os.geteuid() not in (0, file.st_uid, folder.st_uid):
+        raise PermissionError(errno.EPERM, "another user's file is there, in a sticky folder")
+    try:
+        os.close(os.open(path, os.O_WRONLY))
+    except PermissionError as error:
+        # A file that is only read-only can be replaced; an immutable one gives another error.
+        if error.errno == errno.EPERM:
+            raise PermissionError(errno.EPERM, "the file there is immutable") from error
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Keep other runs from writing to `path` meanwhile. Raises CheckpointError if one does."""
+    place = Path(os.path.realpath(path))
+    lock = place.with_name(f"{_stem(place)}.lock")
+    is_mine = False
+    while not is_mine:
+        try:
+            file = open(lock, "ab")  # noqa: SIM115 - it stays open, and locked, beyond this block
+        except OSError as error:
+            raise CheckpointError(
+                f"{path} could not be saved: {reason(error)}; choose another place"
+            ) from error
+        if not _lock(file.fileno()):
+            file.close()
+            raise CheckpointError(
+                f"{path} is being written by another run: wait until that ends, or choose another "
+                "--out"
+            )
+        # The one before may have removed it in between.
+        is_mine = lock.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(lock))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()
+        file.close()
+
+
 def check_is_file(path: Path) -> None:
-    """Raise CheckpointError if path exists and is not a regular file."""
+    """Raise CheckpointError if path exists and is not a regular file, or leads nowhere."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise CheckpointError(
+                f"{path} is a symbolic link that leads to itself: expected the name of a file"
+            ) from error
+    except ValueError:  # a name that no file can have: the system's own words come later
+        pass
     if os.path.exists(path) and not os.path.isfile(path):
         kind = "a folder" if os.path.isdir(path) else "not a regular file"
         raise CheckpointError(

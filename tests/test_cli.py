@@ -18,6 +18,7 @@ import pytest
 from conftest import LINUX, POSIX
 
 import nbconv
+from nbconv import files
 from nbconv.runs import run as runs
 
 FAST = ("--net", "4C3-MP2-10N", "--eta", "0.05", "--epochs", "3")
@@ -361,25 +362,18 @@ def test_a_schedule_without_length_is_not_stretched(invoke):
     )
 
 
-def test_two_runs_into_one_file_do_not_kill_each_other(tmp_path):
-    arguments = [
-        sys.executable,
-        "-m",
-        "nbconv",
-        "train",
-        "--net",
-        "64-10",
-        "--epochs",
-        "15",
-        "--out",
-        "same.h5",
-    ]
-    runs = [
-        subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    assert [(run.communicate()[1], run.returncode)[1] for run in runs] == [0, 0]
-    assert nbconv.Network.load(tmp_path / "same.h5").state.epoch == 15
+def test_two_runs_into_one_file(tmp_path, command):
+    """The second one is told, and changes nothing."""
+    arguments = "train", "--net", "64-10", "--epochs", "2", "--out", "same.h5"
+    with files.claimed(tmp_path / "same.h5"):
+        done = command(*arguments, code=1)
+    assert done.stderr.splitlines()[-1] == (
+        "Error: same.h5 is being written by another run: wait until that ends, or choose another "
+        "--out"
+    )
+    assert os.listdir(tmp_path) == []
+    command(*arguments)
+    assert os.listdir(tmp_path) == ["same.h5"]
 
 
 @pytest.mark.slow

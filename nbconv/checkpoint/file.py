@@ -1,83 +1,41 @@
-"""A file that is whole or not there: attributes and arrays in HDF5, behind a first line with a digest of every byte.
+"""A checkpoint's file, format version 2: an index of our own in front of an HDF5 file.
 
-Written beside its place, flushed to the disk, read back, then renamed; so a process killed at any
-moment leaves the old file or the new one. Read as bytes that nobody has vouched for: damaged ones
-make HDF5 hang, so it is given none before the first line fits them; links, filters, external and
-virtual storage and sizes beyond the file's own are refused before any array is read, and the digest
-of the content must fit, too.
+The first line holds the format's version and the SHA-256 of every byte behind it. The second line,
+the index, is JSON: the attributes, and each array's dtype, shape and offset in the file. Then comes
+HDF5, in which the arrays lie in one piece each, with the same attributes: h5py, h5dump and HDFView
+read it, for both lines stand in what HDF5 calls the user block. nbconv itself reads the index and
+the arrays, and never asks HDF5, which hangs and crashes on files that were made to do so.
+
+Written beside its place, flushed to the disk, read back, then renamed: a process killed at any
+moment leaves the old file or the new one.
 """
 
 import hashlib
 import io
+import json
 import math
 import os
-import struct
-from pathlib import Path, PurePosixPath
+import re
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import CheckpointError
 from ..files import check_is_file, one_line, reason, replace
+from . import version1
+from .contents import FORMAT, LIMIT, OBJECTS, VERSION, Contents
 
-FORMAT, VERSION = "nbconv", 1
-LIMIT = 2**32  # bytes; the largest network of the book takes 20 million
-OBJECTS = 10_000  # arrays, and as many groups: 1,666 layers have so many
-ATTRIBUTES = 100  # at one place; save writes 14
-HEAD = (
-    "format",
-    "version",
-    "nbconv_version",
-    "digest",
-)  # the root attributes that save itself writes
 MAGIC = b"\x89HDF\r\n\x1a\n"
-SUPERBLOCK = MAGIC + b"\x03"  # version 3
-SUPERBLOCK_BYTES = 44  # of HDF5's superblock, version 3, before its checksum
-SEAL, SEAL_BYTES = (
-    b"nbconv checkpoint, HDF5 from byte 512 on, of SHA-256 ",
-    512,
-)  # HDF5's smallest user block
-
-Array = NDArray[Any]
-Attributes = dict[str, str | int | float]
-
-
-class Contents:
-    """What a checkpoint holds: arrays by path ("layers/0-conv2d/weights"), attributes by group ("" is the root)."""
-
-    def __init__(self) -> None:
-        self.attributes: dict[str, Attributes] = {"": {}}
-        self.arrays: dict[str, Array] = {}
-
-    def groups(self) -> list[str]:
-        """Every group, those that only hold others included."""
-        parents = {
-            str(parent) for path in self.arrays for parent in PurePosixPath(path).parents
-        } - {"."}
-        return sorted(parents | set(self.attributes))
-
-    def names(self) -> set[str]:
-        """Every group, array and attribute ("training@epoch"), except those that save itself adds."""
-        attributes = {
-            f"{group}@{name}" for group, names in self.attributes.items() for name in names
-        }
-        return {*self.groups(), *self.arrays, *attributes} - {f"@{name}" for name in HEAD}
-
-    def digest(self) -> str:
-        """SHA-256 over every name, type, shape, number and attribute, except the digest's own."""
-        digest = hashlib.sha256()
-        for group in self.groups():
-            digest.update(f"{group}\n".encode())
-            for name, value in sorted(self.attributes.get(group, {}).items()):
-                if (group, name) != ("", "digest"):
-                    digest.update(f"@{name}={type(value).__name__}:{value!r}\n".encode())
-        for path, array in sorted(self.arrays.items()):
-            digest.update(f"{path} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).data if array.size else b"")
-        return digest.hexdigest()
+FIRST_LINE = (
+    "nbconv checkpoint, format {}, HDF5 behind the index, SHA-256 of all that follows: {}\n"
+)
+PATTERN = re.compile(FIRST_LINE.format(r"(\d{1,9})", r"([0-9a-f]{64})").encode())
+LINE_BYTES = len(FIRST_LINE.format(VERSION, "0" * 64))
+INDEX_LIMIT = 2**24  # bytes; that of 1,666 layers takes a million
+DTYPES = ("<f4", "<f8")
 
 
 # Writing
@@ -93,7 +51,7 @@ def save(path: Path, contents: Contents) -> None:
     root["digest"] = contents.digest()
     check_is_file(path)
     try:
-        replace(Path(os.path.realpath(path)), _image(contents))
+        replace(Path(os.path.realpath(path)), image_of(contents))
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
         what = "the old file is as it was" if os.path.exists(path) else "no file was left"
         raise CheckpointError(
@@ -102,83 +60,99 @@ def save(path: Path, contents: Contents) -> None:
         ) from error
 
 
-def _image(contents: Contents) -> bytes:
-    """The file's bytes, made in memory: the newer format, whose own structure has checksums."""
+def image_of(contents: Contents) -> memoryview:
+    """The file's bytes. Raises ValueError if they could not be read again."""
     if len(contents.arrays) > OBJECTS:
         raise ValueError(f"it would have {len(contents.arrays)} arrays, expected at most {OBJECTS}")
+    # HDF5 begins at 512 or a larger power of two; no offset has more digits than the limit.
+    block = 512
+    while block < LINE_BYTES + len(_index(contents, dict.fromkeys(contents.arrays, LIMIT))):
+        block *= 2
     memory = io.BytesIO()
-    with h5py.File(memory, "w", libver=("v110", "v110"), userblock_size=SEAL_BYTES) as file:
+    with h5py.File(memory, "w", libver=("v110", "v110"), userblock_size=block) as file:
         for group, attributes in contents.attributes.items():
             target = file.require_group(group) if group else file
             for name, value in attributes.items():
                 target.attrs[name] = value
-        for path, array in contents.arrays.items():
-            file.create_dataset(path, data=array)
-    image = sealed(memory.getbuffer()[SEAL_BYTES:])
+        offsets = {
+            path: file.create_dataset(path, data=array).id.get_offset() or 0
+            for path, array in contents.arrays.items()
+        }
+    image = memory.getbuffer()
     if len(image) > LIMIT:
         raise ValueError(f"it would have {len(image)} bytes, expected at most {LIMIT}")
+    index = _index(contents, offsets)
+    image[LINE_BYTES:block] = index.ljust(block - LINE_BYTES, b"\n")
+    image[:LINE_BYTES] = first_line(image[LINE_BYTES:])
     try:
-        _read(Path("it"), image)  # a file that cannot be loaded must not replace one that can
-    except Exception as error:  # as in load
-        raise ValueError(
-            f"the installed HDF5 cannot read what it wrote ({one_line(error)})"
-        ) from error
+        _read(image)  # a file that cannot be loaded must not replace one that can
+    except ValueError as error:
+        raise ValueError(f"it could not be loaded again ({one_line(error)})") from error
     return image
 
 
-def sealed(body: bytes | memoryview) -> bytes:
-    """An HDF5 image (all but its user block) as a whole file."""
-    return _seal(body) + body
+def _index(contents: Contents, offsets: dict[str, int]) -> bytes:
+    arrays = {
+        path: [array.dtype.str, array.shape, offsets[path]]
+        for path, array in contents.arrays.items()
+    }
+    index = {"attributes": contents.attributes, "arrays": arrays}
+    return json.dumps(index, separators=(",", ":")).encode() + b"\n"
 
 
-def _seal(body: bytes | memoryview) -> bytes:
-    return SEAL + hashlib.sha256(body).hexdigest().encode().ljust(SEAL_BYTES - len(SEAL), b"\n")
+def first_line(rest: bytes | memoryview) -> bytes:
+    """The first line of the file whose other bytes these are."""
+    return FIRST_LINE.format(VERSION, hashlib.sha256(rest).hexdigest()).encode()
 
 
 # Reading
 
 
 def load(path: Path) -> Contents:
-    """The contents of a checkpoint. Raises CheckpointError unless every bit is as it was saved."""
+    """The contents of a checkpoint, of this version or of version 1.
+
+    Raises CheckpointError unless every bit is as it was saved. The arrays are read-only.
+    """
+    image = _bytes(path)
+    if image.startswith(version1.SEAL):
+        image = version1.converted(path, image)
     try:
-        return _read(path, _with_superblock_checksum(_bytes(path)))
-    except CheckpointError:
-        raise
-    except Exception as error:  # h5py has no tree of its own, and raises nearly anything for what it does not expect
+        return _read(image)
+    except Exception as error:  # whatever comes of an index that somebody else wrote
         raise CheckpointError(
-            f"{path} is damaged and cannot be used ({type(error).__name__}: {one_line(error)}): "
-            "expected a checkpoint as nbconv wrote it; use another copy of it"
+            f"{path} is no checkpoint as nbconv writes it ({one_line(error)}): expected the file "
+            "that was saved; use another copy of it"
         ) from error
 
 
-def _read(path: Path, image: bytes) -> Contents:
-    """What a file's bytes hold; raises nearly anything if they are not as save wrote them."""
-    with h5py.File(h5py.h5f.open_file_image(image)) as file:
-        return _Reader(path, len(image)).read(file)
-
-
 def _bytes(path: Path) -> bytes:
-    """A file's bytes, if they are those that save wrote."""
+    """A file's bytes, if they fit their first line."""
     if os.path.isdir(path):
         raise CheckpointError(f"{path} is a folder: expected a checkpoint, such as run.h5")
     if os.path.exists(path) and not os.path.isfile(path):
         raise CheckpointError(f"{path} is no ordinary file: expected a checkpoint, such as run.h5")
     try:
         with open(path, "rb") as file:
-            size, head = os.fstat(file.fileno()).st_size, file.read(SEAL_BYTES)
-            if not head.startswith(SEAL):
-                what = (
-                    "an HDF5 file, but no checkpoint" if head.startswith(MAGIC) else "no checkpoint"
-                )
+            size, head = os.fstat(file.fileno()).st_size, file.read(LINE_BYTES)
+            line = PATTERN.match(head)
+            is_version_1 = head.startswith(version1.SEAL)
+            if not line and not is_version_1:
+                what = "an HDF5 file, but no" if head.startswith(MAGIC) else "no"
                 raise CheckpointError(
-                    f"{path} is {what}: expected what nbconv train --out or Network.save wrote"
+                    f"{path} is {what} checkpoint: expected what nbconv train --out or "
+                    "Network.save wrote"
+                )
+            if line and int(line[1]) != VERSION:
+                raise CheckpointError(
+                    f"{path} has the format version {int(line[1])}: this is nbconv {__version__}, "
+                    f"which reads versions 1 and {VERSION}; use the nbconv that wrote it, or a "
+                    "newer one"
                 )
             if size > LIMIT:
                 raise CheckpointError(
                     f"{path} has {size} bytes: expected a checkpoint of at most {LIMIT}"
                 )
-            file.seek(0)
-            image = file.read()
+            image = head + file.read()
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path} does not exist: expected a checkpoint that nbconv train --out or Network.save "
@@ -188,153 +162,59 @@ def _bytes(path: Path) -> bytes:
         raise CheckpointError(
             f"{path} cannot be read: {reason(error)}; expected a checkpoint"
         ) from error
-    if head != _seal(memoryview(image)[SEAL_BYTES:]):
-        _check_version(path, _version(image))
+    rest = memoryview(image)[LINE_BYTES:]
+    if not (version1.is_whole(image) if is_version_1 else head == first_line(rest)):
         raise CheckpointError(
             f"{path} is damaged, or another program changed it: expected the bytes whose SHA-256 "
-            "stands in its first "
-            "line; use another copy of it"
+            "stands in its first line; use another copy of it"
         )
     return image
 
 
-def _with_superblock_checksum(image: bytes) -> bytes:
-    """The image, the checksum of its superblock made right.
+def _read(image: bytes | memoryview) -> Contents:
+    """What a whole file's bytes hold; raises nearly anything if save did not write them.
 
-    Before HDF5 2.0, images that nbconv 0.1.0 saved kept the checksum of a file that is still open,
-    which no HDF5 reads. The seal vouches for every byte, so this hides no damage.
+    Nothing grows beyond the file's own size: the arrays are views of its bytes.
     """
-    body = image[SEAL_BYTES : SEAL_BYTES + SUPERBLOCK_BYTES]
-    if not body.startswith(SUPERBLOCK):
-        return image
-    begin, checksum = SEAL_BYTES + SUPERBLOCK_BYTES, struct.pack("<I", _lookup3(body))
-    if image.startswith(checksum, begin):
-        return image
-    return image[:begin] + checksum + image[begin + len(checksum) :]
+    head = bytes(image[LINE_BYTES : LINE_BYTES + INDEX_LIMIT])
+    index = json.loads(head[: head.index(b"\n")])
+    contents = Contents()
+    for group in _table(index, "attributes"):
+        contents.attributes[group] = {
+            name: _value(f"{group}@{name}", value)
+            for name, value in _table(index["attributes"], group).items()
+        }
+    root = contents.attributes[""]
+    if (root.get("format"), root.get("version")) != (FORMAT, VERSION):
+        raise ValueError(f"its index is not that of format {FORMAT} {VERSION}")
+    arrays = _table(index, "arrays")
+    if max(len(arrays), len(contents.attributes)) > OBJECTS:
+        raise ValueError(f"it has more than {OBJECTS} arrays or groups")
+    for path, (dtype, shape, offset) in arrays.items():
+        contents.arrays[path] = _array(image, path, dtype, shape, offset)
+    if contents.digest() != root.get("digest"):
+        raise ValueError("its content does not fit its digest")
+    return contents
 
 
-def _lookup3(data: bytes) -> int:
-    """Jenkins' hash lookup3 (2006), HDF5's checksum of metadata."""
-
-    def rotated(word: int, bits: int) -> int:
-        return word << bits & 0xFFFFFFFF | word >> 32 - bits
-
-    a = b = c = (0xDEADBEEF + len(data)) % 2**32
-    for first in range(0, len(data), 12):
-        block = struct.unpack("<3I", data[first : first + 12].ljust(12, b"\0"))
-        a, b, c = ((word + x) % 2**32 for word, x in zip((a, b, c), block, strict=True))
-        if first + 12 < len(data):
-            for bits in (4, 6, 8, 16, 19, 4):
-                a, b, c = b, (c + b) % 2**32, (a - c) % 2**32 ^ rotated(c, bits)
-    for bits in (14, 11, 25, 16, 4, 14, 24):
-        a, b, c = b, ((c ^ b) - rotated(b, bits)) % 2**32, a
-    return b
+def _table(index: Any, name: str) -> dict[str, Any]:
+    table = index[name]
+    if not isinstance(table, dict):
+        raise ValueError(f"{name!r} in its index is no table")
+    return table
 
 
-def _version(image: bytes) -> Any:
-    """The format version of a file whose seal is not ours, a number, which HDF5 reads from checksummed bytes alone."""
-    try:
-        with h5py.File(h5py.h5f.open_file_image(image)) as file:
-            is_number = file.attrs.get_id("version").dtype.kind == "i"
-            return file.attrs["version"].item() if is_number else VERSION
-    except Exception:  # as in load
-        return VERSION
+def _value(name: str, value: Any) -> str | int | float:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f"the attribute {name!r} is neither a text nor a number")
+    return value
 
 
-def _check_version(path: Path, version: Any) -> None:
-    if version != VERSION:
-        raise CheckpointError(
-            f"{path} has the format version {version!r}: this is nbconv {__version__}, which reads "
-            f"version {VERSION}; "
-            "use the nbconv that wrote it, or a newer one"
-        )
-
-
-class _Reader:
-    """Reads what nobody has vouched for.
-
-    Refuses whatever save never writes, and more than the file can hold.
-    """
-
-    def __init__(self, path: Path, size: int):
-        self.path = path
-        self.room = size
-        self.contents = Contents()
-        self.datasets: dict[str, Any] = {}
-
-    def read(self, file: h5py.File) -> Contents:
-        """The contents, if they fit their digest."""
-        root = self.contents.attributes[""] = self._attributes(file)
-        if root.get("format") != FORMAT:
-            raise self._error(f"its attribute 'format' is not {FORMAT!r}")
-        _check_version(self.path, root.get("version"))
-        self._walk(file)
-        self.contents.arrays = {name: item[()] for name, item in self.datasets.items()}
-        if self.contents.digest() != root.get("digest"):
-            raise self._error("its content does not fit its digest")
-        return self.contents
-
-    def _walk(self, group: Any, prefix: str = "", depth: int = 0) -> None:
-        """Take in what is in a group and all below: attributes are read, datasets only opened."""
-        for name in group:
-            where = prefix + name
-            if depth > 2 or max(len(self.contents.attributes), len(self.datasets)) > OBJECTS:
-                raise self._error(f"{where!r} is one group or array too many")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise self._error(f"{where!r} is a link")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                self.contents.attributes[where] = self._attributes(item)
-                self._walk(item, where + "/", depth + 1)
-            elif isinstance(item, h5py.Dataset) and _is_plain(item):
-                self._take(math.prod(item.shape) * item.dtype.itemsize, where)
-                self.datasets[where] = item
-            else:
-                raise self._error(f"{where!r} is not stored as plain numbers in the file itself")
-
-    def _attributes(self, item: Any) -> Attributes:
-        if len(item.attrs) > ATTRIBUTES:
-            raise self._error(f"it has {len(item.attrs)} attributes at one place")
-        attributes: Attributes = {}
-        for name in item.attrs:
-            kept = item.attrs.get_id(name)
-            is_plain = kept.shape == () and (
-                kept.dtype.kind in "iuf" or h5py.check_string_dtype(kept.dtype)
-            )
-            value = item.attrs[name] if is_plain else None
-            value = value.item() if isinstance(value, np.generic) else value
-            if not isinstance(value, (str, int, float)):
-                raise self._error(f"the attribute {name!r} is neither a text nor a number")
-            self._take(len(value) if isinstance(value, str) else 0, name)
-            attributes[name] = value
-        return attributes
-
-    def _take(self, size: int, name: str) -> None:
-        """Count bytes that are about to be read, so that no file makes more of itself than it has."""
-        self.room -= size
-        if self.room < 0:
-            raise self._error(f"{name!r} would make it larger than it is")
-
-    def _error(self, what: str) -> CheckpointError:
-        return CheckpointError(
-            f"{self.path} is no checkpoint as nbconv writes it: {what}; use another copy of it"
-        )
-
-
-def _is_plain(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is numbers alone, in one piece in this file.
-
-    Asked before any of it is read.
-    """
-    made = dataset.id.get_create_plist()
-    # Neither virtual nor in chunks, and only chunks can go through filters.
-    whole = (
-        made.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
-        and made.get_external_count() == 0
-    )
-    return (
-        whole
-        and dataset.shape is not None
-        and dataset.dtype.kind in "iuf"
-        and not len(dataset.attrs)
-    )
+def _array(image: bytes | memoryview, path: str, dtype: Any, shape: Any, offset: Any) -> Any:
+    sizes = [*shape, offset]
+    if dtype not in DTYPES or not all(type(size) is int and size >= 0 for size in sizes):
+        raise ValueError(f"{path!r} is {dtype} {shape} at {offset}")
+    count = math.prod(shape)
+    if offset + count * np.dtype(dtype).itemsize > len(image):
+        raise ValueError(f"{path!r} would make it larger than it is")
+    return np.frombuffer(image, dtype, count, offset).reshape(shape)

@@ -2,7 +2,7 @@
 
 /                      network: JSON with input shape, layers, cost, initialiser, dtype, seed
 /layers/<index>-<name> weights, biases
-/optimizer             velocity, in the same groups; eta, momentum, lmbda, schedule
+/optimizer             velocity, in the same groups, unless it is 0; eta, momentum, lmbda, schedule
 /training              how far the training is, its settings as JSON, the best epoch
 /best                  the best epoch's weights and biases, in the same groups
 /history/<metric>      one number for each epoch
@@ -32,7 +32,7 @@ from ..training import monitors
 from ..training.history import History
 from ..training.settings import Settings
 from ..training.state import Best, State
-from .file import Contents
+from .contents import OBJECTS, Contents
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -71,7 +71,9 @@ def _contents(network: "Network") -> Contents:
         }
     )
     _put(contents, network, "layers", engine.read(engine.parameters))
-    _put(contents, network, "optimizer", engine.read(engine.velocity))
+    velocity = engine.read(engine.velocity)
+    if velocity.view(np.uint8).any():
+        _put(contents, network, "optimizer", velocity)
     contents.attributes["optimizer"] = {
         name: float(settings.get(name, 0.0)) for name in ("eta", "momentum", "lmbda")
     }
@@ -125,8 +127,8 @@ def arguments_of(contents: Contents, backend: str) -> dict[str, Any]:
         arguments = {
             name: stored[name] for name in ("input_shape", "cost", "seed", "dtype", "initialiser")
         }
-        if not stored["layers"]:
-            raise SettingError("it has no layers, expected at least one")
+        if not 0 < len(stored["layers"]) <= OBJECTS:
+            raise SettingError(f"it has {len(stored['layers'])} layers, expected 1 to {OBJECTS}")
         specs = [from_dict(layer) for layer in stored["layers"]]
         # Before a network of that size is made, see that the file has its numbers; their type plays
         # no part in it.
@@ -147,7 +149,8 @@ def take(network: "Network", contents: Contents) -> None:
     with _refused():
         engine = network.engine
         engine.write(engine.parameters, _flat(contents.arrays, network, "layers"))
-        engine.write(engine.velocity, _flat(contents.arrays, network, "optimizer"))
+        if any(name.startswith("optimizer/") for name in contents.arrays):
+            engine.write(engine.velocity, _flat(contents.arrays, network, "optimizer"))
         training = contents.attributes["training"]
         engine.write(engine.sums, (float(training["epoch_cost"]), float(training["epoch_correct"])))
         settings, run = json.loads(str(training["settings"])), json.loads(str(training["run"]))

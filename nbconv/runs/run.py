@@ -14,7 +14,7 @@ from ..book.experiments import EXPERIMENTS
 from ..data import load_data
 from ..data.dataset import Dataset
 from ..errors import CheckpointError, SettingError
-from ..files import check_place, keep_old
+from ..files import check_place, claimed, keep_old, old_name
 from ..network import Network
 from ..training.history import History
 from ..training.loop import Metrics, fingerprint
@@ -42,11 +42,20 @@ class Run:
         callback: Callable[[Metrics], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> History:
-        """Train, with a checkpoint each epoch. Raises what `Network.fit` raises."""
-        return self.network.fit(
-            self.train, validation=self.validation, test=self.test, checkpoint=self.save,
-            callback=callback, progress=progress, **self.arguments,
-        )  # fmt: skip
+        """Train, with a checkpoint each epoch.
+
+        Raises what `Network.fit` raises, and CheckpointError if another run writes to `out`.
+        """
+        with claimed(self.out):
+            return self.network.fit(
+                self.train,
+                validation=self.validation,
+                test=self.test,
+                checkpoint=self.save,
+                callback=callback,
+                progress=progress,
+                **self.arguments,
+            )
 
     def save(self) -> None:
         """Save to `out`; another run's file there is kept first."""
@@ -75,6 +84,8 @@ def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
     )
     network.state.run = settings
     check_place(out)
+    if out.exists():
+        check_place(old_name(out))
     arguments = {name: settings[name] for name in _OF_TRAINING}
     return Run(network, *sets, arguments, out, keep_old=True)
 

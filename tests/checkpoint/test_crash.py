@@ -245,7 +245,7 @@ def test_what_could_not_be_loaded_is_not_saved(few, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.h5"]
 
 
-def test_a_leftover_of_no_possible_process_is_no_obstacle(tmp_path):
+def test_a_leftover_of_an_older_version_is_no_obstacle(tmp_path):
     left = tmp_path / ".a.h5.ffffffff.partial"
     left.write_bytes(b"half")
     Network([Softmax(3)], (4,)).save(tmp_path / "a.h5")

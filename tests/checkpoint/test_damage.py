@@ -22,7 +22,13 @@ def test_files_that_are_no_checkpoints(tmp_path):
         assert "no ordinary file" in refusal(Path("/dev/zero"))
     with pytest.raises(CheckpointError, match="embedded null "):
         Network.load(tmp_path / "a\0b")
-    for content in (b"", b"x", b"hello\n" * 1000, b"\0" * 4096, checkpoint.SEAL):
+    for content in (
+        b"",
+        b"x",
+        b"hello\n" * 1000,
+        b"\0" * 4096,
+        checkpoint.FIRST_LINE[:20].encode(),
+    ):
         path.write_bytes(content)
         refusal(path)
     with h5py.File(path, "w") as file:
@@ -33,37 +39,33 @@ def test_files_that_are_no_checkpoints(tmp_path):
         file["weights"] = np.ones((2, 2))
     assert "is no checkpoint" in refusal(path)
     with open(path, "wb") as file:
-        file.write(checkpoint.SEAL)
+        file.write(checkpoint.first_line(b""))
         file.truncate(2**40)
     assert f"has {2**40} bytes: expected a checkpoint of at most" in refusal(path)
 
 
-def test_a_stale_checksum_of_the_superblock_is_mended(trained, tmp_path):
-    """Saved by nbconv 0.1.0 with HDF5 1.x, a file had its right seal and the checksum of a file that is open."""
-    path, image = tmp_path / "a.h5", trained.read_bytes()
-    stale = bytearray(image[512:])
-    stale[44:48] = bytes.fromhex("6a4ce945")
-    path.write_bytes(checkpoint.sealed(bytes(stale)))
-    assert checkpoint.load(path).digest() == checkpoint.load(trained).digest()
-
-
 def test_what_cannot_be_loaded_is_not_saved(trained, tmp_path, monkeypatch):
-    """An HDF5 library whose files it cannot read itself leaves the old file in its place."""
+    """An HDF5 library that does not write what it was given leaves the old file in its place."""
     path = copy(trained, tmp_path)
     image, net = path.read_bytes(), Network.load(path)
+    weights = net.parameters()[0]["weights"].tobytes()
 
     def damaged(memory, *arguments, **settings):
         file = h5py_file(memory, *arguments, **settings)
         if arguments == ("w",):
             close = file.close
-            monkeypatch.setattr(
-                file, "close", lambda: (close(), memory.seek(556), memory.write(b"none"))
-            )
+
+            def closed():
+                close()
+                memory.seek(memory.getvalue().index(weights))
+                memory.write(b"none")
+
+            monkeypatch.setattr(file, "close", closed)
         return file
 
     h5py_file = h5py.File
     monkeypatch.setattr(checkpoint.h5py, "File", damaged)
-    with pytest.raises(CheckpointError, match="the installed HDF5 cannot read what it wrote"):
+    with pytest.raises(CheckpointError, match="it could not be loaded again"):
         net.save(path)
     assert path.read_bytes() == image
 
@@ -80,7 +82,7 @@ def test_every_length_of_a_truncated_file_is_refused(trained, tmp_path):
 
 FLIPPED = """
 path, changed = sys.argv[1:]
-resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
+resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
 image = open(path, "rb").read()
 parameters = Network.load(path).engine.parameters.tobytes()
 refused = harmless = 0
@@ -89,7 +91,7 @@ for place in range(len(image)):
     flipped[place] ^= 1 << place % 8
     with open(changed, "wb") as file:
         file.write(flipped)
-    signal.alarm(5)  # ends the process if HDF5 never comes back
+    signal.alarm(5)
     try:
         net = Network.load(changed)
     except CheckpointError as error:
@@ -103,10 +105,10 @@ print(json.dumps([len(image), refused, harmless]))
 @pytest.mark.slow
 @LINUX
 def test_every_flipped_byte_is_found(tmp_path):
-    """A bit of each byte in turn, in a process of its own: HDF5 hangs on some of these, should it get them."""
+    """A bit of each byte in turn, in a process with little memory and time."""
     Network([1, 1]).save(tmp_path / "a.h5")
     count, refused, harmless = python(FLIPPED, tmp_path / "a.h5", tmp_path / "b.h5")
-    assert count > 9_000
+    assert count > 8_000
     assert (refused, harmless) == (count, 0)
 
 

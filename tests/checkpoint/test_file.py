@@ -1,16 +1,21 @@
 """Checkpoints: they come back to the bit, as plain HDF5, wherever a file can be."""
 
+import errno
+import functools
 import hashlib
 import json
 import math
 import os
+import stat
+import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from conftest import POSIX
+from conftest import LINUX, POSIX
 
 import nbconv
 from nbconv import CheckpointError, Conv2D, Dense, DivergedError, Network, Softmax, files
@@ -90,7 +95,7 @@ def test_the_file_is_plain_hdf5(trained):
     with h5py.File(trained) as file:
         assert set(file) == {"layers", "optimizer", "best", "training", "history"}
         assert set(file.attrs) == {"format", "version", "nbconv_version", "network", "digest"}
-        assert (file.attrs["format"], file.attrs["version"]) == ("nbconv", 1)
+        assert (file.attrs["format"], file.attrs["version"]) == ("nbconv", 2)
         assert file.attrs["nbconv_version"] == nbconv.__version__
         stored = json.loads(file.attrs["network"])
         assert stored["layers"][2] == {
@@ -124,10 +129,26 @@ def test_the_file_is_plain_hdf5(trained):
 
 def test_the_first_line_seals_the_rest(trained):
     image = trained.read_bytes()
-    head = image[:512].decode()
-    assert head.rstrip("\n").split(" ")[-1] == hashlib.sha256(image[512:]).hexdigest()
-    assert head.startswith("nbconv checkpoint, HDF5 ")
-    assert head.count("\n") == 512 - len(head.rstrip("\n"))
+    line, rest = image.split(b"\n", 1)
+    assert line.startswith(b"nbconv checkpoint, format 2, HDF5 behind the index")
+    assert line.decode().split(" ")[-1] == hashlib.sha256(rest).hexdigest()
+
+
+def test_the_index_says_where_the_arrays_are(trained):
+    """What a program without HDF5 needs, and the same that HDF5 says."""
+    image = trained.read_bytes()
+    index = json.loads(image.split(b"\n", 2)[1])
+    with h5py.File(trained) as file:
+        for path, (dtype, shape, offset) in index["arrays"].items():
+            array = np.frombuffer(image, dtype, math.prod(shape), offset).reshape(shape)
+            assert np.array_equal(array, file[path][()], equal_nan=True), path
+            assert file[path].dtype == dtype
+        found = {"": dict(file.attrs)}
+        file.visititems(lambda name, item: found.update({name: dict(item.attrs)}))
+        assert index["attributes"].keys() == {name for name in found if found[name]}
+        for group, attributes in index["attributes"].items():
+            plain = {name: np.asarray(value).item() for name, value in found[group].items()}
+            assert sorted(map(repr, plain.items())) == sorted(map(repr, attributes.items()))
 
 
 def test_looking_at_it_does_not_harm_it(trained, tmp_path):
@@ -145,12 +166,14 @@ def test_places_where_no_file_can_be(tmp_path):
     net = Network([2, 2])
     (tmp_path / "text").write_text("a file")
     (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
     for name, said in {
         ".": "is a folder: expected the name of a file",
         "link": "is a folder: expected the name of a file",
         "none/a.h5": "could not be saved: No such file or directory",
         "text/a.h5": "could not be saved: Not a directory",
-        "a" * 250: "could not be saved: File name too long",
+        "a" * 256: "could not be saved: File name too long",
+        "loop": "is a symbolic link that leads to itself",
         "a\0b": "embedded null ",
     }.items():
         with pytest.raises(CheckpointError) as caught:
@@ -165,7 +188,7 @@ def test_places_where_no_file_can_be(tmp_path):
             with pytest.raises(CheckpointError) as caught:
                 attempt()
             one_line(caught.value, place)
-    assert sorted(os.listdir(tmp_path)) == ["link", "text"]
+    assert sorted(os.listdir(tmp_path)) == ["link", "loop", "text"]
 
 
 @ONLY_ROOT
@@ -220,3 +243,120 @@ def test_relative_paths_and_odd_names(tmp_path, monkeypatch):
         Network([2, 2]).save(name)
         Network.load(name)
     assert sorted(os.listdir(tmp_path)) == sorted(["a.h5", "b.h5", "[c]*.h5", "-d", "é f"])
+
+
+def test_networks_are_saved_at_once(tmp_path):
+    """From threads, each to its own file, and all to one."""
+    nets = [Network([n + 2, n + 2]) for n in range(4)]
+
+    def save(number):
+        for _ in range(25):
+            nets[number].save(tmp_path / f"{number}.h5")
+            nets[number].save(tmp_path / "same.h5")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(save, range(4)))
+    for number in range(4):
+        same(nets[number], Network.load(tmp_path / f"{number}.h5"))
+    assert Network.load(tmp_path / "same.h5").input_shape[0] in range(2, 6)
+    assert len(os.listdir(tmp_path)) == 5
+
+
+def test_a_live_writers_partial_file_is_left_alone(tmp_path):
+    path = tmp_path / "a.h5"
+    with files._partial(path) as (partial, _):
+        Network([2, 2]).save(path)
+        if os.name == "posix":
+            assert partial.exists()
+    assert os.listdir(tmp_path) == ["a.h5"]
+
+
+def test_long_names(tmp_path):
+    """As long as names may be; the partial file's is not longer."""
+    for name in ("a" * 255, "é" * 127):
+        Network([2, 2]).save(tmp_path / name)
+        files.check_place(tmp_path / name)
+        Network.load(tmp_path / name)
+
+
+@POSIX
+def test_the_mode_of_a_file_stays(tmp_path):
+    path = tmp_path / "a.h5"
+    Network([2, 2]).save(path)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+    for mode in (0o640, 0o444, 0o600):
+        path.chmod(mode)
+        Network([2, 2]).save(path)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@ONLY_ROOT
+def test_the_owner_of_a_file_stays(tmp_path):
+    path = tmp_path / "a.h5"
+    Network([2, 2]).save(path)
+    os.chown(path, 65534, 65534)
+    Network([2, 2]).save(path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+
+
+@ONLY_ROOT
+def test_a_file_that_cannot_be_replaced_is_found_before_a_training(tmp_path):
+    """In a sticky folder, another user's."""
+    script = """
+os.setgid(65534)
+os.setuid(65534)
+try:
+    nbconv.files.check_place(nbconv.files.Path(sys.argv[1]))
+except CheckpointError as error:
+    print(json.dumps(str(error)))
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o1777)
+        Path(folder, "a.h5").write_text("")
+        os.chmod(Path(folder, "a.h5"), 0o666)
+        said = python("import nbconv.files\n" + script, f"{folder}/a.h5")
+        assert "could not be saved: another user's file is there, in a sticky folder" in said
+        assert os.listdir(folder) == ["a.h5"]
+
+
+@ONLY_ROOT
+@LINUX
+def test_an_immutable_file_is_found_before_a_training(tmp_path):
+    path = tmp_path / "a.h5"
+    path.write_text("")
+    if subprocess.run(["chattr", "+i", path], check=False, capture_output=True).returncode:
+        pytest.skip("chattr is not to be had here, or does nothing on this file system")
+    try:
+        with pytest.raises(
+            CheckpointError, match="could not be saved: the file there is immutable"
+        ):
+            files.check_place(path)
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+
+
+@POSIX
+def test_a_folder_that_cannot_be_flushed(tmp_path, monkeypatch, caplog):
+    """The file is there, and nothing says that the old one is."""
+    fsync = os.fsync
+
+    def refuse(descriptor, number):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    for number, lines in ((errno.EINVAL, 0), (errno.EIO, 1)):
+        caplog.clear()
+        monkeypatch.setattr(os, "fsync", functools.partial(refuse, number=number))
+        Network([2, 2]).save(tmp_path / "a.h5")
+        assert len(caplog.messages) == lines
+    assert "a.h5 is saved, but its folder could not be flushed" in caplog.messages[0]
+
+
+def test_no_name_of_a_file_is_read_at_a_save(tmp_path, monkeypatch):
+    """HDF5 once looked for a file of the name that files in memory have."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("image") if os.name == "posix" else (tmp_path / "image").write_text("")
+    Network([2, 2]).save("a.h5")

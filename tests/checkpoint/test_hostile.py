@@ -1,13 +1,13 @@
-"""Files that someone made on purpose: their seal and digest fit, and they are refused all the same."""
+"""Files that someone made on purpose: first line and digest fit, and they are refused all the same."""
 
 import json
 import math
+import os
+import random
 import re
-import struct
+import time
 import tracemalloc
-from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,158 +19,124 @@ from nbconv.checkpoint import file as checkpoint
 from .conftest import copy, one_line, refusal, same
 
 
+def crafted(contents, edit_index=lambda index: None):
+    """The bytes of a file with these contents, its index edited; no HDF5 is behind them."""
+    body = b"".join(array.tobytes() for array in contents.arrays.values())
+    index = {"attributes": contents.attributes, "arrays": {}}
+    # The body begins where the index, whose length is not known yet, has certainly ended.
+    offset = 4096 * (2 + len(json.dumps(contents.attributes)) // 2048)
+    for path, array in contents.arrays.items():
+        index["arrays"][path] = [array.dtype.str, list(array.shape), offset]
+        offset += array.nbytes
+    index = edit_index(index) or index
+    text = index if isinstance(index, bytes) else json.dumps(index).encode() + b"\n"
+    rest = text.ljust(offset - len(body) - checkpoint.LINE_BYTES, b"\n") + body
+    return checkpoint.first_line(rest) + rest
+
+
 def craft(path, edit, digest=True):
-    """Edit a checkpoint, and make its digest and its seal fit what a trusting reader would read."""
-    with h5py.File(path, "r+") as file:
-        edit(file)
-        if digest:
-            contents = checkpoint.Contents()
-            gather(file, contents)
-            file.attrs["digest"] = contents.digest()
-    path.write_bytes(checkpoint.sealed(path.read_bytes()[512:]))
+    """Edit a checkpoint's contents, and make its first line and its digest fit."""
+    contents = checkpoint.load(path)
+    edit(contents)
+    if digest:
+        contents.attributes[""]["digest"] = contents.digest()
+    path.write_bytes(crafted(contents))
 
 
-def gather(group, contents, prefix="", depth=0):
-    plain = {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in group.attrs.items()
-    }
-    contents.attributes[prefix.removesuffix("/")] = plain
-    for name in group if depth < 4 and len(contents.arrays) < 100 else ():
-        item = group.get(name)
-        if isinstance(item, h5py.Group):
-            gather(item, contents, f"{prefix}{name}/", depth + 1)
-        elif (
-            isinstance(item, h5py.Dataset)
-            and item.shape is not None
-            and item.size < 10**6
-            and item.dtype.kind in "iuf"
-        ):
-            contents.arrays[prefix + name] = item[()]
+def put(name, value):
+    """An edit: this array in the place of one that may be there."""
+    return lambda contents: contents.arrays.update({name: np.asarray(value)})
 
 
-def put(name, value, **options):
-    """An edit: this dataset in the place of one that may be there."""
+def changed(name, change):
+    return lambda contents: put(name, change(contents.arrays[name]))(contents)
 
-    def edit(file):
-        if name in file:
-            del file[name]
-        file.create_dataset(name, data=value, **options)
+
+def without(name):
+    """An edit: an array, an attribute ("training@epoch") or a group with all below it is missing."""
+
+    def edit(contents):
+        group, _, attribute = name.partition("@")
+        if attribute:
+            del contents.attributes[group][attribute]
+            return
+        for kind in (contents.arrays, contents.attributes):
+            for path in [path for path in kind if path == name or path.startswith(f"{name}/")]:
+                del kind[path]
 
     return edit
 
 
-def changed(name, change):
-    return lambda file: put(name, change(file[name][()]))(file)
+def group(name):
+    return lambda contents: contents.attributes.update({name: {}})
+
+
+def moved(old, new):
+    def edit(contents):
+        for path in [path for path in contents.arrays if path.startswith(f"{old}/")]:
+            contents.arrays[path.replace(old, new)] = contents.arrays.pop(path)
+
+    return edit
 
 
 def attribute(group, **values):
-    return lambda file: file[group].attrs.update(values)
+    return lambda contents: contents.attributes.setdefault(group, {}).update(values)
 
 
 def json_attribute(group, name, **values):
     """An edit: some entries of a JSON attribute."""
 
-    def edit(file):
-        file[group].attrs[name] = json.dumps(json.loads(file[group].attrs[name]) | values)
-
-    return edit
-
-
-def external_storage(file):
-    outside = file.filename + ".outside"
-    Path(outside).write_bytes(bytes(40))
-    del file["best/3-softmax/biases"]
-    file.create_dataset("best/3-softmax/biases", (10,), "f4", external=[(outside, 0, 40)])
-
-
-def virtual(file):
-    layout = h5py.VirtualLayout((10,), "f4")
-    layout[:] = h5py.VirtualSource(".", "layers/3-softmax/biases", (10,))
-    del file["best/3-softmax/biases"]
-    file.create_virtual_dataset("best/3-softmax/biases", layout)
-
-
-def huge(**options):
-    def edit(file):
-        del file["history/cost"]
-        file.create_dataset("history/cost", (2**40,), "f8", **options)
-
-    return edit
-
-
-def many_names(file):
-    """Two groups that hold one array of no bytes under 90,000 names."""
-    file["layers/0"] = np.ones(0)
-    below = file.create_group("layers/0-many")
-    for number in range(300):
-        below[str(number)] = file["layers/0"]
-        file[f"layers/many{number}"] = below
-
-
-def texts(file):
-    """One long text that 1,000 attributes claim, 1 GB of it."""
-    file["training"].attrs.create(
-        "run", np.array(["x" * 10**6] * 10, object), dtype=h5py.string_dtype()
-    )
-
-
-def linked(name, link):
-    def edit(file):
-        del file[name]
-        file[name] = link
+    def edit(contents):
+        attributes = contents.attributes[group]
+        attributes[name] = json.dumps(json.loads(attributes[name]) | values)
 
     return edit
 
 
 WEIGHTS = "layers/0-conv2d/weights"
 CRAFTED = {
-    "missing weights": (lambda file: file.__delitem__(WEIGHTS), "parameters, expected"),
+    "missing weights": (without(WEIGHTS), "parameters, expected"),
     "missing velocity": (
-        lambda file: file.__delitem__("optimizer/2-dense/biases"),
+        without("optimizer/2-dense/biases"),
         "it lacks 'optimizer/2-dense/biases'",
     ),
-    "missing best": (lambda file: file.__delitem__("best"), "it lacks 'best/0-conv2d/weights'"),
+    "missing best": (without("best"), "it lacks 'best/0-conv2d/weights'"),
     "missing metric": (
-        lambda file: file.__delitem__("history/cost"),
+        without("history/cost"),
         "its history has the metrics",
     ),
     "missing half of a metric": (
-        lambda file: file.__delitem__("history/test_cost"),
+        without("history/test_cost"),
         "its history has the metrics",
     ),
-    "missing history": (lambda file: file.__delitem__("history"), "it lacks 'history'"),
-    "missing training": (lambda file: file.__delitem__("training"), "it lacks 'training'"),
+    "missing history": (without("history"), "it lacks 'history'"),
+    "missing training": (without("training"), "it lacks 'training'"),
     "missing attribute": (
-        lambda file: file["training"].attrs.__delitem__("epoch"),
+        without("training@epoch"),
         "it lacks 'epoch'",
     ),
     "missing seed": (
-        lambda file: file["training"].attrs.__delitem__("seed"),
+        without("training@seed"),
         "it lacks 'training@seed'",
     ),
-    "missing network": (lambda file: file.attrs.__delitem__("network"), "it lacks 'network'"),
+    "missing network": (without("@network"), "it lacks 'network'"),
     "extra weights": (put("layers/4-dense/weights", np.ones(3, "f4")), "parameters, expected"),
     "extra array": (put("training/more", np.ones(3)), "'training/more' is no part of it"),
     "extra metric": (put("history/beauty", np.ones(3)), "its history has the metrics"),
     "extra nested metric": (put("history/test/cost", np.ones(3)), "its history has the metrics"),
-    "extra group": (lambda file: file.create_group("more"), "'more' is no part of it"),
+    "extra group": (group("more"), "'more' is no part of it"),
     "extra deep group": (
-        lambda file: file.create_group("layers/0-conv2d/more"),
+        group("layers/0-conv2d/more"),
         "'layers/0-conv2d/more' is no part",
     ),
     "extra attribute": (attribute("layers", more=1), "'layers@more' is no part of it"),
-    "extra root attribute": (attribute("/", more="x"), "'@more' is no part of it"),
-    "attribute of an array": (
-        attribute(WEIGHTS, more="x"),
-        "'layers/0-conv2d/weights' is not stored as plain",
-    ),
+    "extra root attribute": (attribute("", more="x"), "'@more' is no part of it"),
     "renamed layer": (
-        lambda file: file.move("layers/0-conv2d", "layers/0-dense"),
+        moved("layers/0-conv2d", "layers/0-dense"),
         "it lacks 'layers/0-conv2d/weights'",
     ),
     "renamed velocity": (
-        lambda file: file.move("optimizer/2-dense", "optimizer/x\n\x1b[2J"),
+        moved("optimizer/2-dense", "optimizer/x\n\x1b[2J"),
         "it lacks 'optimizer/2-",
     ),
     "wrong shape": (
@@ -187,11 +153,11 @@ CRAFTED = {
     ),
     "other byte order": (
         changed(WEIGHTS, lambda array: array.astype(">f4")),
-        "weights is >f4 .* expected float32",
+        "weights' is >f4",
     ),
     "whole numbers": (
         changed(WEIGHTS, lambda array: array.astype("i4")),
-        "weights is int32 .* expected float32",
+        "weights' is <i4",
     ),
     "NaN weight": (
         changed(WEIGHTS, lambda array: array * np.nan),
@@ -207,125 +173,27 @@ CRAFTED = {
         put("history/cost", np.ones(3, "f4")),
         r"float32 \(3,\), expected float64 \(3,\)",
     ),
-    "soft link": (linked("best", h5py.SoftLink("/layers")), "'best' is a link"),
-    "dangling link": (linked("best", h5py.SoftLink("/none")), "'best' is a link"),
-    "external link": (
-        linked("history/cost", h5py.ExternalLink("other.h5", "/x")),
-        "'history/cost' is a link",
-    ),
-    "second name": (lambda file: file.__setitem__("more", file["best"]), "'more' is no part of it"),
-    "cycle": (lambda file: file.__setitem__("layers/up", file["/"]), "one group or array too many"),
-    "cycle of itself": (
-        lambda file: file.__setitem__("best/0-conv2d/up", file["best"]),
-        "one group or array too many",
-    ),
-    "many names": (many_names, "one group or array too many"),
-    "deep groups": (
-        lambda file: file.create_group("/".join("a" * 500)),
-        "one group or array too many",
-    ),
-    "virtual": (virtual, "'best/3-softmax/biases' is not stored as plain numbers"),
-    "external storage": (
-        external_storage,
-        "'best/3-softmax/biases' is not stored as plain numbers",
-    ),
-    "chunked": (put("history/cost", np.ones(3), chunks=(3,)), "is not stored as plain numbers"),
-    "compressed": (
-        put("history/cost", np.ones(3), compression="gzip"),
-        "is not stored as plain numbers",
-    ),
-    "filtered": (
-        put("history/cost", np.ones(3), fletcher32=True),
-        "is not stored as plain numbers",
-    ),
-    "huge": (huge(), "'history/cost' would make it larger than it is"),
-    "huge in chunks": (huge(chunks=(2**16,)), "is not stored as plain numbers"),
-    "texts for numbers": (put("history/cost", ["a", "b", "c"]), "is not stored as plain numbers"),
-    "structures for numbers": (
-        put("history/cost", np.ones(3, "f4,f8")),
-        "is not stored as plain numbers",
-    ),
-    "nothing for numbers": (
-        put("history/cost", h5py.Empty("f8")),
-        "is not stored as plain numbers",
-    ),
-    "truths for numbers": (
-        put("history/cost", np.ones(3, bool)),
-        "is not stored as plain numbers|expected float64",
-    ),
-    "lists for numbers": (
-        put(
-            "history/cost",
-            np.array([np.ones(2)] * 3 + [None], object)[:3],
-            dtype=h5py.vlen_dtype("f8"),
-        ),
-        "not stored as plain",
-    ),
-    "type for a group": (
-        lambda file: file.__setitem__("type", np.dtype("f8")),
-        "'type' is not stored as plain numbers",
-    ),
-    "list of texts": (texts, "the attribute 'run' is neither a text nor a number"),
-    "list of numbers": (
-        attribute("training", epoch=[1, 2]),
-        "the attribute 'epoch' is neither a text nor a number",
-    ),
-    "no value": (
-        attribute("training", epoch=h5py.Empty("i8")),
-        "the attribute 'epoch' is neither a text nor a number",
-    ),
-    "truth": (
-        attribute("training", epoch=True),
-        "the attribute 'epoch' is neither a text nor a number",
-    ),
-    "bytes": (
-        attribute("training", data=np.bytes_(b"x")),
-        "the attribute 'data' is neither a text nor a number",
-    ),
-    "reference": (
-        lambda file: file.attrs.__setitem__("more", file["best"].ref),
-        "the attribute 'more' is neither a text nor a number",
-    ),
-    "many attributes": (
-        attribute("training", **{f"a{number}": 1 for number in range(200)}),
-        "attributes at one place",
-    ),
-    "newer version": (
-        attribute("/", version=2),
-        "has the format version 2: this is nbconv .* reads version 1; .* newer",
-    ),
-    "older version": (
-        attribute("/", version=0),
-        "has the format version 0: this is nbconv .* reads version 1",
-    ),
-    "version in words": (attribute("/", version="1"), "has the format version '1'"),
-    "no version": (lambda file: file.attrs.__delitem__("version"), "has the format version None"),
-    "other format": (attribute("/", format="keras"), "its attribute 'format' is not 'nbconv'"),
-    "no format": (
-        lambda file: file.attrs.__delitem__("format"),
-        "its attribute 'format' is not 'nbconv'",
-    ),
-    "network in no JSON": (attribute("/", network="{garbage"), "Expecting property name"),
-    "network without end": (attribute("/", network="[" * 30_000), "is no checkpoint of a network"),
-    "network is a number": (attribute("/", network=5), "is no checkpoint of a network"),
-    "network is null": (attribute("/", network="null"), "is no checkpoint of a network"),
-    "network is empty": (attribute("/", network="{}"), "it lacks 'input_shape'"),
-    "no layers": (json_attribute("/", "network", layers=[]), "it has no layers"),
+    "network in no JSON": (attribute("", network="{garbage"), "Expecting property name"),
+    "network without end": (attribute("", network="[" * 30_000), "is no checkpoint of a network"),
+    "network is a number": (attribute("", network=5), "is no checkpoint of a network"),
+    "network is null": (attribute("", network="null"), "is no checkpoint of a network"),
+    "network is empty": (attribute("", network="{}"), "it lacks 'input_shape'"),
+    "no layers": (json_attribute("", "network", layers=[]), "it has 0 layers, expected 1 to 10000"),
     "no last layer": (
-        json_attribute("/", "network", layers=[{"layer": "MaxPool2D", "size": 2}]),
+        json_attribute("", "network", layers=[{"layer": "MaxPool2D", "size": 2}]),
         "last layer is MP2",
     ),
     "unknown layer": (
-        json_attribute("/", "network", layers=[{"layer": "os.system"}]),
+        json_attribute("", "network", layers=[{"layer": "os.system"}]),
         "layer is 'os.system'",
     ),
     "unknown setting": (
-        json_attribute("/", "network", layers=[{"layer": "Dense", "neurons": 2, "x\n\x1b[2J": 1}]),
+        json_attribute("", "network", layers=[{"layer": "Dense", "neurons": 2, "x\n\x1b[2J": 1}]),
         "unexpected keyword",
     ),
     "a billion neurons": (
         json_attribute(
-            "/",
+            "",
             "network",
             layers=[{"layer": "Dense", "neurons": 10**9}, {"layer": "Softmax", "neurons": 10**9}],
         ),
@@ -333,7 +201,7 @@ CRAFTED = {
     ),
     "a large kernel": (
         json_attribute(
-            "/",
+            "",
             "network",
             input_shape=[1, 2**31, 2**31],
             layers=[
@@ -344,36 +212,36 @@ CRAFTED = {
         "parameters, expected",
     ),
     "a large input": (
-        json_attribute("/", "network", input_shape=[1, 10**9, 10**9]),
+        json_attribute("", "network", input_shape=[1, 10**9, 10**9]),
         "parameters, expected",
     ),
     "more than can be": (
-        json_attribute("/", "network", layers=[{"layer": "Dense", "neurons": 10**400}]),
+        json_attribute("", "network", layers=[{"layer": "Dense", "neurons": 10**400}]),
         "expected at most",
     ),
     "more dropout than can be": (
         json_attribute(
-            "/", "network", layers=[{"layer": "Dense", "neurons": 1, "dropout": 10**400}]
+            "", "network", layers=[{"layer": "Dense", "neurons": 1, "dropout": 10**400}]
         ),
         "too large",
     ),
     "other dtype": (
-        json_attribute("/", "network", dtype="float64"),
+        json_attribute("", "network", dtype="float64"),
         "is float32 .* expected float64",
     ),
     "unknown dtype": (
-        json_attribute("/", "network", dtype="(1,O"),
+        json_attribute("", "network", dtype="(1,O"),
         "dtype is .* expected one of float32, float64",
     ),
-    "other seed": (json_attribute("/", "network", seed=6), "training@seed is 5, expected 6"),
-    "wrong seed": (json_attribute("/", "network", seed=-1), "seed is -1"),
+    "other seed": (json_attribute("", "network", seed=6), "training@seed is 5, expected 6"),
+    "wrong seed": (json_attribute("", "network", seed=-1), "seed is -1"),
     "other network": (
         json_attribute(
-            "/", "network", input_shape=[1, 1, 1], layers=[{"layer": "Softmax", "neurons": 5}]
+            "", "network", input_shape=[1, 1, 1], layers=[{"layer": "Softmax", "neurons": 5}]
         ),
         "expected 10",
     ),
-    "other cost": (json_attribute("/", "network", cost="quadratic"), "cost is 'quadratic' behind"),
+    "other cost": (json_attribute("", "network", cost="quadratic"), "cost is 'quadratic' behind"),
     "other epoch": (attribute("training", epoch=4), "it is at epoch 4 and has a history of 3"),
     "epoch of the end": (attribute("training", epoch=math.inf), "cannot convert float infinity"),
     "half an epoch": (attribute("training", epoch=3.5), "training@epoch is 3.5, expected 3"),
@@ -409,6 +277,20 @@ CRAFTED = {
     ),
     "no run": (attribute("training", run="[1]"), "its run is no table of settings"),
     "negative history": (attribute("history", epochs=-1), "expected float64"),
+    "very many layers": (
+        json_attribute("", "network", layers=[{"layer": "Dense", "neurons": 1}] * 20_000),
+        "it has 20000 layers, expected 1 to 10000",
+    ),
+    "other version": (attribute("", version=3), "its index is not that of format nbconv 2"),
+    "version in words": (attribute("", version="2"), "its index is not that of format nbconv 2"),
+    "no version": (without("@version"), "its index is not that of format nbconv 2"),
+    "other format": (attribute("", format="keras"), "its index is not that of format nbconv 2"),
+    "many arrays": (
+        lambda contents: contents.arrays.update(
+            {f"x/{n}": np.ones(1, "f4") for n in range(10_001)}
+        ),
+        "it has more than 10000 arrays or groups",
+    ),
 }
 
 
@@ -421,58 +303,146 @@ def test_a_crafted_file_is_refused(trained, tmp_path, case):
     assert re.search(said, line), line
 
 
+def array(entry):
+    """An edit of the index: that of an array is another one."""
+    return lambda index: index["arrays"].update({"history/cost": entry})
+
+
+def value(entry):
+    """An edit of the index: that of an attribute is another one."""
+    return lambda index: index["attributes"]["training"].update(epoch=entry)
+
+
+def entry(name, content):
+    return lambda index: index.update({name: content})
+
+
+INDEXES = {
+    "texts for numbers": (array(["|S8", [3], 4096]), "'history/cost' is |S8"),
+    "objects for numbers": (array(["|O", [3], 4096]), "'history/cost' is |O"),
+    "structures for numbers": (array([[["a", "<f8"]], [3], 4096]), "'history/cost' is"),
+    "truths for numbers": (array(["|b1", [3], 4096]), "'history/cost' is |b1"),
+    "no dtype": (array([None, [3], 4096]), "'history/cost' is None"),
+    "negative shape": (array(["<f8", [-3], 4096]), "'history/cost' is <f8"),
+    "half a shape": (array(["<f8", [1.5], 4096]), "'history/cost' is <f8"),
+    "shape of truths": (array(["<f8", [True], 4096]), "'history/cost' is <f8"),
+    "shape in words": (array(["<f8", "3", 4096]), "'history/cost' is <f8"),
+    "shape of lists": (array(["<f8", [[3]], 4096]), "'history/cost' is <f8"),
+    "no shape": (array(["<f8", None, 4096]), "NoneType"),
+    "huge": (array(["<f8", [2**40], 4096]), "'history/cost' would make it larger than it is"),
+    "huge beyond numbers": (array(["<f8", [10**30] * 30, 0]), "would make it larger than it is"),
+    "huge and empty": (array(["<f8", [2**62, 2**62, 0], 0]), "is no checkpoint"),
+    "many axes": (array(["<f8", [1] * 100, 4096]), "dimension|it lacks|sequence"),
+    "before the file": (array(["<f8", [3], -8]), "'history/cost' is <f8"),
+    "behind the file": (array(["<f8", [3], 2**31]), "would make it larger than it is"),
+    "offset in words": (array(["<f8", [3], "0"]), "'history/cost' is <f8"),
+    "one entry too few": (array(["<f8", [3]]), "not enough values"),
+    "one entry too many": (array(["<f8", [3], 4096, 1]), "too many values"),
+    "no entries": (array(None), "NoneType"),
+    "truth": (value(True), "'training@epoch' is neither a text nor a number"),
+    "null": (value(None), "'training@epoch' is neither a text nor a number"),
+    "list": (value([3]), "'training@epoch' is neither a text nor a number"),
+    "table": (value({}), "'training@epoch' is neither a text nor a number"),
+    "half a character": (value("\ud800"), "does not fit its digest"),
+    "a group is a list": (lambda index: index["attributes"].update(x=[]), "'x' in its index"),
+    "arrays in a list": (entry("arrays", []), "'arrays' in its index is no table"),
+    "attributes in a list": (entry("attributes", []), "'attributes' in its index is no table"),
+    "no root": (lambda index: index["attributes"].pop("") and None, "its index is not that of"),
+    "no arrays": (lambda index: index.pop("arrays") and None, "it lacks 'arrays'"),
+    "a list": (lambda index: b"[]\n", "list indices"),
+    "nothing": (lambda index: b"\n", "Expecting value"),
+    "no line": (lambda index: b"{}" * 10**5, "Extra data|decode"),
+    "no text": (lambda index: b"\xff\xfe\n", "Expecting value|decode"),
+    "no end": (lambda index: b"[" * 10**6 + b"\n", "recursion|Recursion"),
+    "long number": (lambda index: b"[" + b"9" * 10**6 + b"]\n", "digits"),
+}
+
+
+@pytest.mark.parametrize("case", INDEXES)
+def test_a_crafted_index_is_refused(trained, tmp_path, case):
+    edit, said = INDEXES[case]
+    path = tmp_path / "a.h5"
+    path.write_bytes(crafted(checkpoint.load(trained), edit))
+    line = refusal(path)
+    assert re.search(said, line), line
+
+
 def test_a_crafted_file_that_says_the_same_is_taken(trained, tmp_path):
-    """The helper itself: were its digest or its seal wrong, no test above would mean anything."""
+    """The helper itself: were its digest or its first line wrong, no test above would mean anything."""
     path = copy(trained, tmp_path)
-    craft(path, lambda file: None)
+    craft(path, lambda contents: None)
     same(Network.load(trained), Network.load(path))
     craft(path, changed("history/cost", lambda array: array + 1))
     assert Network.load(path).history["cost"][0] == Network.load(trained).history["cost"][0] + 1
 
 
-def test_digest_and_seal_are_both_needed(trained, tmp_path):
+def test_digest_and_first_line_are_both_needed(trained, tmp_path):
     path = copy(trained, tmp_path)
     craft(path, changed("history/cost", lambda array: array + 1), digest=False)
     assert "its content does not fit its digest" in refusal(path)
-    path = copy(trained, tmp_path)
-    with h5py.File(path, "r+") as file:
-        file["history/cost"][0] = 0
+    image = bytearray(trained.read_bytes())
+    image[-9] ^= 1
+    path.write_bytes(image)
     assert "is damaged, or another program changed it" in refusal(path)
-    with h5py.File(path, "r+") as file:
-        file.attrs["version"] = 2
-    assert "has the format version 2" in refusal(path)
 
 
-@pytest.mark.parametrize("shape", [(), (40,)])
-def test_one_text_in_many_places_is_not_read_so_often(trained, tmp_path, shape):
-    """A file of 2 MB whose attributes all point at one text of 1 MB: 40 attributes, or one of 40 parts.
-
-    It is written in HDF5's old format, whose attributes have no checksums.
-    """
+def test_a_newer_version_is_named(trained, tmp_path):
     path = tmp_path / "a.h5"
-    with h5py.File(trained) as good, h5py.File(path, "w", userblock_size=512) as file:
-        file.attrs.update(good.attrs)
-        file.create_group("training").attrs.update(
-            dict(good["training"].attrs) | {"run": "x" * 10**6}
-        )
-        for number in range(1 if shape else 40):
-            text = np.array(["y" * 7777] * 40, object) if shape else "y" * 7777
-            file["training"].attrs.create(f"a{number}", text, dtype=h5py.string_dtype())
-    body = path.read_bytes()[512:]
-    # A text's length, and where it lies; the text itself has eight bytes for its length.
-    short, long = (
-        re.compile(struct.pack("<I", length) + b"(?!\0{4}).{12}", re.DOTALL)
-        for length in (7777, 10**6)
+    path.write_bytes(trained.read_bytes().replace(b", format 2, ", b", format 3, ", 1))
+    line = refusal(path)
+    assert "has the format version 3" in line
+    assert "reads versions 1 and 2" in line
+
+
+def mutant(image, random):
+    """A file's bytes, some of its index or of its arrays changed, with a first line that fits."""
+    rest = bytearray(image[checkpoint.LINE_BYTES :])
+    end = rest.index(b"\n")
+    for _ in range(random.choice((1, 1, 2, 5, 30))):
+        place = random.randrange(end if random.random() < 0.8 else len(rest))
+        kind = random.random()
+        if kind < 0.3:
+            rest[place] = random.randrange(256)
+        elif kind < 0.6:
+            rest[place] = random.choice(b'0123456789-+.eE{}[],:" \\ntf')
+        elif kind < 0.8:
+            start = random.randrange(end)
+            piece = rest[start : start + random.choice((1, 3, 20, 200))]
+            rest[place : place + random.choice((0, len(piece)))] = piece
+        else:
+            del rest[place : place + random.choice((1, 3, 20, 200))]
+    return checkpoint.first_line(rest) + rest
+
+
+def test_mutants(trained, tmp_path, monkeypatch):
+    """Each is refused in one line or loaded, in little time and memory.
+
+    NBCONV_MUTANTS: how many.
+    """
+    # Every digest fits, as if whoever changed the file had made it so.
+    digest = checkpoint.Contents.digest
+    monkeypatch.setattr(
+        checkpoint.Contents,
+        "digest",
+        lambda contents: contents.attributes[""].get("digest") or digest(contents),
     )
-    assert len(short.findall(body)) == 40
-    (place,) = long.findall(body)
-    path.write_bytes(checkpoint.sealed(short.sub(lambda _: place, body)))
-    with h5py.File(path) as file:
-        assert len(np.ravel(file["training"].attrs["a0"])[0]) == 10**6
-    assert re.search(
-        "is neither a text nor a number" if shape else "would make it larger than it is",
-        refusal(path),
-    )
+    image, numbers = trained.read_bytes(), random.Random(0)
+    path, loaded = tmp_path / "a.h5", 0
+    for _ in range(int(os.environ.get("NBCONV_MUTANTS", "300"))):
+        path.write_bytes(mutant(image, numbers))
+        began = time.process_time()
+        tracemalloc.start()
+        try:
+            Network.load(path)
+            loaded += 1
+        except CheckpointError as error:
+            one_line(error, path)
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert time.process_time() - began < 10
+        assert peak < 2**25
+    print(f"{loaded} loaded")
 
 
 VALUES = [math.nan, -math.inf, 0.5, -1, 2**63 - 1, "", "x", "{}", "null", '{"epochs": []}']
@@ -486,12 +456,11 @@ def test_any_value_of_any_attribute_is_refused_or_taken(few, tmp_path):
     net.save(tmp_path / "a.h5")
     path = tmp_path / "copy.h5"
     refused, taken = [], []
-    with h5py.File(tmp_path / "a.h5") as file:
-        places = [
-            (group, name)
-            for group in ("/", "optimizer", "training", "history")
-            for name in file[group].attrs
-        ]
+    places = [
+        (group, name)
+        for group, attributes in checkpoint.load(tmp_path / "a.h5").attributes.items()
+        for name in attributes
+    ]
     for group, name in places:
         for value in VALUES if name != "digest" else ():
             copy(tmp_path / "a.h5", tmp_path)
@@ -504,7 +473,7 @@ def test_any_value_of_any_attribute_is_refused_or_taken(few, tmp_path):
     assert len(refused) > 200
     # What says nothing about the network, and a test accuracy that was NaN and is so again.
     free = ("data", "run", "epoch_seconds", "best_test_accuracy", "best_data")
-    assert set(taken) == {f"training@{name}" for name in free} | {"/@nbconv_version"}
+    assert set(taken) == {f"training@{name}" for name in free} | {"@nbconv_version"}
 
 
 @pytest.fixture(scope="module")
@@ -532,8 +501,7 @@ ODD = st.recursive(
 @given(value=ODD, choice=st.integers(0, 10**6))
 def test_any_json_is_refused_or_taken(odd, value, choice):
     """One place of the network's JSON, at any depth, says something else."""
-    with h5py.File(odd) as file:
-        network = json.loads(file.attrs["network"])
+    network = json.loads(checkpoint.load(odd).attributes[""]["network"])
     places = []
 
     def walk(node):
@@ -546,7 +514,7 @@ def test_any_json_is_refused_or_taken(odd, value, choice):
     node, key = places[choice % len(places)]
     node[key] = value
     path = copy(odd, odd.parent)
-    craft(path, lambda file: file.attrs.__setitem__("network", json.dumps(network)))
+    craft(path, attribute("", network=json.dumps(network)))
     tracemalloc.start()
     try:
         Network.load(path)
