@@ -142,7 +142,7 @@ def check_nbconv(arguments):
         is_given = isinstance(value, str) and not value.isupper()  # `nbconv plot KIND`
         if isinstance(parameter.type, click.Choice) and is_given:
             parameter.type.convert(value, parameter, context)
-    if command.name == "reproduce" and isinstance(values["names"], tuple):
+    if command.name == "reproduce" and isinstance(values["names"], tuple) and values["names"]:
         chosen(values["names"])
     if values.get("net", "fc") not in EXPERIMENTS:
         notation.parse(values["net"])
