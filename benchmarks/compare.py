@@ -60,9 +60,9 @@ ENGINES = {
 
 
 class Worker:
-    """An engine's process, see worker.py."""
+    """An engine's process, see worker.py. threads: a number, or "auto" for nbconv's own choice."""
 
-    def __init__(self, name: str, threads: int):
+    def __init__(self, name: str, threads: int | str):
         self.name = name
         engine = ENGINES[name]
         if not engine.interpreter.exists():
@@ -70,7 +70,8 @@ class Worker:
                 f"{name} has no interpreter: expected {engine.interpreter}, created by `make bench`"
             )
         limits = ("BENCHMARK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = {**os.environ, **dict.fromkeys(limits, str(threads)), **engine.environment}
+        set_to = limits[:1] if threads == "auto" else limits
+        environment = {**os.environ, **dict.fromkeys(set_to, str(threads)), **engine.environment}
         self.process = subprocess.Popen(
             [engine.interpreter, HERE / engine.script],
             text=True,

@@ -12,7 +12,7 @@ from networks import CLASSES, ETA, NETWORKS, PIXELS, images_for, is_dense
 from worker import serve
 
 import nbconv
-from nbconv import backend, notation
+from nbconv import notation
 
 random = np.random.default_rng(0)
 
@@ -40,7 +40,8 @@ def infer(network: str, batch: int) -> Callable[[], object]:
     return lambda: net.predict_proba(images)
 
 
-backend.set_threads(int(os.environ["BENCHMARK_THREADS"]))
+THREADS = os.environ["BENCHMARK_THREADS"]
+nbconv.set_threads("auto" if THREADS == "auto" else int(THREADS))
 serve(
     f"nbconv {nbconv.__version__}, numba {numba.__version__}, numpy {np.__version__}",
     train=train,

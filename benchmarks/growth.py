@@ -18,7 +18,7 @@ import numpy as np
 from compare import RESULTS, environment, write
 
 import nbconv
-from nbconv import backend, notation
+from nbconv import notation
 
 EPOCH = 4e9  # operations, about 0.1 s
 MIN_MINI_BATCHES = 6  # in an epoch
@@ -102,7 +102,7 @@ def measure(members: list[Member], threads: list[int], repeats: int) -> list[dic
     times: dict[tuple[int, int], list[float]] = {}
     for _ in range(repeats):
         for number in threads:
-            backend.set_threads(number)
+            nbconv.set_threads(number)
             for index, (epoch, count) in enumerate(prepared):
                 times.setdefault((index, number), []).append(nanoseconds(epoch, count))
     results = []

@@ -27,11 +27,11 @@ parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results
 options = parser.parse_args()
 os.environ["OPENBLAS_NUM_THREADS"] = str(options.threads)
 
+import numba  # noqa: E402 -- after the number of threads is set
 import numpy as np  # noqa: E402 -- BLAS reads its number of threads when NumPy is imported
 from nbconv.kernels import cpu  # noqa: E402 -- as above
 from nbconv.kernels.cpu import zeros  # noqa: E402 -- as above
 
-from nbconv import backend  # noqa: E402 -- as above
 from nbconv.layers.geometry import (  # noqa: E402 -- as above
     ConvGeometry,
     PoolGeometry,
@@ -220,7 +220,7 @@ def dense(name: str, n_in: int, n_out: int, images: int) -> None:
     )
 
 
-backend.set_threads(options.threads)
+numba.set_num_threads(options.threads)
 PEAK, BANDWIDTH = machine()
 print(
     f"{options.threads} thread(s), float32: sgemm {PEAK:.0f} GFLOP/s at most, "

@@ -1,56 +1,79 @@
-"""Training beside a program that keeps one core busy: python benchmarks/neighbour.py.
+"""Training beside other busy programs: python benchmarks/neighbour.py.
 
-The cost of a busy neighbour depends on how long OpenMP's threads spin before they sleep
-(GOMP_SPINCOUNT). Prints microseconds per image, the median of five, without and with the neighbour,
-for nbconv's default, OpenMP's default and other values.
+Microseconds per image with "auto", one and two threads, and PyTorch's with one and two: alone, and
+beside programs that keep a core busy each. All are timed in turns; medians.
 """
 
+import argparse
 import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-HERE = Path(__file__).parent
-NETWORK = "conv-conv"
-MINI_BATCH = 10
-THREADS = 2
+from compare import RESULTS, Worker, environment, write
+from networks import NETWORKS
+
+COLUMNS: dict[str, tuple[str, int | str]] = {
+    "auto": ("nbconv", "auto"),
+    "1 thread": ("nbconv", 1),
+    "2 threads": ("nbconv", 2),
+    "PyTorch, 1": ("torch", 1),
+    "PyTorch, 2": ("torch", 2),
+}
+BUSY = [sys.executable, "-c", "while True: pass"]
 
 
-def microseconds(environment: dict[str, str]) -> float:
-    """The median time per image of five trainings in one process."""
-    done = subprocess.run(
-        [sys.executable, HERE / "engine_nbconv.py"],
-        input=f"train {NETWORK} {MINI_BATCH}\n" * 5,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return statistics.median(map(float, done.stdout.splitlines()[1:]))
+def row(
+    workers: dict[str, Worker], network: str, mini_batch: int, busy: int, repeats: int
+) -> dict[str, float]:
+    """The median of each column beside so many busy programs."""
+    programs = [subprocess.Popen(BUSY, start_new_session=True) for _ in range(busy)]
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    try:
+        for _ in range(repeats):
+            for name, worker in workers.items():
+                times[name].append(worker.time("train", network, mini_batch))
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+    return {name: statistics.median(found) for name, found in times.items()}
 
 
 def main() -> None:
-    """Measure and print."""
-    print(
-        f"{NETWORK}, mini-batch {MINI_BATCH}, {THREADS} threads: microseconds per image alone, "
-        "beside a busy neighbour"
-    )
-    for spins in (None, "1000", "4000", "12000", "300000"):
-        environment = {**os.environ, "BENCHMARK_THREADS": str(THREADS)}
-        if spins:
-            environment["GOMP_SPINCOUNT"] = spins
-        alone = microseconds(environment)
-        neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        try:
-            beside = microseconds(environment)
-        finally:
-            neighbour.kill()
-            neighbour.wait()
-        print(
-            f"GOMP_SPINCOUNT {spins or 'as nbconv sets it':18} {alone:8.1f} {beside:8.1f}",
-            flush=True,
-        )
+    """Measure, print a table and write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", action="append", choices=NETWORKS)
+    parser.add_argument("--mini-batch", action="append", type=int, help="default: 1, 10, 64")
+    parser.add_argument("--busy", action="append", type=int, help="default: 0, 1, 2, 6")
+    parser.add_argument("--column", action="append", choices=COLUMNS, help="default: all")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS / "neighbour.json")
+    options = parser.parse_args()
+    names = options.column or list(COLUMNS)
+    workers = {name: Worker(*COLUMNS[name]) for name in names}
+    print(f"{os.cpu_count()} CPUs; microseconds per image in training\n")
+    print(f"| network, mini-batch, busy programs | {' | '.join(names)} | auto over the best |")
+    print("| --- |" + " --- |" * (len(names) + 1))
+    rows: list[dict[str, Any]] = []
+    for busy in options.busy or (0, 1, 2, 6):
+        for network in options.network or ("conv-conv", "784-30-10", "dropout"):
+            for mini_batch in options.mini_batch or (1, 10, 64):
+                found = row(workers, network, mini_batch, busy, options.repeats)
+                ours = [found[name] for name in ("1 thread", "2 threads") if name in found]
+                ratio = found["auto"] / min(ours) if ours and "auto" in found else None
+                cells = " | ".join(f"{found[name]:.1f}" for name in names)
+                print(
+                    f"| {network}, {mini_batch}, {busy} | {cells} | "
+                    f"{f'{ratio:.2f}' if ratio else ''} |",
+                    flush=True,
+                )
+                rows.append({"network": network, "mini_batch": mini_batch, "busy": busy, **found})
+    versions = {name: worker.version for name, worker in workers.items()}
+    settings = environment([1, 2]) | {"versions": versions}
+    write(options.out, {"environment": settings, "microseconds": rows})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .group import JSON, announce_compilation, backend_options, percent, print_json
+from .group import JSON, THREADS, announce_compilation, backend_options, percent, print_json
 from .train import NETWORKS, given_settings, settings
 from .use import DATA, SPLIT, WEIGHTS
 
@@ -29,7 +29,7 @@ def ensemble() -> None:
     help="Trainings at a time; they share the threads.",
 )
 @backend_options
-@click.option("--threads", type=int, help="CPU threads in total.  [default: all]")
+@THREADS
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The folder to write.  [default: ensemble]"
 )
@@ -42,7 +42,7 @@ def train(
     members: int | None,
     jobs: int,
     backend: str,
-    threads: int | None,
+    threads: int | str,
     out: Path | None,
     resume: Path | None,
     as_json: bool,
@@ -55,14 +55,12 @@ def train(
     TOML file of settings, as for nbconv train.
     """
     given = given_settings(config, options)
-    from nbconv import Interrupted, load_data
-    from nbconv import backend as backends
+    from nbconv import Interrupted, load_data, set_threads
     from nbconv import ensemble as ensembles
 
     if resume and out:
         raise click.UsageError("--resume goes on in its own folder: leave --out out")
-    if threads is not None:
-        backends.set_threads(threads)
+    set_threads(threads)
     announce_compilation()
     folder = resume or out or Path("ensemble")
     begin = ensembles.resume if resume else ensembles.train

@@ -14,6 +14,30 @@ from ..names import BACKENDS
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+class _Threads(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+    """A number of threads or "auto"."""
+
+    name = "auto|INTEGER"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int | str:
+        """The number, or "auto"."""
+        try:
+            return "auto" if value == "auto" else int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither 'auto' nor a whole number.", parameter, context)
+
+
+THREADS = click.option(
+    "--threads",
+    type=_Threads(),
+    default="auto",
+    show_default=True,
+    help="CPU threads; auto: whatever is fastest at the time. The results do not depend on them.",
+)
+
+
 def _log(context: click.Context, parameter: click.Parameter, is_verbose: bool) -> None:
     if is_verbose:
         logging.basicConfig(format="%(message)s")

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 
 from ..runs.settings import RunSettings
-from .group import announce_compilation, backend_options, percent, print_json
+from .group import THREADS, announce_compilation, backend_options, percent, print_json
 from .progress import Progress, duration
 
 NETWORKS = """\b
@@ -56,9 +56,7 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
 @click.command(epilog=NETWORKS)
 @settings
 @backend_options
-@click.option(
-    "--threads", type=int, help="CPU threads; the results do not depend on them.  [default: all]"
-)
+@THREADS
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The checkpoint to write.  [default: run.h5]"
 )
@@ -69,7 +67,7 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
 def train(
     config: Path | None,
     backend: str,
-    threads: int | None,
+    threads: int | str,
     out: Path | None,
     resume: Path | None,
     as_json: bool,
@@ -84,11 +82,11 @@ def train(
     """
     given = given_settings(config, options)
     from nbconv import backend as backends
+    from nbconv import set_threads
     from nbconv.errors import Interrupted
     from nbconv.runs import run as runs
 
-    if threads is not None:
-        backends.set_threads(threads)
+    set_threads(threads)
     run = (
         runs.resume(resume, given, out, backend)
         if resume

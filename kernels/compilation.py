@@ -1,20 +1,28 @@
-"""How the kernels are compiled: the flags, the folder of compiled kernels, the threading layer.
+"""How the kernels are compiled: the flags, the files of compiled kernels, the threading layer.
 
 Numba's own cache looks only at the file that a kernel stands in, not at the files of the functions
-it calls. The folder chosen here is named after a hash of all kernel sources, so an edit anywhere is
-seen.
+it calls, and stops at a damaged or unwritable file. So the kernels have a cache of their own: a
+folder named after a hash of all kernel sources, a file for each kernel and signature, with a digest.
+What cannot be read is compiled again; what cannot be written is compiled in each process.
 """
 
 import atexit
 import hashlib
 import logging
 import os
+import pickle
+import re
 import shutil
+import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.dispatcher import Dispatcher
+from numba.core.serialize import dumps
 
 # "nnan" and "ninf" are left out: with them the guards against NaN would be compiled away. Only sums
 # of products may be reordered, which is what lets them be vectorised; in `scalar.exp_negative` the
@@ -43,62 +51,164 @@ FORMULA: dict[str, Any] = {**INNER, "fastmath": FLAGS["fastmath"]}
 def _sources_hash() -> str:
     """Twelve hexadecimal digits over every kernel source and numba's version."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    for path in sources:
         digest.update(path.name.encode() + path.read_bytes())
+    if not sources:  # in a zip file or a frozen program: when that was made
+        holder = getattr(__spec__.loader, "archive", sys.executable) if __spec__ else sys.executable
+        status = os.stat(holder)
+        digest.update(f"{holder} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()[:12]
 
 
 def _cache_root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(
-        "~/.cache"
-    )  # no home: a folder named ~ is not made
+    # Without a home directory the last one stays "~": no folder of that name is made.
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(base) / "nbconv" / "kernels"
 
 
-def _writable(folder: Path) -> bool:
+def _why_not(folder: Path) -> str | None:
+    """Why compiled kernels cannot be kept in a folder; None if they can."""
     if not folder.is_absolute() and folder.parts[:1] == ("~",):
-        return False
+        return "there is no home directory"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if os.name == "posix" and os.stat(folder).st_uid not in (0, os.geteuid()):
+            return "it belongs to another user"  # whose pickles are not to be run
         with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
-def _choose_cache() -> tuple[Path, bool]:
-    """NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own.
-
-    a temporary one, not kept, if unwritable.
-    """
-    root = (
-        Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else _cache_root()
-    )
-    folder = root / _sources_hash()
-    if not _writable(folder):
+def _tell(folder: Path | None, why: object) -> None:
+    """Log, once, that compiled kernels cannot be kept."""
+    if not _told:
+        _told.append(why)
         logging.getLogger("nbconv").warning(
-            "compiled kernels cannot be kept in %s, which cannot be written, and are compiled for "
-            "this run alone: "
-            "set NUMBA_CACHE_DIR to a folder that can",
+            "compiled kernels cannot be kept in %s (%s), and are compiled for this run alone: set "
+            "NUMBA_CACHE_DIR to a folder of yours that can be written",
             folder,
+            why,
         )
-        folder = Path(tempfile.mkdtemp(prefix="nbconv-kernels-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return folder, False
-    return folder, True
 
 
+def _choose_cache() -> tuple[Path | None, bool]:
+    """(the folder, whether it outlives this process); None if there is no place for one.
+
+    NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own; else a temporary one.
+    """
+    root = os.environ.get("NUMBA_CACHE_DIR")
+    folder = (Path(root) if root else _cache_root()) / _sources_hash()
+    why = _why_not(folder)
+    if why is None:
+        return folder, True
+    _tell(folder, why)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix="nbconv-kernels-"))
+    except OSError:
+        return None, False
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    return temporary, False
+
+
+_told: list[object] = []
 CACHE, CACHE_IS_KEPT = _choose_cache()
-config: Any = numba.config
-config.CACHE_DIR = str(CACHE)
+
+
+class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]  # Numba has no types
+    """What Numba's cache asks about a kernel, without a search for its source file."""
+
+    def __init__(self, function: Any):
+        place = f"{function.__module__}.{function.__qualname__}-{function.__code__.co_firstlineno}"
+        tag = sys.implementation.cache_tag
+        self._filename_base = re.sub(r"\W", "_", f"{place}.{tag}{sys.abiflags}")
+        self._locator = self
+
+    def get_cache_path(self) -> str:
+        return str(CACHE)
+
+    def get_source_stamp(self) -> str:
+        return ""
+
+    def ensure_cache_path(self) -> None:
+        pass
+
+
+class _Files:
+    """A file for each signature of a kernel: the SHA-256 of its key and content, then the content."""
+
+    def __init__(self, folder: Path, base: str):
+        self._folder, self._base = folder, base
+
+    def _path(self, key: Any) -> Path:
+        return (
+            self._folder / f"{self._base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:20]}.nbc"
+        )
+
+    def load(self, key: Any) -> Any:
+        """What was saved under a key; None if that is not there, or damaged."""
+        try:
+            content = self._path(key).read_bytes()
+            if content[:32] == _seal(key, content[32:]):
+                return pickle.loads(content[32:])
+        except Exception:  # whatever comes of a file that another version wrote
+            pass
+        return None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Save it; where that is not possible, go on without."""
+        content = dumps(data)
+        try:
+            descriptor, partial = tempfile.mkstemp(".partial", dir=self._folder)
+            try:
+                with open(descriptor, "wb") as file:
+                    file.write(_seal(key, content) + content)
+                os.replace(partial, self._path(key))
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(partial)
+                raise
+        except OSError as error:
+            _tell(self._folder, error.strerror)
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
+
+
+def _seal(key: Any, content: bytes) -> bytes:
+    return hashlib.sha256(repr(key).encode() + content).digest()
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no types
+    _impl_class = _Implementation
+
+    def __init__(self, function: Any):
+        super().__init__(function)
+        self._cache_file = _Files(CACHE, self._impl.filename_base)
+
+
+def njit(*, cache: bool, **flags: Any) -> Any:
+    """numba.njit, with this module's cache."""
+
+    def decorate(function: Any) -> Any:
+        kernel = numba.njit(**flags)(function)
+        if cache and CACHE is not None and isinstance(kernel, Dispatcher):
+            kernel._cache = _Cache(function)
+        return kernel
+
+    return decorate
+
+
 # OpenMP's threads wait for each other by spinning: by default for milliseconds, which starves them
 # all where another program wants a core too. Half a millisecond bridges the gaps between kernels
 # (benchmarks/neighbour.py).
 os.environ.setdefault("GOMP_SPINCOUNT", "12000")
 # A parallel region costs about 1 microsecond with omp and 100 with workqueue.
+config: Any = numba.config
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
 def cache_is_cold() -> bool:
     """Whether no kernel has been compiled into the cache yet."""
-    return next(CACHE.rglob("*.nbi"), None) is None
+    return CACHE is None or next(CACHE.glob("*.nbc"), None) is None

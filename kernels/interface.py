@@ -348,9 +348,9 @@ class Memory(Protocol):
     """Where a backend keeps arrays, and how the host reads and writes them."""
 
     INFERENCE_BATCH: int  # images at a time where nothing is trained
-    PRECOMPILES: (
-        bool  # whether a Program compiles its kernels, so that a second process can do so ahead
-    )
+    # Whether a Program compiles its kernels, so that a second process can do so ahead.
+    PRECOMPILES: bool
+    HAS_THREADS: bool  # whether CPU threads share a kernel's work
 
     def zeros(self, shape: tuple[int, ...], dtype: Any, /) -> Array:
         """A new array of the backend, filled with zeros."""
@@ -377,10 +377,11 @@ class Memory(Protocol):
 class Program(Protocol):
     """Recorded kernel calls, ready to be run many times."""
 
-    def __call__(self, times: int, *varying: Array) -> None:
+    def __call__(self, times: int, *varying: Array, threads: int = 0) -> None:
         """Make all calls in order, `times` times.
 
-        The arrays take the place of those named when it was built.
+        The arrays take the place of those named when it was built. threads: how many CPU threads
+        the kernels use, where HAS_THREADS; 0 for Numba's own number.
         """
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         register_layer,
     )
     from .network import Network
+    from .threads import set_threads
     from .training.history import History
 
 __version__ = "0.1.0"
@@ -61,6 +62,7 @@ _HOMES = {
         "register_layer",
     ),
     "network": ("Network",),
+    "threads": ("set_threads",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -85,6 +87,7 @@ __all__ = [
     "__version__",
     "load_data",
     "register_layer",
+    "set_threads",
 ]
 
 

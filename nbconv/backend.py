@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numba
 from numba.core import event
 
-from . import child
+from . import child, threads
 from .errors import BackendError, SettingError
 from .kernels import compilation, driver
 from .kernels.interface import Backend
@@ -71,28 +71,6 @@ def why_not_cuda() -> str | None:
     return _answers[process]
 
 
-def thread_limit() -> int:
-    """The most CPU threads that this process can use."""
-    config: Any = numba.config
-    return int(config.NUMBA_NUM_THREADS)
-
-
-def threads() -> int:
-    """How many CPU threads the kernels of this Python thread use."""
-    return int(numba.get_num_threads())
-
-
-def set_threads(threads: int) -> None:
-    """How many CPU threads the kernels of this Python thread use; results do not depend on it."""
-    most = thread_limit()
-    if not isinstance(threads, int) or not 1 <= threads <= most:
-        raise SettingError(
-            f"threads is {threads!r}: expected 1 to {most}, this process's limit "
-            "(NUMBA_NUM_THREADS)"
-        )
-    numba.set_num_threads(threads)
-
-
 def on_compilation(tell: Callable[[str], None]) -> None:
     """Call `tell` once with a line, when the first kernel is compiled that the cache does not have."""
 
@@ -124,7 +102,7 @@ def compiling_meanwhile(
     if (
         kernels.PRECOMPILES
         and sys.executable
-        and thread_limit() > 1
+        and threads.most() > 1
         and compilation.cache_is_cold()
         and compilation.CACHE_IS_KEPT
     ):

@@ -7,7 +7,7 @@ from typing import Any
 
 import llvmlite.binding
 
-from . import __version__, backend
+from . import __version__, backend, threads
 from .data import sources
 from .errors import DataError
 from .kernels import compilation
@@ -26,7 +26,7 @@ def report() -> list[tuple[str, str]]:
         ("python", f"{platform.python_version()} ({sys.executable})"),
         *((package, _version(package)) for package in _PACKAGES),
         ("cpu", _cpu()),
-        ("threads", f"{backend.thread_limit()} (fewer with --threads)"),
+        ("threads", _threads()),
         ("threading layer", _threading()),
         ("kernel cache", _cache()),
         ("mnist", _mnist()),
@@ -43,7 +43,7 @@ def environment(kernels: str) -> dict[str, str]:
         "numba": _version("numba"),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": str(llvmlite.binding.get_host_cpu_name()),
-        "threads": str(backend.thread_limit()),
+        "threads": str(threads.offered()),
         "backend": kernels,
     }
 
@@ -59,6 +59,12 @@ def _cpu() -> str:
     features = llvmlite.binding.get_host_cpu_features()
     available = [name for name in _FEATURES if features.get(name)]
     return f"{llvmlite.binding.get_host_cpu_name()}: {', '.join(available)}"
+
+
+def _threads() -> str:
+    """With how many threads "auto" begins, and why."""
+    said = ", ".join(f"{name} {number}" for name, number in threads.limits().items())
+    return f"auto: 1 to {threads.offered()}, whatever is fastest ({said}); others with --threads"
 
 
 def _threading() -> str:

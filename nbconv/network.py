@@ -28,6 +28,7 @@ from .layers.build import build_layers, check_last
 from .layers.recorder import Recorder
 from .names import DTYPES, INITIALISERS
 from .tables import aligned
+from .threads import using as using_threads
 from .training import monitors
 from .training.history import History
 from .training.loop import Metrics, Training
@@ -138,6 +139,7 @@ class Network:
         checkpoint: str | os.PathLike[str] | Callable[[], None] | None = None,
         callback: Callable[[Metrics], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        threads: int | str = "auto",
         **settings: Any,
     ) -> History:
         """Train for `epochs` more epochs by stochastic gradient descent, and give these epochs' history.
@@ -151,7 +153,9 @@ class Network:
         checkpoint: a file to save to, or a function that saves, after each epoch and when
         interrupted.
         callback: called after each epoch with its metrics; progress: every few mini-batches, with
-        images done and images in all.
+        images done and images in all. threads: of the CPU, "auto" for what `nbconv.set_threads`
+        says, which is "auto" again, the fastest number, if it has not been called; results do not
+        depend on it.
 
         Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds"
         (training alone), "validation_..." and (with monitor_training) "training_..." "cost" and
@@ -189,10 +193,13 @@ class Network:
             file = Path(checkpoint)
             check_place(file)
             save = partial(self.save, file)
-        with backends.compiling_meanwhile(
-            self.engine.backend,
-            "nbconv.runs.precompile",
-            partial(self._precompile_description, checked),
+        with (
+            using_threads(threads),
+            backends.compiling_meanwhile(
+                self.engine.backend,
+                "nbconv.runs.precompile",
+                partial(self._precompile_description, checked),
+            ),
         ):
             Training(
                 self.engine,

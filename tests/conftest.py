@@ -129,7 +129,6 @@ def invoke(tmp_path, monkeypatch):
     """Run nbconv within this process, in a folder of the test's own: its result, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backend, "on_compilation", lambda tell: None)  # it would listen for ever
-    before = backend.threads()
     # click 8.1 mixes standard error into the output unless it is told not to.
     can_mix = "mix_stderr" in inspect.signature(CliRunner).parameters
     runner = CliRunner(mix_stderr=False) if can_mix else CliRunner()
@@ -144,7 +143,7 @@ def invoke(tmp_path, monkeypatch):
         return done
 
     yield run
-    backend.set_threads(before)
+    nbconv.set_threads("auto")
 
 
 @pytest.fixture

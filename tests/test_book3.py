@@ -16,7 +16,6 @@ import pytest
 from conftest import POSIX
 
 import nbconv
-from nbconv import backend
 from nbconv.book import expand_mnist, network3
 from nbconv.book.network3 import (
     ConvPoolLayer,
@@ -37,10 +36,9 @@ ETA, LMBDA = 0.3, 0.5
 def _one_thread_of_the_cpu(monkeypatch):
     """Two threads would wait for each other most of the time over images of 72 pixels."""
     monkeypatch.setattr(network3, "GPU", False)
-    before = backend.threads()
-    backend.set_threads(1)
+    nbconv.set_threads(1)
     yield
-    backend.set_threads(before)
+    nbconv.set_threads("auto")
 
 
 def data(seed=0, count=COUNT):

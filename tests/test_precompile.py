@@ -8,7 +8,7 @@ import pytest
 from nbconv.kernels import cpu
 
 import nbconv
-from nbconv import backend
+from nbconv import threads
 from nbconv.runs import precompile
 from nbconv.training.settings import Settings
 
@@ -69,7 +69,7 @@ def test_a_first_training_starts_it_and_ends_it(tmp_path):
             check=True,
         )
         results.append(done.stdout.split("] "))
-    several = backend.thread_limit() > 1
+    several = threads.offered() > 1
     assert results[0][0] == ("[True" if several else "[")
     assert results[1][0] == "["
     assert results[0][1] == results[1][1]

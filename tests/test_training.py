@@ -9,7 +9,7 @@ import oracle
 import pytest
 
 import nbconv
-from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax, backend
+from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax, threads
 from nbconv.training import loop as training
 from nbconv.training import schedules
 from nbconv.training.loop import shuffled
@@ -118,14 +118,14 @@ def test_same_seed_same_bits(few):
     assert not same(runs[0], other)
 
 
-@pytest.mark.skipif(backend.thread_limit() < 2, reason="needs two CPU threads")
+@pytest.mark.skipif(threads.limit() < 2, reason="needs two CPU threads")
 def test_same_bits_with_one_and_two_threads(few):
     runs = []
-    for threads in (1, 2):
-        backend.set_threads(threads)
+    for number in (1, 2):
+        nbconv.set_threads(number)
         runs.append(network())
         runs[-1].fit(few[0], epochs=3, **ALL_ON)
-    backend.set_threads(backend.thread_limit())
+    nbconv.set_threads("auto")
     assert same(*runs)
 
 
@@ -281,14 +281,14 @@ def test_distortions_are_the_same_bits_again(few, tmp_path):
     options = {"mini_batch_size": 40, "eta": 0.1, "momentum": 0.5, **DISTORTED}
     whole, halves = network(), network()
     whole.fit(few[0], 2, **options)
-    backend.set_threads(1)
+    nbconv.set_threads(1)
     try:
         halves.fit(few[0], 1, **options, checkpoint=tmp_path / "run.h5")
         halves = Network.load(tmp_path / "run.h5")
         assert halves.state.settings.rotate == 20
         halves.fit(few[0], 1, **options)
     finally:
-        backend.set_threads(backend.thread_limit())
+        nbconv.set_threads("auto")
     assert same(whole, halves)
     plain = network()
     plain.fit(few[0], 2, **{**options, "rotate": 0, "zoom": 0, "shift": 0, "elastic": 0})

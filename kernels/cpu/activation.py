@@ -1,10 +1,10 @@
 """Activation functions, number by number, in place on flat arrays."""
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
 from .. import scalar
-from ..compilation import FORMULA, INNER, PARALLEL
+from ..compilation import FORMULA, INNER, PARALLEL, njit
 
 CHUNK = 4096
 SINGLE = 4  # bytes of a float32

@@ -7,9 +7,9 @@ there, whatever the stride, so an output row of all images is one run of numbers
 are the index t of `products`, and the taps (c, i, j) its index k.
 """
 
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import INLINE, INNER, PARALLEL, SUMS
+from ..compilation import INLINE, INNER, PARALLEL, SUMS, njit
 from .simd import MR, NR
 from .tile import ONE, ZERO, add_products, blocks, dot_products, products, strided_taps
 

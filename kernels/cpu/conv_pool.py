@@ -6,9 +6,9 @@ are in its cache. The tests compare with conv.py, pool.py and activation.py, one
 """
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import SUMS
+from ..compilation import SUMS, njit
 from .activation import activate
 from .pool import max_of_row, window_offsets
 from .simd import MR, lanes

@@ -11,9 +11,9 @@ of images. The tests compare with the dense kernels of conv.py.
 """
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import INNER, SUMS
+from ..compilation import INNER, SUMS, njit
 from .tile import ONE, ZERO, add_rows
 
 

@@ -6,9 +6,9 @@ images there are.
 """
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import INLINE, INNER, SUMS
+from ..compilation import INLINE, INNER, SUMS, njit
 from .activation import activate
 from .simd import MR, NR
 from .tile import ONE, ZERO, add_products, blocks, dot_products, products, strided_taps

@@ -1,9 +1,9 @@
 """From stored images to a mini-batch of randomly distorted ones: see kernels/distortion.py."""
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import INNER, PARALLEL
+from ..compilation import INNER, PARALLEL, njit
 from ..distortion import place, sampled
 from ..scalar import MINI_BATCH
 

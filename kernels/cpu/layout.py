@@ -3,9 +3,9 @@
 Arguments: kernels/interface.py.
 """
 
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import INNER, PARALLEL
+from ..compilation import INNER, PARALLEL, njit
 from ..scalar import MINI_BATCH
 
 ONE = uint64(1)

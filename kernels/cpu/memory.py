@@ -14,6 +14,7 @@ MIN_IMAGES = 16  # of a micro-batch, where one would do
 MICRO_BATCHES = 4  # that a mini-batch is cut into, where each has MIN_IMAGES
 INFERENCE_BATCH = 8 * MAX_IMAGES  # images at a time where nothing is trained
 PRECOMPILES = True  # a Program compiles its kernels: a second process can do so ahead
+HAS_THREADS = True
 
 
 def zeros(shape, dtype):

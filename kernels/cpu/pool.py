@@ -6,9 +6,9 @@ all windows of a feature map: overlapping windows add up in one order.
 """
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import INLINE, INNER, PARALLEL
+from ..compilation import INLINE, INNER, PARALLEL, njit
 from . import simd, single_image
 from .simd import lanes, pointer
 from .tile import ONE, ZERO

@@ -19,13 +19,13 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import prange, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.ufunc import parallel
 
-from ..compilation import PARALLEL
+from ..compilation import PARALLEL, njit
 
 Call = tuple[Any, tuple[Any, ...]]
 WORD, STATUS, NULL = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
@@ -33,8 +33,8 @@ CALLER = ir.FunctionType(
     STATUS, [WORD, WORD]
 )  # (the kernel's address, its block's): 0, or what went wrong
 RUNNER = ir.FunctionType(
-    STATUS, [WORD, WORD, WORD]
-)  # (how many times, how many calls, where they are listed)
+    STATUS, [WORD, WORD, WORD, WORD]
+)  # (with how many threads, how many times, how many calls, where they are listed)
 ENTRY = 3  # words of a listed call: addresses of caller, kernel and block
 
 
@@ -81,7 +81,9 @@ class Program:
             return [call for part in parts for call in part.calls]
         self._parts += parts
         counts, entries = np.array([part._list for part in parts], np.int64).T.copy()
-        return [(concurrently, (np.zeros(len(parts), np.int64), counts, entries, _lone_runner()))]
+        return [
+            (concurrently, (np.zeros(len(parts), np.int64), counts, entries, _runner_address()))
+        ]
 
     def _describe(self, arguments: tuple[Any, ...], words: list[int]) -> None:
         """Append the words of a call's arguments."""
@@ -114,13 +116,14 @@ class Program:
         for part in self._parts:
             part._take(varying)
 
-    def __call__(self, times: int, *varying: np.ndarray[Any, Any]) -> None:
+    def __call__(self, times: int, *varying: np.ndarray[Any, Any], threads: int = 0) -> None:
         """Make all calls, `times` times over.
 
-        Raises MemoryError if a kernel finds no memory for its tables.
+        threads: how many the kernels use; 0 for as many as numba.set_num_threads says. Raises
+        MemoryError if a kernel finds no memory for its tables.
         """
         self._take(varying)
-        if _runner()(times, *self._list):
+        if _runner()(threads or numba.get_num_threads(), times, *self._list):
             raise MemoryError(
                 "a kernel failed: no memory was left for its tables, or an exception was raised in "
                 "it"
@@ -128,11 +131,12 @@ class Program:
 
 
 def _run_list(_: Any, runner: Any, count: Any, entries: Any) -> Any:
-    """Go through a list of calls once: 0, or what went wrong."""
+    """Go through a list of calls once, with this thread alone: 0, or what went wrong."""
 
     def generate(_: Any, build: Any, __: Any, arguments: Any) -> Any:
         runner, count, entries = arguments
-        return build.call(build.inttoptr(runner, RUNNER.as_pointer()), [WORD(1), count, entries])
+        alone = [WORD(1), WORD(1), count, entries]
+        return build.call(build.inttoptr(runner, RUNNER.as_pointer()), alone)
 
     return types.int32(types.int64, types.int64, types.int64), generate
 
@@ -230,11 +234,24 @@ def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
 
 @cache
 def _runner_address() -> int:
-    """The loop through a program's calls, as many times as asked; it ends early if a call fails."""
+    """The loop through a program's calls, as many times as asked; it ends early if a call fails.
+
+    Kernels ask Numba how many threads they have: that is set before, and set back afterwards.
+    """
     module = ir.Module("runner")
     function = ir.Function(module, RUNNER, "runner")
-    times, count, entries = function.args
+    threads, times, count, entries = function.args
     build = ir.IRBuilder(function.append_basic_block())
+
+    def numbas(name: str, kind: ir.FunctionType, *arguments: Any) -> Any:
+        address = ctypes.cast(getattr(parallel, name), ctypes.c_void_p).value or 0
+        return build.call(build.inttoptr(WORD(address), kind.as_pointer()), arguments)
+
+    def set_threads(number: Any) -> None:
+        numbas("_set_num_threads", ir.FunctionType(ir.VoidType(), [STATUS]), number)
+
+    before = numbas("_get_num_threads", ir.FunctionType(STATUS, []))
+    set_threads(build.trunc(threads, STATUS))
     entries = build.inttoptr(entries, WORD.as_pointer())
     with cgutils.for_range(build, times), cgutils.for_range(build, count) as call:
         first = build.mul(call.index, WORD(ENTRY))
@@ -243,35 +260,17 @@ def _runner_address() -> int:
         )
         status = build.call(build.inttoptr(caller, CALLER.as_pointer()), [kernel, block])
         with build.if_then(build.icmp_signed("!=", status, STATUS(0)), likely=False):
+            set_threads(before)
             build.ret(status)
+    set_threads(before)
     build.ret(STATUS(0))
     return _address(module)
 
 
 @cache
-def _lone_runner() -> int:
-    """The same, for a thread that is not to ask others for help: kernels ask Numba how many threads they have."""
-    module = ir.Module("lone")
-    function = ir.Function(module, RUNNER, "lone")
-    build = ir.IRBuilder(function.append_basic_block())
-
-    def call(address: int, kind: ir.FunctionType, *arguments: Any) -> Any:
-        return build.call(build.inttoptr(WORD(address), kind.as_pointer()), arguments)
-
-    functions = (getattr(parallel, f"_{name}_num_threads") for name in ("get", "set"))
-    get, put = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
-    threads = call(get, ir.FunctionType(STATUS, []))
-    call(put, ir.FunctionType(ir.VoidType(), [STATUS]), STATUS(1))
-    status = call(_runner_address(), RUNNER, *function.args)
-    call(put, ir.FunctionType(ir.VoidType(), [STATUS]), threads)
-    build.ret(status)
-    return _address(module)
-
-
-@cache
-def _runner() -> Callable[[int, int, int], int]:
+def _runner() -> Callable[[int, int, int, int], int]:
     """It, for Python to call."""
-    return ctypes.PYFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3)(_runner_address())
+    return ctypes.PYFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 4)(_runner_address())
 
 
 _ENGINES: list[Any] = []  # own the machine code

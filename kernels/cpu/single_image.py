@@ -7,9 +7,8 @@ rows at once where a row fills at most half a vector, and its pooling reads ever
 from typing import Any
 
 from llvmlite import ir
-from numba import njit
 
-from ..compilation import INLINE, INNER
+from ..compilation import INLINE, INNER, njit
 from . import simd
 from .simd import INDEX, INT, MR, VECTOR_BYTES, Code, Tile, lanes, operation, pointer
 from .tile import ONE, ZERO

@@ -9,9 +9,9 @@ references to each view, and registers would be saved around that.
 from typing import Any
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
-from ..compilation import INLINE, INNER
+from ..compilation import INLINE, INNER, njit
 from . import simd
 from .simd import MR, NR, lanes, pointer
 

@@ -3,9 +3,9 @@
 Chunks of a fixed size keep the bits equal for any number of threads.
 """
 
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import INLINE, PARALLEL
+from ..compilation import INLINE, PARALLEL, njit
 
 CHUNK = 16384
 ZERO = uint64(0)

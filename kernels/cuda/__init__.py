@@ -24,6 +24,7 @@ from .device import describe, raise_as
 from .distort import draw_distortions, gather_distorted
 from .layout import gather, images_first, images_last
 from .memory import (
+    HAS_THREADS,
     INFERENCE_BATCH,
     PRECOMPILES,
     images_per_upload,

@@ -30,7 +30,7 @@ if not IS_SIMULATED:
     from cuda.core._utils.cuda_utils import CUDAError
 
     ERRORS += (CUDAError,)
-    config.CACHE_DIR = str(compilation.CACHE)
+    config.CACHE_DIR = str(compilation.CACHE or "")
     config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a mini-batch of ten is small, which is no news
 else:
     from numba.cuda.simulator import kernelapi

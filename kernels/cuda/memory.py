@@ -16,6 +16,7 @@ from . import device
 INFERENCE_BATCH = 2048  # images at a time where nothing is trained
 # A kernel is compiled when it is launched, and a second process would only take the device's memory.
 PRECOMPILES = False
+HAS_THREADS = False
 RESIDENT_SHARE = 0.5
 PIECE_BYTES = 2**28  # bytes of images at most in a piece, of which two are on the device
 

@@ -45,7 +45,7 @@ class Program(reference.Program):
             self._graphs[key] = device.capture(partial(super().__call__, times, *arrays)), arrays
         return self._graphs[key][0]
 
-    def __call__(self, times: int, *varying: Any) -> None:
+    def __call__(self, times: int, *varying: Any, threads: int = 0) -> None:
         """Have all calls made, `times` times over."""
         with _one_at_a_time:
             arrays = [array if device.is_here(array) else memory.upload(array) for array in varying]

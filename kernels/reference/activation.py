@@ -1,10 +1,10 @@
 """Activation functions and dropout, number by number, on flat arrays."""
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from .. import scalar
-from ..compilation import PARALLEL, PLAIN
+from ..compilation import PARALLEL, PLAIN, njit
 
 
 @njit(**PLAIN)

@@ -7,9 +7,7 @@ X = x s_x + j, which output column x meets at kernel column j, is a[c, Y, j % s_
 With s_x = 1 that is a[c, Y, 0, x + j, n].
 """
 
-from numba import njit
-
-from ..compilation import PLAIN
+from ..compilation import PLAIN, njit
 
 
 @njit(**PLAIN)

@@ -1,9 +1,8 @@
 """Convolution, max pooling and activation in one: the book's convolutional-pooling layer."""
 
 import numpy as np
-from numba import njit
 
-from ..compilation import PLAIN
+from ..compilation import PLAIN, njit
 from .activation import activation_forward
 from .conv import conv2d_forward
 from .pool import max_pool2d_forward

@@ -4,9 +4,7 @@ Max pooling passes the gradient of each window to its maximum. Elsewhere dz is 0
 to a sum.
 """
 
-from numba import njit
-
-from ..compilation import PLAIN
+from ..compilation import PLAIN, njit
 
 
 @njit(**PLAIN)

@@ -7,10 +7,9 @@ are soon done.
 """
 
 import numpy as np
-from numba import njit
 
 from .. import scalar
-from ..compilation import FLAGS
+from ..compilation import FLAGS, njit
 
 
 @njit(**FLAGS)

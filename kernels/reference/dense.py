@@ -1,8 +1,6 @@
 """Dense layers. A mini-batch is a matrix with a row for each image: the transpose of the book's."""
 
-from numba import njit
-
-from ..compilation import FLAGS, PLAIN
+from ..compilation import FLAGS, PLAIN, njit
 from ..scalar import activated
 
 

@@ -1,9 +1,9 @@
 """From stored images to a mini-batch of randomly distorted ones: see kernels/distortion.py."""
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from ..compilation import PARALLEL, PLAIN
+from ..compilation import PARALLEL, PLAIN, njit
 from ..distortion import (
     AFFINE_NUMBERS,
     DISTORTION_KEY,

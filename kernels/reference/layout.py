@@ -1,8 +1,6 @@
 """From stored images to a mini-batch, and between feature maps and neurons."""
 
-from numba import njit
-
-from ..compilation import PLAIN
+from ..compilation import PLAIN, njit
 from ..scalar import MINI_BATCH
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 INFERENCE_BATCH = 512  # images at a time where nothing is trained
 PRECOMPILES = False  # a kernel is compiled when it is first called
+HAS_THREADS = False
 PIECE_BYTES = 2**24  # bytes of images that are read from a file at a time
 
 

@@ -9,9 +9,9 @@ L2 and average pooling run on the CPU backend, too: in parallel over the channel
 """
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
-from ..compilation import INLINE, PARALLEL, PLAIN
+from ..compilation import INLINE, PARALLEL, PLAIN, njit
 
 
 @njit(**INLINE)

@@ -21,7 +21,7 @@ class Program:
         self.calls = list(_in_a_row(calls))
         self._varying = varying
 
-    def __call__(self, times: int, *varying: Any) -> None:
+    def __call__(self, times: int, *varying: Any, threads: int = 0) -> None:
         """Make all calls, `times` times over."""
         given = dict(zip(map(id, self._varying), varying, strict=True))
         calls: list[tuple[Any, list[Any]]] = []

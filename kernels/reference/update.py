@@ -1,8 +1,8 @@
 """Stochastic gradient descent: one step, and on to the next mini-batch."""
 
-from numba import njit, prange
+from numba import prange
 
-from ..compilation import FLAGS, PARALLEL, PLAIN
+from ..compilation import FLAGS, PARALLEL, PLAIN, njit
 from ..scalar import FINITE, MINI_BATCH, STEP
 
 

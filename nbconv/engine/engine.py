@@ -2,7 +2,9 @@
 
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,10 @@ from ..layers.costs import Cost
 from ..layers.dense import DenseLayer
 from ..layers.initialisers import initialise
 from ..layers.recorder import Recorder
+from ..threads import Pace, most
 from .microbatch import Replicas
-from .plan import Counters, Plan, Planner, Registers, Task
+from .paced import PacedPlan
+from .plan import Counters, Planner, Registers, Task
 
 Array = NDArray[Any]
 GRADIENT_BATCH = 64  # images at a time for a mean gradient
@@ -80,7 +84,9 @@ class Engine:
         self.planner = Planner(
             layers, self.replicas, cost, self.pixels, registers, self._flat(maps), recorder, dtype
         )
-        self.plans: dict[tuple[Task, int, np.dtype[Any]], Plan] = {}
+        self.seconds: defaultdict[int, float] = defaultdict(float)  # of work, by number of threads
+        self._unlabelled: dict[int, tuple[Array, Array]] = {}
+        self.plans: dict[tuple[Task, int, np.dtype[Any]], PacedPlan] = {}
 
     @property
     def backend(self) -> Backend:
@@ -128,13 +134,18 @@ class Engine:
             initialise(*pair, name, fans, is_softmax, (seed, 0, index))
         self.write(self.parameters, flat)
 
-    def _plan(self, task: Task, count: int, dtype: np.dtype[Any]) -> Plan:
+    def _plan(self, task: Task, count: int, dtype: np.dtype[Any]) -> PacedPlan:
         """The plan for mini-batches of `count` images of this dtype, made on first use."""
         plan = self.plans.get((task, count, dtype))
         if plan is None:
             if len(self.plans) >= MAX_PLANS:
                 self.plans.clear()
-            plan = self.plans[task, count, dtype] = self.planner.plan(task, count, dtype)
+            plan = self.plans[task, count, dtype] = PacedPlan(
+                partial(self.planner.plan, task, count, dtype),
+                partial(self.replicas.rows, count),
+                Pace(most()) if self.backend.HAS_THREADS else None,
+                self.seconds,
+            )
         return plan
 
     def _uploads(
@@ -169,7 +180,7 @@ class Engine:
             self.write(self.counters, Counters(now.seed, now.step + rows.start))
             if task.has_update:
                 self.write(self.rates[:1], etas[rows.start])
-            plan.program(len(positions), images, labels, positions, np.append(etas[rows], 0.0))
+            plan.run(len(positions), images, labels, positions, np.append(etas[rows], 0.0))
             upload = next(uploads, None)  # copied while the device works
             finite += Counters(*map(int, self.read(self.counters))).finite
             if task.has_update and finite < rows.stop:
@@ -217,9 +228,22 @@ class Engine:
             with self.lock:
                 plan = self._plan(task, len(images), images.dtype)
                 backend.write(self.counters, 0)
-                plan.program(1, backend.upload(images), plan.labels, plan.order, NO_ETAS)
-                out[first : first + len(images)] = backend.read(plan.out)
+                rest = self._placeholders(len(images))
+                done = plan.run(1, backend.upload(images), *rest, NO_ETAS)
+                out[first : first + len(images)] = backend.read(done.out)
         return out
+
+    def _placeholders(self, count: int) -> tuple[Array, Array]:
+        """Labels for images that have none, and the order of a mini-batch as it comes."""
+        if count not in self._unlabelled:
+            labels = self.backend.resident(np.zeros(count, np.int64))
+            assert labels is not None
+            self._unlabelled[count] = labels, np.arange(count)[None]
+        return self._unlabelled[count]
+
+    def busiest(self) -> int:
+        """With how many threads most of the work was done since `seconds` was cleared; 0 for none."""
+        return max(self.seconds, key=self.seconds.__getitem__, default=0)
 
     def mean_gradient(
         self, data: Dataset, randomness: Randomness | None = None, size: int = GRADIENT_BATCH

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import thread_limit
 from ..layers import Layer, Workspace
 from ..layers.recorder import Recorder
 
@@ -76,15 +75,20 @@ class Replicas:
             self._scratch.append([Workspace(self.recorder, self.dtype) for _ in self.layers])
         return self._scratch[row]
 
-    def schedule(self, count: int, keep: bool) -> list[list[MicroBatch]]:
+    def rows(self, count: int, threads: int) -> int:
+        """How many threads take micro-batches of `count` images; 1 if kernels use them all instead.
+
+        That is so with many more threads than micro-batches.
+        """
+        number = self.recorder.backend.micro_batches(count)
+        return min(number, threads) if threads <= 2 * number else 1
+
+    def schedule(self, count: int, rows: int, keep: bool) -> list[list[MicroBatch]]:
         """The micro-batches of `count` images: a row for each thread, in the order in which it takes them.
 
-        With many more threads than micro-batches there is one row, whose kernels use all threads.
         Unless the activations are to be kept for the backward pass, one replica serves a whole row.
         """
         number = self.recorder.backend.micro_batches(count)
-        threads = thread_limit()
-        rows = min(number, threads) if threads <= 2 * number else 1
         schedule: list[list[MicroBatch]] = [[] for _ in range(rows)]
         for index in range(number):
             row = index * rows // number

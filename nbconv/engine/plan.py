@@ -62,8 +62,6 @@ class Plan:
 
     program: Program
     out: Array
-    labels: Array  # a placeholder for images without labels
-    order: Array  # that of a single mini-batch as it comes
 
 
 class Planner:
@@ -93,8 +91,11 @@ class Planner:
             any(before.weights_shape for before in layers[:index]) for index in range(len(layers))
         ]
 
-    def plan(self, task: Task, count: int, dtype: np.dtype[Any]) -> Plan:
-        """The plan of a task for mini-batches of `count` images, stored as `dtype`."""
+    def plan(self, task: Task, count: int, dtype: np.dtype[Any], rows: int) -> Plan:
+        """The plan of a task for mini-batches of `count` images, stored as `dtype`.
+
+        rows: of micro-batches, each of which a thread takes.
+        """
         labels = self.buffers.array("labels", (count,), np.int64)
         neurons = self.buffers.array("neurons", (count, self.dense[0].fans[0]))
         # Placeholders: each run has other images, labels, order and etas.
@@ -123,18 +124,16 @@ class Planner:
 
         def mini_batch() -> None:
             if self.replicas.layers:
-                schedule = self.replicas.schedule(count, task.has_gradient)
+                schedule = self.replicas.schedule(count, rows, task.has_gradient)
                 self.recorder.concurrently([partial(forward_maps, row) for row in schedule])
             else:
                 gather(neurons, self.buffers, 0, count)
-            out.append(self._from_neurons(task, neurons, labels))
+            out.append(self._from_neurons(task, neurons, labels, rows))
             sums = self._sums(task)
             self.kernels.advance(registers.counters, registers.rates, sums, etas, DIVERGED)
 
         program = self.recorder.program(mini_batch, (images, all_labels, order, etas))
-        no_labels = self.recorder.backend.resident(np.zeros(count, np.int64))
-        assert no_labels is not None
-        return Plan(program, out[0], no_labels, np.arange(count)[None])
+        return Plan(program, out[0])
 
     def _distortions(
         self, amounts: Distortion, buffers: Workspace, first: int, stop: int
@@ -153,7 +152,7 @@ class Planner:
         """What a task adds its cost and right answers to."""
         return self.registers.sums if task.has_update else self.registers.scores
 
-    def _from_neurons(self, task: Task, a: Array, labels: Array) -> Array:
+    def _from_neurons(self, task: Task, a: Array, labels: Array, rows: int) -> Array:
         """From the first dense layer to z, to the cost, and the whole backward pass."""
         randomness = self.registers.counters if task.has_dropout else None
         for dense in self.dense:
@@ -165,12 +164,14 @@ class Planner:
             if task.has_gradient:
                 rates = self.registers.rates
                 update = Update(rates, task.is_plain) if task.has_update else None
-                self._backward(delta, randomness, update)
+                self._backward(delta, randomness, update, rows)
         if task.has_activation:
             self.cost.activate(self.kernels, a)
         return a
 
-    def _backward(self, delta: Array, randomness: Array | None, update: Update | None) -> None:
+    def _backward(
+        self, delta: Array, randomness: Array | None, update: Update | None, rows: int
+    ) -> None:
         """From delta of the last layer to the mean gradient of the cost, layer by layer.
 
         With `update`, each layer's parameters are updated as soon as nothing needs the old ones.
@@ -191,7 +192,7 @@ class Planner:
                 for layer, layer_needs_dx in both:
                     da = layer.backward(da, randomness, layer_needs_dx)
 
-        schedule = self.replicas.schedule(count, keep=True)
+        schedule = self.replicas.schedule(count, rows, keep=True)
         self.recorder.concurrently([partial(backward_maps, row) for row in schedule])
         for replica, _ in [micro_batch for row in schedule for micro_batch in row][1:]:
             for layer, first in zip(replica.layers, maps, strict=True):

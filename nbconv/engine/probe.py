@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..checks import Shape
 from ..layers import Layer
+from ..threads import most
 from .engine import Engine
 
 Array = NDArray[Any]
@@ -41,5 +42,5 @@ class Probe:
     def run(self, values: Array) -> list[Array]:
         """Copies of what becomes of these values."""
         self._engine.write(self._input, values)
-        self._program(1)
+        self._program(1, threads=most() if self._engine.backend.HAS_THREADS else 1)
         return [self._engine.read(array).copy() for array in self._outputs]

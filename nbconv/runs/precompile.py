@@ -33,7 +33,7 @@ class _Compiler:
         """Compile each call as a separate program, the last one first."""
         for call in reversed(calls):
             self._kernels.Program([call], varying)
-        return lambda *_: None
+        return lambda *_, **__: None
 
 
 def precompile(description: str) -> None:

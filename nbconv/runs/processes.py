@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import backend as backends
-from .. import checks, child
+from .. import checks, child, threads
 from ..errors import Interrupted, NbconvError
 from ..files import one_line
 from ..training import history
@@ -69,7 +69,7 @@ def train_all(
     """
     parallel = checks.count("jobs", parallel)
     waiting = unfinished(jobs)
-    threads = max(1, backends.threads() // max(1, min(parallel, len(waiting))))
+    share = max(1, threads.most() // max(1, min(parallel, len(waiting))))
     running: dict[str, subprocess.Popen[str]] = {}
     lines: Lines = queue.SimpleQueue()
     last_lines: dict[str, str] = {}
@@ -94,7 +94,7 @@ def train_all(
                     raise
                 while waiting and len(running) < parallel:
                     job = waiting.pop(0)
-                    running[job.name] = _start(job, backend, threads, lines)
+                    running[job.name] = _start(job, backend, share, lines)
                 with suppress(queue.Empty):
                     receive(POLL_SECONDS)
         finally:
@@ -114,13 +114,13 @@ def _reason(last_line: str, code: int) -> str:
     return f"its process ended with {'signal' if code < 0 else 'exit code'} {abs(code)}"
 
 
-def _start(job: Job, backend: str, threads: int, lines: Lines) -> subprocess.Popen[str]:
+def _start(job: Job, backend: str, share: int, lines: Lines) -> subprocess.Popen[str]:
     """Start a job's process, and a thread that puts its lines into the queue, then None."""
     fields = {
         "settings": dict(job.settings),
         "out": str(job.out),
         "backend": backend,
-        "threads": threads,
+        "threads": share,
     }
     description = json.dumps(fields, default=lambda number: number.item())  # NumPy numbers
     process = subprocess.Popen(
@@ -150,7 +150,7 @@ def _train(description: str) -> None:
     fields = json.loads(description)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
-        backends.set_threads(fields["threads"])
+        threads.set_most(fields["threads"])
         backends.on_compilation(_print)
         run = _begin_or_resume(fields["settings"], Path(fields["out"]), fields["backend"])
         epochs = run.network.state.epoch + run.arguments["epochs"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 def line(metrics: Mapping[str, float], epochs: int) -> str:
     """One epoch's metrics as a line.
 
-    For example: epoch  3/60  cost 0.1202  validation 97.67 %  test 96.33 %  0.4 s.
+    For example: epoch  3/60  cost 0.1202  validation 97.67 %  test 96.33 %  0.4 s, 2 threads.
     metrics: as `fit` passes them to its callback. epochs: how many epochs are trained in all.
     """
     epoch = f"{int(metrics['epoch']):>{len(str(epochs))}}"
@@ -15,7 +15,10 @@ def line(metrics: Mapping[str, float], epochs: int) -> str:
     for name in ("training", "validation", "test"):
         if f"{name}_accuracy" in metrics:
             parts.append(f"{name} {100 * metrics[name + '_accuracy']:.2f} %")
-    return "  ".join([*parts, f"{metrics['seconds']:.1f} s"])
+    time = f"{metrics['seconds']:.1f} s"
+    if threads := int(metrics.get("threads", 0)):
+        time += f", {threads} thread{'s' if threads > 1 else ''}"
+    return "  ".join([*parts, time])
 
 
 class History(Mapping[str, list[float]]):
@@ -23,6 +26,9 @@ class History(Mapping[str, list[float]]):
 
     def __init__(self, metrics: Mapping[str, list[float]] | None = None):
         self._metrics = {name: list(numbers) for name, numbers in (metrics or {}).items()}
+        # How many CPU threads did most of each epoch's training; 0 for epochs of an earlier process
+        # and on a GPU. No metric, for it belongs to the machine.
+        self.threads = [0] * self.epochs
 
     def __getitem__(self, metric: str) -> list[float]:
         return self._metrics[metric]
@@ -41,8 +47,9 @@ class History(Mapping[str, list[float]]):
         """The number of epochs recorded."""
         return max((len(numbers) for numbers in self._metrics.values()), default=0)
 
-    def add(self, epoch: Mapping[str, float]) -> None:
+    def add(self, epoch: Mapping[str, float], threads: int = 0) -> None:
         """Append one epoch's metrics; those missing now or in earlier epochs become NaN."""
+        self.threads.append(threads)
         epochs_before = self.epochs
         for name in [*self._metrics, *epoch]:
             numbers = self._metrics.setdefault(name, [])
@@ -52,4 +59,6 @@ class History(Mapping[str, list[float]]):
 
     def since(self, epoch: int) -> "History":
         """The history from that epoch on, 0 being the first."""
-        return History({name: numbers[epoch:] for name, numbers in self._metrics.items()})
+        history = History({name: numbers[epoch:] for name, numbers in self._metrics.items()})
+        history.threads = self.threads[epoch:]
+        return history

@@ -79,7 +79,9 @@ class Training:
                 before = [self.engine.read(flat).copy() for flat in flats]
                 step = state.step - state.epoch_step
                 try:
+                    self.engine.seconds.clear()
                     self._epoch(check_signals)
+                    threads = self.engine.busiest()
                     report = self._report()
                 except DivergedError:
                     for flat, values in zip(flats, before, strict=True):
@@ -89,10 +91,10 @@ class Training:
                     raise
                 state.epoch += 1
                 state.epoch_step, state.epoch_seconds = 0, 0.0
-                state.history.add(report)
+                state.history.add(report, threads)
                 self.save()
                 if self.callback:
-                    self.callback({"epoch": state.epoch, **report})
+                    self.callback({"epoch": state.epoch, **report, "threads": float(threads)})
                 try:
                     check_signals()
                 except Interrupted as stop:

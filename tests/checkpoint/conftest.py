@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nbconv
-from nbconv import AvgPool2D, CheckpointError, Conv2D, Dense, MaxPool2D, Network, Softmax, backend
+from nbconv import AvgPool2D, CheckpointError, Conv2D, Dense, MaxPool2D, Network, Softmax
 
 FIT = {
     "mini_batch_size": 7,
@@ -27,9 +27,9 @@ ONLY_ROOT = pytest.mark.skipif(not IS_ROOT, reason="needs root to become another
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """These networks are too small for more."""
-    backend.set_threads(1)
+    nbconv.set_threads(1)
     yield
-    backend.set_threads(backend.thread_limit())
+    nbconv.set_threads("auto")
 
 
 @pytest.fixture(scope="session")

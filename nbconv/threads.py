@@ -1,0 +1,220 @@
+"""How many CPU threads the kernels use. Results do not depend on it, so it may change at any time.
+
+"auto", the default, begins with what the machine offers and then measures: whatever else runs on
+its cores decides which number is best. Threads wait for each other after every kernel; one whose
+core is taken away makes all of them wait.
+"""
+
+import math
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numba
+
+from .errors import SettingError
+
+SAMPLE = 0.01  # seconds of work that make one measurement
+TRIAL = 0.004  # of another number of threads; the next two samples have to confirm it
+CONFIRMATIONS = 3
+MUCH_FASTER = 0.6  # needs no confirmation
+FASTER = 0.93  # a number of threads is taken if it needs so much of the time
+SLOWER = 1.5  # work that needs so much more time than before: something else has begun to run
+FIRST_WAIT, LAST_WAIT = 0.1, 3.0  # seconds between two trials: doubled when one has failed
+WEIGHT = 0.2  # of a measurement in the running mean
+
+
+def limit() -> int:
+    """The most CPU threads that this process can use: Numba's, as NUMBA_NUM_THREADS says."""
+    config: Any = numba.config
+    return int(config.NUMBA_NUM_THREADS)
+
+
+def limits() -> dict[str, int]:
+    """What bounds the number of threads, by where it is said."""
+    found = {"NUMBA_NUM_THREADS" if "NUMBA_NUM_THREADS" in os.environ else "CPUs": limit()}
+    if hasattr(os, "sched_getaffinity"):
+        found["CPU affinity"] = len(os.sched_getaffinity(0))
+    if quota := _quota():
+        found["CPU quota"] = max(1, math.ceil(quota))
+    for name in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):
+        first = os.environ.get(name, "").split(",")[0].strip()
+        if first.isdecimal() and int(first):
+            found[name] = int(first)
+    return found
+
+
+def offered() -> int:
+    """With how many threads "auto" begins, and the most that it tries."""
+    return min(limits().values())
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup"), mine: Path = Path("/proc/self/cgroup")) -> float:
+    """How many CPUs the process's control groups allow (Linux, version 1 and 2); 0 if unlimited."""
+    found = []
+    try:
+        lines = mine.read_text().splitlines()
+    except (OSError, ValueError):
+        return 0.0
+    for line in lines:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if not controllers:
+            mounts = [root, root / "unified"]
+        elif "cpu" in controllers.split(","):
+            mounts = [root / controllers, root / "cpu"]
+        else:
+            continue
+        # A group is bound by those above it; in a container its own path may not be there.
+        inner = Path(path.lstrip("/"))
+        for mount in mounts:
+            found += [_quota_of(mount / group) for group in (inner, *inner.parents)]
+    return min((quota for quota in found if quota), default=0.0)
+
+
+def _quota_of(group: Path) -> float:
+    try:
+        if (group / "cpu.max").is_file():
+            quota, period = (group / "cpu.max").read_text().split()[:2]
+        else:
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            quota, period = ((group / name).read_text() for name in names)
+        return max(0.0, float(quota) / float(period))
+    except (OSError, ValueError, ZeroDivisionError):  # not there, or "max"
+        return 0.0
+
+
+class _Chosen(threading.local):
+    """What holds in a Python thread: a number, or None for what set_threads said."""
+
+    number: int | None = None
+
+
+_here = _Chosen()
+_everywhere: dict[str, int | None] = {"number": None, "most": None}
+
+
+def fixed() -> int | None:
+    """The number of threads that was asked for; None for "auto"."""
+    return _here.number or _everywhere["number"]
+
+
+def checked(threads: Any) -> int | None:
+    """A number of threads, or None for "auto". Raises SettingError for anything else."""
+    if isinstance(threads, str) and threads == "auto":
+        return None
+    most = limit()
+    is_number = hasattr(threads, "__index__") and not isinstance(threads, bool)
+    if not is_number or not 1 <= int(threads) <= most:
+        raise SettingError(
+            f"threads is {threads!r}: expected 'auto' or 1 to {most}, this process's limit "
+            "(NUMBA_NUM_THREADS)"
+        )
+    return int(threads)
+
+
+def set_threads(threads: int | str) -> None:
+    """How many CPU threads this process's kernels use; results do not depend on it.
+
+    threads: "auto", the default, which finds by itself what is fastest, or 1 to `limit()`.
+    Raises SettingError.
+    """
+    _everywhere["number"] = checked(threads)
+
+
+def set_most(threads: int) -> None:
+    """The most threads that "auto" tries in this process, which shares its cores with others."""
+    _everywhere["most"] = threads
+
+
+def most() -> int:
+    """The most threads that kernels use here: the number chosen, or the most that "auto" tries."""
+    bound = offered()
+    return fixed() or min(_everywhere["most"] or bound, bound)
+
+
+@contextmanager
+def using(threads: int | str) -> Iterator[None]:
+    """So many threads in the block; "auto" stands for what `set_threads` said."""
+    number, before = checked(threads), _here.number
+    _here.number = number or before
+    try:
+        yield
+    finally:
+        _here.number = before
+
+
+class Pace:
+    """Finds the number of threads that is fastest for one kind of work, and goes on looking.
+
+    The work is measured in units (mini-batches) as it is done. Now and then a neighbouring number
+    gets a trial; it stays if it is faster. A trial that fails makes the next one wait longer, work
+    that slows down makes it come at once.
+    """
+
+    def __init__(self, most: int):
+        self.most = most
+        self.threads = most
+        self._trial: int | None = None
+        self._mean: float | None = None  # seconds a unit, with `threads`
+        self._wait, self._since = FIRST_WAIT, 0.0
+        self._is_upward = False  # where the next trial goes
+        self._seconds, self._units = 0.0, 0  # of the sample being taken
+        self._trials: list[float] = []
+
+    def now(self) -> int:
+        """With how many threads to do the next units."""
+        return fixed() or self._trial or self.threads
+
+    def units(self, left: int) -> int:
+        """How many of the units that are left to do before asking again: few in a trial."""
+        if self._trial is None or self._mean is None:
+            return left
+        return max(1, min(left, round((TRIAL - self._seconds) / self._mean)))
+
+    def measured(self, units: int, seconds: float) -> None:
+        """Take in that so many units took so long with `now()` threads."""
+        if self.most == 1 or fixed():
+            return
+        self._seconds += seconds
+        self._units += units
+        if self._seconds < (SAMPLE if self._trial is None else TRIAL):
+            return
+        sample = self._seconds / self._units
+        self._since += self._seconds
+        self._seconds, self._units = 0.0, 0
+        if self._trial is not None:
+            self._judge(sample)
+            return
+        if self._mean is None:
+            self._mean = sample
+        elif sample > SLOWER * self._mean:
+            self._wait, self._is_upward = FIRST_WAIT, False
+        self._mean += (sample - self._mean) * WEIGHT
+        if self._since >= self._wait:
+            self._trial = self._neighbour()
+
+    def _neighbour(self) -> int:
+        """The number to try next: by a factor of about two, up and down in turn."""
+        up, down = min(self.most, 2 * self.threads), max(1, self.threads // 2)
+        goes_up = self.threads == 1 or (self._is_upward and self.threads < self.most)
+        self._is_upward = not goes_up
+        return up if goes_up else down
+
+    def _judge(self, sample: float) -> None:
+        """End the trial, unless it needs another sample."""
+        assert self._mean is not None
+        self._trials.append(sample)
+        mean = sum(self._trials) / len(self._trials)
+        is_faster = mean < FASTER * self._mean
+        if is_faster and len(self._trials) < CONFIRMATIONS and mean > MUCH_FASTER * self._mean:
+            return
+        if is_faster:
+            self._is_upward = (self._trial or 1) > self.threads
+            self.threads, self._mean = self._trial or 1, mean
+            self._wait = 0.0  # the next neighbour may be faster still
+        else:
+            self._wait = min(max(FIRST_WAIT, 2 * self._wait), LAST_WAIT)
+        self._trial, self._trials, self._since = None, [], 0.0
