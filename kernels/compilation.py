@@ -116,7 +116,7 @@ _told: list[object] = []
 CACHE, CACHE_IS_KEPT = _choose_cache()
 
 
-class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]  # Numba has no types
+class _Implementation(CompileResultCacheImpl):
     """What Numba's cache asks about a kernel, without a search for its source file."""
 
     def __init__(self, function: Any):
@@ -180,21 +180,22 @@ def _seal(key: Any, content: bytes) -> bytes:
     return hashlib.sha256(repr(key).encode() + content).digest()
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no types
+class _Cache(FunctionCache):
     _impl_class = _Implementation
+    _cache_file: Any
 
     def __init__(self, function: Any):
         super().__init__(function)
-        self._cache_file = _Files(CACHE, self._impl.filename_base)
+        self._cache_file = _Files(Path(self._cache_path), self._impl.filename_base)
 
 
 def njit(*, cache: bool, **flags: Any) -> Any:
     """numba.njit, with this module's cache."""
 
     def decorate(function: Any) -> Any:
-        kernel = numba.njit(**flags)(function)
+        kernel: Any = numba.njit(**flags)(function)
         if cache and CACHE is not None and isinstance(kernel, Dispatcher):
-            kernel._cache = _Cache(function)
+            vars(kernel)["_cache"] = _Cache(function)
         return kernel
 
     return decorate
