@@ -6,8 +6,10 @@ NbconvError
 +-- CheckpointError                    a checkpoint that cannot be read, written or resumed
 +-- BackendError                       the backend is not available
 +-- DivergedError                      the cost or the weights grew without bound
-Interrupted (KeyboardInterrupt)        SIGINT or SIGTERM during training
+Interrupted (KeyboardInterrupt)        SIGINT, SIGTERM or SIGHUP during training
 """
+
+from typing import Any
 
 
 class NbconvError(Exception):
@@ -38,12 +40,15 @@ class DivergedError(NbconvError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM stopped a training.
+    """SIGINT, SIGTERM or SIGHUP stopped a training.
 
     saved: whether it stopped between two mini-batches, after saving.
     """
 
-    def __init__(self, signal_number: int):
+    def __init__(self, signal_number: int, saved: bool = False):
         super().__init__(f"stopped by signal {signal_number}")
         self.signal_number = signal_number
-        self.saved = False
+        self.saved = saved
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.signal_number, self.saved)

@@ -5,15 +5,18 @@ its cores decides which number is best. Threads wait for each other after every 
 core is taken away makes all of them wait.
 """
 
+import ctypes
 import math
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.np.ufunc import parallel
 
 from .errors import SettingError
 
@@ -93,12 +96,32 @@ class _Chosen(threading.local):
 
 
 _here = _Chosen()
-_everywhere: dict[str, int | None] = {"number": None, "most": None}
+_everywhere: dict[str, int | None] = {"number": None, "most": None, "forked": None}
+_POOLS = {"omp": "omppool", "workqueue": "workqueue"}
 
 
 def fixed() -> int | None:
     """The number of threads that was asked for; None for "auto"."""
-    return _here.number or _everywhere["number"]
+    return _everywhere["forked"] or _here.number or _everywhere["number"]
+
+
+def _after_fork() -> None:
+    """Make kernels work in the child of a process whose OpenMP threads have run.
+
+    The child has none of these threads, and would wait for them for ever; Numba ends it at the
+    first kernel (SIGTERM). With one thread OpenMP asks for no others, and after another launch
+    Numba takes the child for a process of its own.
+    """
+    if parallel._is_initialized and parallel.threading_layer() in ("omp", "workqueue"):
+        pool = import_module(f"numba.np.ufunc.{_POOLS[parallel.threading_layer()]}")
+        ctypes.CFUNCTYPE(None, ctypes.c_int)(pool.launch_threads)(limit())
+        if parallel.threading_layer() == "omp":
+            _everywhere["forked"] = 1
+            numba.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def checked(threads: Any) -> int | None:

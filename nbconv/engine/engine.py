@@ -1,7 +1,9 @@
 """A network's layers, its parameters in one flat buffer, and the mini-batches that run through them."""
 
 import math
+import os
 import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,6 +32,19 @@ EVALUATION_ROWS = 16  # mini-batches that are evaluated in one run, which nothin
 MAX_PLANS = 32  # kept at most: a training has two or three sizes of mini-batch
 OUTPUTS, ACTIVATIONS = Task(), Task(has_activation=True)
 NO_ETAS = np.zeros(2)
+
+
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A thread that holds a lock in the parent does not exist in the child."""
+    for engine in _engines:
+        engine.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Engine:
@@ -64,6 +79,7 @@ class Engine:
         self.weights_count = sum(math.prod(weights) for weights, _ in self.shapes)
         self.count = parameter_count(layers)
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
+        _engines.add(self)
         zeros = recorder.backend.zeros
         self.parameters, self.gradient, self.velocity = (
             zeros((self.count,), dtype) for _ in range(3)

@@ -11,9 +11,9 @@ from ..errors import Interrupted
 
 @contextmanager
 def signals() -> Iterator[Callable[[], None]]:
-    """A function that raises Interrupted if SIGINT or SIGTERM has come.
+    """A function that raises Interrupted if SIGINT, SIGTERM or SIGHUP has come.
 
-    a second one stops at once.
+    A second one stops at once. Those that are ignored (nohup) stay so.
     """
     received: list[int] = []
 
@@ -29,7 +29,12 @@ def signals() -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield check
         return
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, remember)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP")
+        if (number := getattr(signal, name, None))
+        and signal.getsignal(number) not in (signal.SIG_IGN, None)
+    }
     try:
         yield check
     finally:
