@@ -71,9 +71,11 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and turn what it raises into a line and an exit code."""
-        from nbconv.errors import Interrupted, NbconvError
+        from nbconv.errors import Interrupted, NbconvError, check_environment
+        from nbconv.files import printable
 
         try:
+            check_environment()
             result = super().invoke(ctx)
             _flush()
             return result
@@ -83,7 +85,7 @@ class Group(click.Group):
             click.echo("Interrupted.", err=True)
             raise SystemExit(130) from stop
         except NbconvError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
         except BrokenPipeError:
             raise  # whoever read the output has gone: click ends quietly
         except OSError as error:

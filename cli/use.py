@@ -36,6 +36,7 @@ def evaluate(
 ) -> None:
     """Evaluate a checkpoint: cost and accuracy."""
     from nbconv import Network
+    from nbconv.files import printable
     from nbconv.runs.run import images_for
 
     announce_compilation()
@@ -52,7 +53,7 @@ def evaluate(
     else:
         right = f"{percent(result['accuracy'])} right: {result['correct']} of {result['total']}"
         cost = f"cost {result['cost']:.4f} (weights of epoch {epoch})"
-        click.echo(f"{right} {split} images of {data}, {cost}")
+        click.echo(printable(f"{right} {split} images of {data}, {cost}"))
 
 
 @click.command()
@@ -99,6 +100,7 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
 def inspect(checkpoint: Path, as_json: bool) -> None:
     """Show a network, its settings and history."""
     from nbconv import Network
+    from nbconv.files import printable
 
     network = Network.load(checkpoint, backend="cpu")
     state = network.state
@@ -127,12 +129,10 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
         return
     click.echo(network.summary())
     if settings:
-        click.echo(
-            "\n"
-            + ", ".join(
-                f"{name} {value}" for name, value in settings.items() if value not in (None, False)
-            )
-        )
+        shown = [
+            f"{name} {value}" for name, value in settings.items() if value not in (None, False)
+        ]
+        click.echo(f"\n{printable(', '.join(shown))}")
     metrics = [name for name in ("cost", "training_accuracy", "validation_accuracy", "test_accuracy", "seconds")
                if name in state.history]  # fmt: skip
     if metrics:

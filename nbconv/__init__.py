@@ -94,6 +94,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'nbconv' has no attribute {name!r}")
+    import_module(".errors", __name__).check_environment()
     return getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
 
 

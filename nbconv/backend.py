@@ -3,7 +3,6 @@
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -24,6 +23,7 @@ if TYPE_CHECKING:  # mypy compares each backend with the interface
 
     _backends: tuple[Backend, ...] = (cpu, cuda, reference)
 
+_LAYERS = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}  # and their modules
 # What each process was told of CUDA: a child knows what its parent knew.
 _answers: dict[int, str | None] = {}
 
@@ -54,7 +54,24 @@ def why_not_cpu() -> str | None:
     config: Any = numba.config
     if config.DISABLE_JIT:
         return "NUMBA_DISABLE_JIT is set: unset it, or use backend 'reference'"
+    layer = str(config.THREADING_LAYER).lower()
+    if layer not in ("default", "safe", "threadsafe", "forksafe", *_LAYERS):
+        known = ", ".join(_LAYERS)
+        return f"NUMBA_THREADING_LAYER is {layer!r}: expected one of {known}; or unset it"
+    if not _has_layer({"safe": "tbb"}.get(layer, layer)):
+        return f"NUMBA_THREADING_LAYER is {layer!r}, which is not installed here: unset it"
     return None
+
+
+def _has_layer(name: str) -> bool:
+    """Whether Numba can load a threading layer; True for a name that stands for several."""
+    try:
+        import_module(f"numba.np.ufunc.{_LAYERS[name]}")
+    except ImportError:
+        return False
+    except KeyError:
+        pass
+    return True
 
 
 @cache
@@ -101,30 +118,30 @@ def compiling_meanwhile(
     process = None
     if (
         kernels.PRECOMPILES
-        and sys.executable
-        and threads.most() > 1
+        and child.why_not() is None
+        and threads.offered() > 1
         and compilation.cache_is_cold()
         and compilation.CACHE_IS_KEPT
     ):
         with suppress(OSError):
             process = subprocess.Popen(
                 child.command(module, argument()),
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,  # closes when this process ends, however it does
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
     try:
         yield
     finally:
         if process is not None:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def threading_layer() -> str:
     """The threading layer that Numba will use: omp, tbb or workqueue."""
-    for layer, module in (("omp", "omppool"), ("tbb", "tbbpool")):
-        try:
-            import_module(f"numba.np.ufunc.{module}")
-        except ImportError:
-            continue
-        return layer
-    return "workqueue"
+    config: Any = numba.config
+    asked = str(config.THREADING_LAYER).lower()
+    if asked in _LAYERS:
+        return asked
+    return str(next(name for name in config.THREADING_LAYER_PRIORITY if _has_layer(name)))

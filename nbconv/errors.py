@@ -9,6 +9,7 @@ NbconvError
 Interrupted (KeyboardInterrupt)        SIGINT, SIGTERM or SIGHUP during training
 """
 
+import os
 from typing import Any
 
 
@@ -52,3 +53,10 @@ class Interrupted(KeyboardInterrupt):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.signal_number, self.saved)
+
+
+def check_environment() -> None:
+    """Raise SettingError for a NUMBA_NUM_THREADS with which numba cannot even be imported."""
+    asked = os.environ.get("NUMBA_NUM_THREADS", "").strip()
+    if asked.removeprefix("-").isdecimal() and int(asked) < 1:
+        raise SettingError(f"NUMBA_NUM_THREADS is {asked}: expected 1 or more; or unset it")

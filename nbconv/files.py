@@ -23,7 +23,12 @@ def one_line(error: BaseException) -> str:
         message = f"it lacks {message}"
     if len(message) > 400:
         message = f"{message[:200]} ... {message[-200:]}"
-    return "".join(letter if letter.isprintable() else " " for letter in message)
+    return printable(message)
+
+
+def printable(text: str) -> str:
+    """A text that a terminal shows and does not obey: other characters become spaces."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def reason(error: Exception) -> str:

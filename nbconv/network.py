@@ -1,5 +1,6 @@
 """The public class: a network that trains, predicts, is saved and comes back."""
 
+import copy
 import inspect
 import json
 import math
@@ -84,6 +85,23 @@ class Network:
             return build_layers(self.specs, self.input_shape, recorder, dtype)
 
         return Engine(build(), build, self.cost_function, self.input_shape, recorder, dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy (copy.copy, copy.deepcopy, pickle) is a network of its own, as far as this one."""
+        engine = self.engine
+        with engine.lock:
+            flats = [
+                engine.read(flat).copy()
+                for flat in (engine.parameters, engine.velocity, engine.sums)
+            ]
+            made = {
+                "cost": self.cost,
+                "backend": self.backend,
+                "seed": self.seed,
+                "dtype": self.dtype,
+                "initialiser": self.initialiser,
+            }
+            return _again, (type(self), self.specs, self.input_shape, made, flats, self.state)
 
     @property
     def cost(self) -> str:
@@ -410,7 +428,7 @@ class Network:
     ) -> "Network":
         """A network from a checkpoint, ready to go on training.
 
-        Weights: "last", or "best" for its best epoch's.
+        weights: "last", or "best" for its best epoch's.
         Raises CheckpointError unless every name, type, shape and bit is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))
@@ -438,3 +456,20 @@ def _describe(spec: LayerSpec) -> str:
     return ", ".join(
         part for part in described if part != "linear" or type(spec).__name__ != "Softmax"
     )
+
+
+def _again(
+    kind: type[Network],
+    specs: Sequence[LayerSpec],
+    shape: Shape,
+    made: dict[str, Any],
+    flats: Sequence[Array],
+    state: State,
+) -> Network:
+    """The network that `Network.__reduce__` describes."""
+    network = kind(specs, shape, **made)
+    engine = network.engine
+    for flat, values in zip((engine.parameters, engine.velocity, engine.sums), flats, strict=True):
+        engine.write(flat, values)
+    network.state = copy.deepcopy(state)
+    return network

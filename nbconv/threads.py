@@ -112,10 +112,11 @@ def _after_fork() -> None:
     first kernel (SIGTERM). With one thread OpenMP asks for no others, and after another launch
     Numba takes the child for a process of its own.
     """
-    if parallel._is_initialized and parallel.threading_layer() in ("omp", "workqueue"):
-        pool = import_module(f"numba.np.ufunc.{_POOLS[parallel.threading_layer()]}")
+    layer = getattr(parallel, "_threading_layer", None)  # None before the first kernel
+    if layer in _POOLS:
+        pool = import_module(f"numba.np.ufunc.{_POOLS[layer]}")
         ctypes.CFUNCTYPE(None, ctypes.c_int)(pool.launch_threads)(limit())
-        if parallel.threading_layer() == "omp":
+        if layer == "omp":
             _everywhere["forked"] = 1
             numba.set_num_threads(1)
 

@@ -9,7 +9,9 @@ signature, the function that takes them from their block and calls.
 
 import ctypes
 import itertools
+import os
 import struct
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -36,6 +38,12 @@ RUNNER = ir.FunctionType(
     STATUS, [WORD, WORD, WORD, WORD]
 )  # (with how many threads, how many times, how many calls, where they are listed)
 ENTRY = 3  # words of a listed call: addresses of caller, kernel and block
+
+
+# The layer workqueue serves one Python thread at a time, and ends the process at a second one.
+_turns = [threading.Lock()]
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _turns.__setitem__(0, threading.Lock()))
 
 
 class Program:
@@ -122,8 +130,14 @@ class Program:
         threads: how many the kernels use; 0 for as many as numba.set_num_threads says. Raises
         MemoryError if a kernel finds no memory for its tables.
         """
+        threads = threads or numba.get_num_threads()
         self._take(varying)
-        if _runner()(threads or numba.get_num_threads(), times, *self._list):
+        if parallel._threading_layer == "workqueue":
+            with _turns[0]:
+                status = _runner()(threads, times, *self._list)
+        else:
+            status = _runner()(threads, times, *self._list)
+        if status:
             raise MemoryError(
                 "a kernel failed: no memory was left for its tables, or an exception was raised in "
                 "it"

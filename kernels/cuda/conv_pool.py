@@ -30,7 +30,7 @@ def _forward(
 ):
     """FILTERS filters at one place of the pooled map, PLACES places of its window at a time.
 
-    a split finishes one filter.
+    A split finishes one filter.
     """
     lane, split = cuda.threadIdx.x, cuda.threadIdx.y
     _, size_x, stride_y, stride_x = window

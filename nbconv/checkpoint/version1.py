@@ -54,7 +54,11 @@ def converted(path: Path, image: bytes) -> bytes:
     )
     try:
         done = subprocess.run(
-            command(__name__), input=image, capture_output=True, timeout=SECONDS, check=False
+            command("nbconv.checkpoint.version1"),
+            input=image,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise _error(path, f"HDF5 did not come back within {SECONDS} s") from None

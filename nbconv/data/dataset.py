@@ -208,6 +208,10 @@ class Dataset:
         self.images = Images(store)
         self.classes = int(self.labels.max()) + 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are checked again, and their labels cannot be written to either."""
+        return Dataset.from_store, (self.store, self.labels)
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -6,12 +6,14 @@ two meet, each finds in the cache what the other has compiled.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
+from .. import child
 from ..data import Dataset
 from ..kernels.interface import Backend
 from ..layers import Distortion, Randomness, Rates, from_dict
@@ -53,4 +55,5 @@ def precompile(description: str) -> None:
 
 
 if __name__ == "__main__":
+    child.end_with_parent(lambda: os._exit(1))
     precompile(sys.argv[1])

@@ -148,7 +148,7 @@ def _begin_or_resume(settings: Mapping[str, Any], out: Path, backend: str) -> ru
 def _train(description: str) -> None:
     """Train one job: the entry point of its process. description: the JSON that `_start` writes."""
     fields = json.loads(description)
-    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    child.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
         threads.set_most(fields["threads"])
         backends.on_compilation(_print)
@@ -168,11 +168,6 @@ def _train(description: str) -> None:
 def _print(line: str) -> None:
     with suppress(BrokenPipeError):  # the parent has ended
         os.write(1, f"{line}\n".encode())
-
-
-def _stop_with_parent() -> None:
-    os.read(0, 1)  # returns when the parent ends
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,8 @@ def resume(
     network, stored = _stored(path, backend)
     state = network.state
     assert state.settings is not None
-    agree(path, stored, checked(given, stored))
+    settings = checked(given, stored)
+    agree(path, stored, settings)
     epochs = checks.count("epochs", given.get("epochs", state.settings.epochs))
     if epochs <= state.epoch:
         raise CheckpointError(
@@ -120,15 +121,16 @@ def resume(
             "a better validation "
             "accuracy: begin a new run with a larger --patience"
         )
-    sets = load_data(stored["data"])
+    data = settings["data"]  # maybe moved: what counts is what is in it
+    sets = load_data(data)
     if fingerprint(sets[0], sets[1]) != state.data:
         raise CheckpointError(
-            f"{path} was trained on other data than {stored['data']} is now: expected the same "
-            "images and labels"
+            f"{path} was trained on other data than {data} is now: expected the same images and "
+            "labels; --data names them if they have moved"
         )
     out = out or path
     check_place(out)
-    state.run = stored | {"epochs": epochs}
+    state.run = stored | {"epochs": epochs, "data": data}
     arguments = {name: stored[name] for name in _OF_TRAINING} | {"epochs": epochs - state.epoch}
     return Run(network, *sets, arguments, out, keep_old=not (out.exists() and out.samefile(path)))
 
@@ -171,10 +173,10 @@ def is_finished(path: Path, given: Mapping[str, Any]) -> bool:
 def agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise CheckpointError if what was begun at `path` cannot go on with these settings.
 
-    The epochs may be others.
+    The epochs may be others, and the data may be in another place.
     """
     for name in DEFAULTS:
-        if name != "epochs" and wanted[name] != stored[name]:
+        if name not in ("epochs", "data") and wanted[name] != stored[name]:
             raise CheckpointError(
                 f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: "
                 "expected the same to go on; "

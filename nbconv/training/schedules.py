@@ -52,6 +52,20 @@ def _one_cycle(progress: float) -> float:
     return _cosine((progress - rise) / (1 - rise), 1.0, 1 / 10_000)
 
 
+def _power(factor: float, times: int) -> float:
+    try:
+        return factor**times
+    except OverflowError:
+        return math.inf  # the training diverges, and says so
+
+
+def _whole(text: str) -> int:
+    """A number of epochs. Raises ValueError."""
+    if not 0 < (number := int(text)) <= 10**9:
+        raise ValueError
+    return number
+
+
 def _constant(factor: float) -> Factor:
     return lambda epoch: factor
 
@@ -62,19 +76,18 @@ def parse(text: str) -> Schedule:
     try:
         if name == "constant" and not numbers:
             return lambda epochs, accuracies: _constant(1.0)
-        if name == "halve" and len(numbers) == 1 and int(numbers[0]) > 0:
-            patience = int(numbers[0])
+        if name == "halve" and len(numbers) == 1:
+            patience = _whole(numbers[0])
             return lambda epochs, accuracies: _constant(0.5 ** _halvings(accuracies, patience))
-        if name == "step" and len(numbers) in (1, 2) and int(numbers[0]) > 0:
-            length = int(numbers[0])
+        if name == "step" and len(numbers) in (1, 2):
+            length = _whole(numbers[0])
             factor = float(numbers[1]) if len(numbers) == 2 else 0.1
             if factor > 0 and math.isfinite(factor):
-                return lambda epochs, accuracies: lambda epoch: factor ** (int(epoch) // length)
+                return lambda epochs, accuracies: lambda epoch: _power(factor, int(epoch) // length)
         if name in ("cosine", "one-cycle") and len(numbers) <= 1:
-            length = int(numbers[0]) if numbers else 0
+            length = _whole(numbers[0]) if numbers else 0
             curve = _one_cycle if name == "one-cycle" else _cosine
-            if length > 0 or not numbers:
-                return lambda epochs, accuracies: lambda epoch: curve(epoch / (length or epochs))
+            return lambda epochs, accuracies: lambda epoch: curve(epoch / (length or epochs))
     except ValueError:
         pass  # not a number: the error below says what was expected
     raise SettingError(
