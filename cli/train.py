@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import click
 
+from ..files import printable
 from ..runs.settings import RunSettings
 from .group import THREADS, announce_compilation, backend_options, percent, print_json
 from .progress import Progress, duration
@@ -126,8 +127,8 @@ def _read_config(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.ClickException(f"{path} cannot be read as TOML: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise click.ClickException(printable(f"{path} cannot be read as TOML: {error}")) from error
     return {name.replace("-", "_"): value for name, value in settings.items()}
 
 

@@ -293,14 +293,18 @@ def _read(folder: Path) -> _Record:
         settings = dict(stored["settings"])
         if not digests or list(digests) != _names(len(digests)):
             raise ValueError("its members are not member-1.h5, member-2.h5, ...")
+        if not all(digest is None or isinstance(digest, str) for digest in digests.values()):
+            raise ValueError("its members' digests are no texts")
         if not set(settings) <= set(DEFAULTS):
             raise ValueError("its settings are not those of this version of nbconv train")
+        if settings:
+            runs.checked(settings)
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read ({error.strerror}): expected a folder that "
             "nbconv ensemble train or Ensemble.save wrote"
         ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise CheckpointError(
             f"{path} is damaged and cannot be used: {one_line(error)}; use another copy"
         ) from error

@@ -15,7 +15,9 @@ import time
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import LINUX, POSIX
+from nbconv.cli import main
 
 import nbconv
 from nbconv import files
@@ -140,7 +142,7 @@ def test_resume_has_the_same_bits(command, invoke, tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "value", "name"),
-    [("--eta", "0.5", "eta"), ("--net", "5C3-MP2-10N", "net"), ("--seed", "3", "seed"), ("--data", "other.npz", "data"),
+    [("--eta", "0.5", "eta"), ("--net", "5C3-MP2-10N", "net"), ("--seed", "3", "seed"),
      ("--activation", "tanh", "activation"), ("--mini-batch-size", "11", "mini_batch_size"), ("--dropout", "0.1", "dropout")],
 )  # fmt: skip
 def test_resume_with_other_settings_is_refused(invoke, run, option, value, name):
@@ -162,9 +164,71 @@ def test_resume_needs_the_same_data(invoke, tmp_path):
     )
 
 
+def test_data_that_moved_is_found_by_what_is_in_it(invoke, tmp_path):
+    numbers = np.random.default_rng(0)
+    images, labels = numbers.integers(0, 256, (70, 6, 6), np.uint8), np.arange(70) % 10
+    np.savez(tmp_path / "own.npz", images=images, labels=labels)
+    invoke("train", *FAST, "--data", "own.npz", "--out", "moved.h5")
+    invoke("train", *FAST, "--data", "own.npz", "--out", "whole.h5")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "own.npz").rename(tmp_path / "there" / "own.npz")
+    assert (
+        "own.npz does not exist"
+        in invoke("train", "--resume", "moved.h5", "--epochs", "4", code=1).stderr
+    )
+    invoke("train", "--resume", "moved.h5", "--epochs", "4", "--data", "there/own.npz")
+    invoke("train", "--resume", "whole.h5", "--epochs", "4", "--data", "there/own.npz")
+    assert same(tmp_path / "moved.h5", tmp_path / "whole.h5")
+    assert nbconv.Network.load(tmp_path / "moved.h5").state.run["data"] == str(
+        tmp_path / "there" / "own.npz"
+    )
+
+
+@POSIX
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams(tmp_path, closed):
+    """A training is trained and saved, and no file is written into in their place."""
+    script = f'"{sys.executable}" -m nbconv train --net 64-10 --epochs 1 {closed}'
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert nbconv.Network.load(tmp_path / "run.h5").state.epoch == 1
+    assert os.listdir(tmp_path) == ["run.h5"]
+
+
+@POSIX
+def test_an_ignored_signal_stays_ignored(tmp_path):
+    """As under nohup: the terminal that goes away does not end the training."""
+    script = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        "from nbconv.__main__ import run; run()"
+    )
+    command = [sys.executable, "-c", script, "train", "--net", "64-10", "--epochs", "30"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("epoch  2/"):
+                process.send_signal(signal.SIGHUP)
+    assert process.returncode == 0
+
+
+def test_a_checkpoint_cannot_write_to_the_terminal(invoke, tmp_path):
+    """Names and values in it are shown without the letters that a terminal obeys."""
+    net = nbconv.Network([64, 10])
+    net.fit(nbconv.load_data("digits")[0], 1, 10, 0.1)
+    net.state.run = {"net": "64-10", "data": "\x1b]0;title\x07\x1b[2Jdigits"}
+    net.save(tmp_path / "run.h5")
+    for arguments in (["inspect"], ["eval"], ["train", "--resume"]):
+        done = CliRunner().invoke(main, [*arguments, str(tmp_path / "run.h5")])
+        assert "\x1b" not in done.output
+        assert "\x07" not in done.output
+    assert "data  ]0;title  [2Jdigits" in invoke("inspect", "run.h5").stdout
+
+
 @pytest.mark.slow
 @POSIX
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143), (1, 129)])
 def test_a_signal_saves_and_the_run_can_be_resumed(command, invoke, tmp_path, number, code):
     net = ("--net", "20C3-MP2-50N-10N", "--epochs", "8", *FULL[2:], "--threads", "1")
     process = subprocess.Popen(

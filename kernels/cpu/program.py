@@ -132,7 +132,7 @@ class Program:
         """
         threads = threads or numba.get_num_threads()
         self._take(varying)
-        if parallel._threading_layer == "workqueue":
+        if getattr(parallel, "_threading_layer", None) == "workqueue":
             with _turns[0]:
                 status = _runner()(threads, times, *self._list)
         else:

@@ -22,6 +22,7 @@ from ..errors import DataError
 
 Array = NDArray[Any]
 MAX_BYTES = 2**31  # of an unpacked file
+MAX_PIXELS = 2**26  # of a picture; each takes up to four bytes twice while it is read
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _NPY_HEADER_BYTES = 10_000  # NumPy's limit
@@ -190,6 +191,11 @@ def read_picture(path: Path, channels: int) -> Array:
     # Only these formats: Pillow runs programs such as Ghostscript for others.
     formats = ("PNG", "JPEG", "BMP", "GIF")
     with reading(path, "a picture"), Image.open(path, formats=formats) as opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            raise DataError(
+                f"{path} has {opened.height} x {opened.width} pixels: expected a picture of the "
+                f"network's size, and at most {MAX_PIXELS} pixels"
+            )
         picture: Image.Image = opened
         if opened.mode in ("I", "I;16"):  # 16 bits, which convert would clip
             picture = Image.fromarray((np.asarray(opened) // 257).astype(np.uint8))

@@ -1,9 +1,11 @@
 """Loading of data sets: the embedded digits, MNIST with its download, or a path."""
 
+import gzip
 import hashlib
+import io
 import math
 import os
-import tempfile
+import zlib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
+from ..files import replace
 from . import formats, hdf5, pickles
 from .dataset import Dataset, Images
+from .download import download
 
 Array = NDArray[Any]
 Splits = tuple[Dataset, Dataset, Dataset]  # training, validation, test
@@ -25,6 +29,7 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+MNIST_BYTES, UNPACKED_BYTES = 2**24, 2**26  # the largest has 9.9 and 47 million
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -181,14 +186,18 @@ def find_mnist() -> Path | None:
 
 def _checked_idx(path: Path, name: str) -> Array:
     """The array in one of MNIST's files. Raises DataError if its SHA-256 is not MNIST's."""
-    array = formats.read_idx(path, _axes(name))
+    remedy = "; remove it, and it is downloaded again"
+    try:
+        array = formats.read_idx(path, _axes(name))
+    except DataError as error:
+        raise DataError(f"{error}{remedy}") from error
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     digest = hashlib.sha256(header)
     digest.update(array.reshape(-1).data)
     if digest.hexdigest() != MNIST_FILES[name]:
         raise DataError(
             f"{path} is not MNIST's file: its SHA-256 is {digest.hexdigest()}, expected "
-            f"{MNIST_FILES[name]}; remove it, and it is downloaded again"
+            f"{MNIST_FILES[name]}{remedy}"
         )
     return array
 
@@ -211,31 +220,22 @@ def _download_mnist() -> Path:
 
 
 def _download(folder: Path, name: str) -> None:
-    """Download one of MNIST's files, unless it exists, from the first mirror that works.
-
-    The file is checked before it is moved to the folder. Raises DataError.
-    """
-    import pooch
-    import requests
-
-    reasons = []
-    pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(timeout=30)
+    """Download one of MNIST's files, unless it exists. Raises DataError, OSError."""
+    if _idx_file(folder, name):
+        return
     file = f"{name}.gz"
-    for mirror in () if _idx_file(folder, name) else MNIST_MIRRORS:
-        with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as temporary:
-            try:
-                pooch.retrieve(mirror + file, None, file, temporary, downloader=downloader)
-                _checked_idx(Path(temporary) / file, name)
-            except DataError:
-                reasons.append(f"{mirror}: {file} is not MNIST's")
-            except requests.RequestException as error:
-                reasons.append(f"{mirror}: {type(error).__name__}")
-            else:
-                os.replace(Path(temporary) / file, folder / file)
-                return
-    if reasons:
-        raise DataError("; ".join(reasons))
+
+    def check(content: bytes) -> None:
+        try:
+            unpacked = formats.read_up_to(
+                gzip.GzipFile(fileobj=io.BytesIO(content)), UNPACKED_BYTES
+            )
+        except (OSError, EOFError, zlib.error):
+            unpacked = bytearray()
+        if hashlib.sha256(unpacked).hexdigest() != MNIST_FILES[name]:
+            raise DataError(f"{file} is not MNIST's")
+
+    replace(folder / file, download(file, MNIST_MIRRORS, MNIST_BYTES, check))
 
 
 # Paths

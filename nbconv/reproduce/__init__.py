@@ -68,6 +68,7 @@ def reproduce(
     backend = backends.select(backend)[0]
     out = out / "quick" if quick else out
     (out / "parts").mkdir(parents=True, exist_ok=True)
+    _results(out, without=parts)  # a damaged one is told before hours of training
     for part in parts:
         on_line(f"{part} ...")
         context = Context(out, 1 if quick else runs, seed, quick, backend, jobs, on_line)
@@ -85,10 +86,15 @@ def reproduce(
         yield result
 
 
+def _results(out: Path, without: Sequence[str] = ()) -> list[Result]:
+    """The results so far. Raises DataError if one is damaged."""
+    files = [out / "parts" / f"{part}.json" for part in PARTS if part not in without]
+    return [Result.load(file) for file in files if file.exists()]
+
+
 def _write(out: Path, quick: bool) -> None:
     """Write all results so far as Markdown and JSON."""
-    files = [out / "parts" / f"{part}.json" for part in PARTS]
-    results = [Result.load(file) for file in files if file.exists()]
+    results = _results(out)
     lines = ["# The book's chapters 5 and 6, reproduced", "", *([QUICK, ""] if quick else [])]
     for table in merged(results):
         lines += [table.markdown(), ""]

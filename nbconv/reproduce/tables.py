@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..files import replace
+from ..errors import DataError
+from ..files import one_line, replace
 from ..tables import aligned
 
 Cell = str | float | int | None
@@ -82,11 +83,23 @@ class Result:
 
     @classmethod
     def load(cls, path: Path) -> "Result":
-        """Read a result that `save` wrote."""
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        tables = [Table(**table) for table in stored.pop("tables")]
-        pictures = [Picture(**picture) for picture in stored.pop("pictures")]
-        return cls(tables=tables, pictures=pictures, **stored)
+        """Read a result that `save` wrote. Raises DataError if it is damaged."""
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            tables = [Table(**table) for table in stored.pop("tables")]
+            pictures = [Picture(**picture) for picture in stored.pop("pictures")]
+            result = cls(tables=tables, pictures=pictures, **stored)
+            for table in tables:
+                table.markdown()
+            f"{result.seconds:.0f} {dict(result.environment)} {json.dumps(asdict(result))}"
+        except OSError:
+            raise
+        except Exception as error:  # of a file that something else wrote
+            raise DataError(
+                f"{path} is damaged and cannot be used ({one_line(error)}): remove it, and its "
+                "part is reproduced again"
+            ) from error
+        return result
 
 
 def merged(results: Sequence[Result]) -> list[Table]:

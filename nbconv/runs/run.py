@@ -14,7 +14,7 @@ from ..book.experiments import EXPERIMENTS
 from ..data import load_data
 from ..data.dataset import Dataset
 from ..errors import CheckpointError, SettingError
-from ..files import check_place, claimed, keep_old, old_name
+from ..files import check_place, claimed, keep_old, old_name, one_line
 from ..network import Network
 from ..training.history import History
 from ..training.loop import Metrics, fingerprint
@@ -193,7 +193,13 @@ def _stored(path: Path, backend: str) -> tuple[Network, dict[str, Any]]:
             f"{path} was not written by this nbconv train: expected a run; go on from Python with "
             "Network.load(...).fit(...)"
         )
-    return network, DEFAULTS | state.run
+    try:
+        return network, checked(DEFAULTS | state.run)
+    except (SettingError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(
+            f"{path} is damaged and cannot be used: its run cannot be: {one_line(error)}; use "
+            "another copy of it"
+        ) from error
 
 
 def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:

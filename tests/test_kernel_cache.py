@@ -1,0 +1,112 @@
+"""The files of compiled kernels: nothing that happens to them stops a program."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+from conftest import LINUX, POSIX
+from nbconv.kernels import compilation
+
+PREDICT = """
+import sys
+import numpy as np
+import nbconv
+net = nbconv.Network([9, 3], seed=1)
+print(net.predict_proba(np.linspace(0, 1, 36).reshape(4, 9)).tobytes().hex())
+"""
+
+
+def predict(folder, head=""):
+    """(what a process computes, what it says), its kernels in that folder."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", head + PREDICT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_only_what_was_saved_is_loaded(tmp_path):
+    files = compilation._Files(tmp_path, "kernel")
+    assert files.load("key") is None
+    files.save("key", ["content"])
+    files.save("other", ["other"])
+    assert files.load("key") == ["content"]
+    path, other = (next(tmp_path.glob(files._path(key).name)) for key in ("key", "other"))
+    good = path.read_bytes()
+    for place in range(len(good)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        assert files.load("key") is None
+        path.write_bytes(good[:place])
+        assert files.load("key") is None
+    path.write_bytes(other.read_bytes())
+    assert files.load("key") is None
+    path.write_bytes(compilation._seal("key", b"no pickle") + b"no pickle")
+    assert files.load("key") is None
+    path.unlink()
+    path.mkdir()
+    assert files.load("key") is None
+    files.save("key", ["content"])  # cannot be, and no exception
+    assert sorted(os.listdir(tmp_path)) == sorted([path.name, other.name])
+
+
+@pytest.mark.slow
+def test_a_damaged_cache_is_compiled_again(tmp_path):
+    right, _ = predict(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    kernels = sorted(folder.glob("*.nbc"))
+    assert kernels
+    for number, path in enumerate(kernels):
+        content = path.read_bytes()
+        path.write_bytes(
+            [b"", content[: len(content) // 2], b"\x80" * 99, content + b"x"][number % 4]
+        )
+    assert predict(tmp_path) == (right, "")
+    for path in kernels:  # and repaired
+        content = path.read_bytes()
+        assert content[32:]
+        pickle.loads(content[32:])
+
+
+@POSIX
+@pytest.mark.slow
+def test_a_full_disk_is_one_line(tmp_path):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+    right, said = predict(tmp_path, limit)
+    assert said.count("\n") == 1
+    assert f"compiled kernels cannot be kept in {tmp_path}" in said
+    assert "(File too large)" in said
+    assert not list(tmp_path.rglob("*.nbc"))
+    assert predict(tmp_path) == (right, "")
+
+
+@LINUX
+def test_no_place_for_a_cache(tmp_path):
+    """Read-only everywhere, as in a container without a temporary folder."""
+    head = "import tempfile\ntempfile._get_default_tempdir = lambda: '/proc/nowhere'\n"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": "/proc/nowhere", "TMPDIR": "/proc/nowhere"}
+    script = f"{head}from nbconv.kernels import compilation as c; print(c.CACHE, c.CACHE_IS_KEPT)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "None False\n"
+    assert done.stderr.count("\n") == 1
+
+
+@POSIX
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root: chown")
+def test_another_users_cache_is_not_run(tmp_path):
+    mine = compilation._why_not(tmp_path / "mine")
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    assert (mine, compilation._why_not(tmp_path / "theirs")) == (None, "it belongs to another user")
