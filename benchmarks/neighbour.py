@@ -28,7 +28,12 @@ BUSY = [sys.executable, "-c", "while True: pass"]
 def row(
     workers: dict[str, Worker], network: str, mini_batch: int, busy: int, repeats: int
 ) -> dict[str, float]:
-    """The median of each column beside so many busy programs."""
+    """The median of each column beside so many busy programs.
+
+    PyTorch is left out where an epoch takes it minutes: single images beside busy programs.
+    """
+    if busy and mini_batch == 1:
+        workers = {name: worker for name, worker in workers.items() if worker.name != "torch"}
     programs = [subprocess.Popen(BUSY, start_new_session=True) for _ in range(busy)]
     times: dict[str, list[float]] = {name: [] for name in workers}
     try:
@@ -64,7 +69,7 @@ def main() -> None:
                 found = row(workers, network, mini_batch, busy, options.repeats)
                 ours = [found[name] for name in ("1 thread", "2 threads") if name in found]
                 ratio = found["auto"] / min(ours) if ours and "auto" in found else None
-                cells = " | ".join(f"{found[name]:.1f}" for name in names)
+                cells = " | ".join(f"{found[name]:.1f}" if name in found else "" for name in names)
                 print(
                     f"| {network}, {mini_batch}, {busy} | {cells} | "
                     f"{f'{ratio:.2f}' if ratio else ''} |",

@@ -267,9 +267,8 @@ class Network:
 
         Raises DataError.
         """
-        labels: NDArray[np.int64] = self.engine.outputs(
-            self._given(images), has_activation=False
-        ).argmax(axis=1)
+        z = self.engine.outputs(self._shaped(images), has_activation=False)
+        labels: NDArray[np.int64] = z.argmax(axis=1)
         return labels
 
     def predict_proba(self, images: ArrayLike | Images) -> Array:
@@ -277,7 +276,7 @@ class Network:
 
         Raises DataError.
         """
-        return self.engine.outputs(self._given(images), has_activation=True)
+        return self.engine.outputs(self._shaped(images), has_activation=True)
 
     def evaluate(self, data: Dataset) -> dict[str, float | int]:
         """{"cost": mean cost without regularisation, "accuracy": share in [0, 1], "correct": n, "total": n}."""
@@ -382,11 +381,16 @@ class Network:
             {"weights": weights, "biases": biases} for weights, biases in self.engine.views(flat)
         ]
 
-    def _given(self, images: ArrayLike | Images) -> Store:
-        """Images from a caller, checked."""
+    def _shaped(self, images: ArrayLike | Images) -> Store:
+        """Images from a caller, of the right shape and dtype."""
         store = images.store if isinstance(images, Images) else image_store(images)
-        check_pixels(store, only_unit_range=False)
         self._check_shape(tuple(store.shape[1:]), "images")
+        return store
+
+    def _given(self, images: ArrayLike | Images) -> Store:
+        """The same, without NaN and infinities."""
+        store = self._shaped(images)
+        check_pixels(store, only_unit_range=False)
         return store
 
     def _check_shape(self, shape: Shape, name: str) -> None:

@@ -42,4 +42,6 @@ def test_a_backend_has_the_constants(backend):
 def test_every_kernel_says_what_becomes_of_its_outputs():
     for name in interface.KERNELS:
         text = inspect.getdoc(getattr(interface.Kernels, name))
-        assert any(word in text for word in ("overwritten", "updated", "added to")), name
+        assert any(
+            word in text for word in ("overwritten", "updated", "added to", "count[0] + ")
+        ), name

@@ -241,6 +241,18 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
     assert np.array_equal(ours[2:4], gathered(2, 4))
 
 
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 1, 3, 4)])
+def test_non_finite(kernels, dtype, shape):
+    a, count = np.zeros(shape, dtype), np.array([2])
+    a.reshape(-1)[0] = np.finfo(dtype).max
+    kernels.non_finite(count, a)
+    assert count[0] == 2
+    a.reshape(-1)[-1] = np.nan
+    a.reshape(-1)[0] = -np.inf
+    kernels.non_finite(count, a)
+    assert count[0] == 2 + len({0, a.size - 1})
+
+
 def test_images_first_and_last_are_transposes(kernels, dtype):
     a = np.arange(35, dtype=dtype).reshape(5, 7)
     out, back = np.empty((7, 5), dtype), np.empty_like(a)

@@ -19,6 +19,8 @@ SERIAL_PRODUCTS = 1 << 16
 # first-level cache: BLIS's names.
 NC = 256
 KC = 4 * MR
+SMALL_W = 1 << 16  # numbers of w that stay in half of a second-level cache
+MANY_IMAGES = 4  # for each neuron
 L2_NUMBERS = uint64(1 << 18)  # numbers of x that stay in the second-level cache
 # The rows of w are cut into so many shares at most. A share's rows are neighbours and always go to
 # one thread, so that they stay in its caches.
@@ -41,16 +43,18 @@ def _is_small(w, images):
 
 
 @njit(**INNER)
-def _forward(a, x, w, b, activation, first, stop):
-    """`dense_forward` for the neurons first <= j < stop."""
-    images, n_out, n_in = uint64(a.shape[0]), uint64(a.shape[1]), uint64(x.shape[1])
+def _forward(a, x, w, b, activation, first, stop, n_first, n_stop, cached_images):
+    """`dense_forward` for the neurons first <= j < stop and the images n_first <= n < n_stop.
+
+    cached_images: of x, that all neurons meet before the next; whole blocks of MR.
+    """
+    n_out, n_in = uint64(a.shape[1]), uint64(x.shape[1])
     a_flat, x_flat, w_flat = a.reshape(-1), x.reshape(-1), w.reshape(-1)
     row_taps = strided_taps(w.shape[0], w.shape[1])
-    cached_images = max(L2_NUMBERS // n_in // uint64(MR), ONE) * uint64(MR)
-    for m in range(ZERO, images, cached_images):
+    for m in range(n_first, n_stop, cached_images):
         for j in range(first, stop, uint64(NR)):
-            for n in range(m, min(m + cached_images, images), uint64(MR)):
-                rows = min(uint64(MR), images - n)
+            for n in range(m, min(m + cached_images, n_stop), uint64(MR)):
+                rows = min(uint64(MR), n_stop - n)
                 columns = min(uint64(NR), stop - j)
                 dot_products(
                     a_flat, n * n_out + j, n_out, ONE, rows,
@@ -58,7 +62,7 @@ def _forward(a, x, w, b, activation, first, stop):
                     w_flat, ZERO, ZERO, row_taps, j, columns, ONE,
                     ONE, n_in,
                 )  # fmt: skip
-        for n in range(m, min(m + cached_images, images)):
+        for n in range(m, min(m + cached_images, n_stop)):
             for j in range(first, stop):
                 a_flat[n * n_out + j] += b[j]
             activate(a_flat, n * n_out + first, n * n_out + stop, activation)
@@ -66,15 +70,27 @@ def _forward(a, x, w, b, activation, first, stop):
 
 @njit(**SUMS)
 def dense_forward(a, x, w, b, activation):
-    """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25). Threads share the neurons j."""
-    n_out = w.shape[0]
-    shares = min(MAX_SHARES, (n_out + NR - 1) // NR)
-    if _is_small(w, a.shape[0]):
-        _forward(a, x, w, b, activation, ZERO, uint64(n_out))
-    else:
+    """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25).
+
+    Threads share the neurons j or, if w is small and the images are many, the images n: then each
+    image is read by one thread, once. The sums are the same ones.
+    """
+    images, n_out, n_in = a.shape[0], w.shape[0], w.shape[1]
+    every, all_images = uint64(n_out), uint64(images)
+    if w.size <= SMALL_W and images > MANY_IMAGES * n_out:
+        shares = min(MAX_SHARES, (images + MR - 1) // MR)
         for share in prange(shares):
-            first, stop = _share(n_out, NR, share, shares)
-            _forward(a, x, w, b, activation, first, stop)
+            first, stop = _share(images, MR, share, shares)
+            _forward(a, x, w, b, activation, ZERO, every, first, stop, uint64(MR))
+    else:
+        cached_images = max(L2_NUMBERS // uint64(n_in) // uint64(MR), ONE) * uint64(MR)
+        if _is_small(w, images):
+            _forward(a, x, w, b, activation, ZERO, every, ZERO, all_images, cached_images)
+        else:
+            shares = min(MAX_SHARES, (n_out + NR - 1) // NR)
+            for share in prange(shares):
+                first, stop = _share(n_out, NR, share, shares)
+                _forward(a, x, w, b, activation, first, stop, ZERO, all_images, cached_images)
 
 
 @njit(**INLINE)

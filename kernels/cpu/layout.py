@@ -3,12 +3,16 @@
 Arguments: kernels/interface.py.
 """
 
+import math
+
 from numba import prange, uint64
 
 from ..compilation import INNER, PARALLEL, njit
 from ..scalar import MINI_BATCH
 
 ONE = uint64(1)
+ZERO = uint64(0)
+SHARED_NUMBERS = 1 << 15  # that are looked at in the time that it takes to share them
 LINE_FLOATS = 16  # float32 numbers of a cache line
 
 
@@ -70,6 +74,30 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
                     a_flat, row0 * count + n, count, images_flat, image0 + row0,
                     p % rows, rows, columns, version % shifts, factor,
                 )  # fmt: skip
+
+
+@njit(**INNER)
+def _non_finite(numbers, first, stop):
+    found = 0
+    for i in range(first, stop):
+        if not math.isfinite(numbers[i]):
+            found += 1
+    return found
+
+
+@njit(**PARALLEL)
+def non_finite(count, a):
+    """count[0] = count[0] + how many numbers of a are NaN or infinite. Threads share the numbers."""
+    numbers = a.reshape(-1)
+    parts = numbers.size // SHARED_NUMBERS
+    if parts <= 1:
+        count[0] += _non_finite(numbers, ZERO, uint64(numbers.size))
+    else:
+        found = 0
+        for p in prange(parts):
+            first, stop = p * numbers.size // parts, (p + 1) * numbers.size // parts
+            found += _non_finite(numbers, uint64(first), uint64(stop))
+        count[0] += found
 
 
 @njit(**INNER)

@@ -1,5 +1,7 @@
 """Ways between layouts: from stored images to a mini-batch, and between feature maps and neurons."""
 
+import math
+
 from numba import cuda
 
 from ..scalar import MINI_BATCH
@@ -35,6 +37,13 @@ def _gather(a, y, images, labels, order, counters, first, width, shifts, factor,
 
 
 @cuda.jit(**KERNEL)
+def _non_finite(count, a):
+    i = cuda.grid(1)
+    if i < a.size and not math.isfinite(a[i]):
+        cuda.atomic.add(count, 0, 1)  # of whole numbers, so in any order
+
+
+@cuda.jit(**KERNEL)
 def _transpose(out, a, rows, columns):
     """A tile of LANES x LANES: read row by row, written row by row."""
     tile = cuda.shared.array((LANES, PITCH), a.dtype)
@@ -61,6 +70,14 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
     flat = a.reshape(-1), y, images.reshape(-1), labels, order.reshape(-1), counters
     width, sizes = order.shape[1], tuple(images.shape)[1:]
     each(_gather, a.size, *flat, first, width, shifts, a.dtype.type(scale), sizes, a.ndim == 2)
+
+
+def non_finite(count, a):
+    """count[0] = count[0] + how many numbers of a are NaN or infinite.
+
+    Thread mapping: one for each number.
+    """
+    each(_non_finite, a.size, count, a.reshape(-1))
 
 
 def images_first(out, a):

@@ -1,6 +1,8 @@
 """From stored images to a mini-batch, and between feature maps and neurons."""
 
-from ..compilation import PLAIN, njit
+import math
+
+from ..compilation import FLAGS, PLAIN, njit
 from ..scalar import MINI_BATCH
 
 
@@ -33,6 +35,16 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
                         a[n, (c * rows + r) * columns + s] = pixel
                     else:
                         a[c, r, s, n] = pixel
+
+
+@njit(**FLAGS)
+def non_finite(count, a):
+    """count[0] = count[0] + how many numbers of a are NaN or infinite."""
+    numbers, found = a.reshape(-1), 0
+    for i in range(numbers.size):
+        if not math.isfinite(numbers[i]):
+            found += 1
+    count[0] += found
 
 
 @njit(**PLAIN)

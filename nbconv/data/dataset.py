@@ -13,6 +13,7 @@ from ..checks import Shape, show
 from ..errors import DataError
 
 Array = NDArray[Any]
+AS_THEY_ARE = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # dtypes that kernels read
 PIECE_BYTES = 2**24  # read at a time from a store that need not be read whole
 
 
@@ -41,6 +42,9 @@ def select(store: Store, part: Any) -> Store:
 
 def pieces(store: Store) -> Iterator[slice]:
     """Slices that cover a store, each of one image or about PIECE_BYTES."""
+    if isinstance(store, np.ndarray) and store.nbytes <= PIECE_BYTES:
+        yield slice(None)
+        return
     step = max(1, PIECE_BYTES // (math.prod(store.shape[1:]) * store.dtype.itemsize))
     for first in range(0, store.shape[0], step):
         yield slice(first, min(first + step, store.shape[0]))
@@ -81,8 +85,14 @@ def image_store(images: ArrayLike) -> Array:
     float64 in native byte order; a copy only if necessary. Raises DataError.
     """
     array = as_array(images, "images")
-    if array.dtype == np.uint8 and array.ndim == 4 and array.size and array.flags.c_contiguous:
-        return array
+    if (
+        array.dtype in AS_THEY_ARE
+        and array.size
+        and array.flags.c_contiguous
+        and array.flags.aligned
+        and array.ndim in (2, 4)
+    ):
+        return array if array.ndim == 4 else array.reshape(len(array), 1, 1, -1)
     kind = array.dtype.kind
     if kind not in "buif":
         raise DataError(
@@ -114,10 +124,11 @@ def check_pixels(store: Store, only_unit_range: bool) -> None:
         return
     for piece in pieces(store):
         images = store[piece]
-        low, high = float(images.min()), float(images.max())
+        flat = images.reshape(-1)  # NaN is both the least and the largest
+        low, high = float(np.minimum.reduce(flat)), float(np.maximum.reduce(flat))
         if not (math.isfinite(low) and math.isfinite(high)):
             is_finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
-            bad = piece.start + int(np.argmin(is_finite))
+            bad = (piece.start or 0) + int(np.argmin(is_finite))
             raise DataError(
                 f"image {bad} has pixels that are NaN or infinite: expected values in [0, 1]"
             )

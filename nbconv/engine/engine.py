@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import Shape
-from ..data.dataset import Dataset, Store
+from ..data.dataset import Dataset, Store, check_pixels
 from ..kernels.interface import Backend
 from ..layers import Distortion, Layer, Randomness, Rates
 from ..layers.build import parameter_count
@@ -24,14 +24,14 @@ from ..layers.recorder import Recorder
 from ..threads import Pace, most
 from .microbatch import Replicas
 from .paced import PacedPlan
-from .plan import Counters, Planner, Registers, Task
+from .plan import OUTPUTS, Counters, Planner, Registers, Task
 
 Array = NDArray[Any]
 GRADIENT_BATCH = 64  # images at a time for a mean gradient
 EVALUATION_ROWS = 16  # mini-batches that are evaluated in one run, which nothing can interrupt
 MAX_PLANS = 32  # kept at most: a training has two or three sizes of mini-batch
-OUTPUTS, ACTIVATIONS = Task(), Task(has_activation=True)
 NO_ETAS = np.zeros(2)
+SMALL_BYTES = 2**15  # of images whose copy costs less than another description for the program
 
 
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
@@ -92,16 +92,20 @@ class Engine:
             rates=zeros((len(Rates._fields),), np.float64),
             sums=zeros((2,), np.float64),
             scores=zeros((2,), np.float64),
+            non_finite=zeros((1,), np.int64),
         )
         self.counters, self.rates = registers.counters, registers.rates
         self.sums, self.scores = registers.sums, registers.scores
+        self.non_finite = registers.non_finite
         maps = layers[: -sum(isinstance(layer, DenseLayer) for layer in layers)]
         self.replicas = Replicas(maps, build, recorder, dtype)
         self.planner = Planner(
             layers, self.replicas, cost, self.pixels, registers, self._flat(maps), recorder, dtype
         )
         self.seconds: defaultdict[int, float] = defaultdict(float)  # of work, by number of threads
-        self._unlabelled: dict[int, tuple[Array, Array]] = {}
+        # Of outputs: plan, where few images are copied to, labels for images that have none, and
+        # the order of images as they come.
+        self._ways: dict[tuple[bool, int, str], tuple[Any, ...]] = {}
         self.plans: dict[tuple[Task, int, np.dtype[Any]], PacedPlan] = {}
 
     @property
@@ -161,6 +165,7 @@ class Engine:
                 partial(self.replicas.rows, count),
                 Pace(most()) if self.backend.HAS_THREADS else None,
                 self.seconds,
+                self.planner.is_direct(task, dtype),
             )
         return plan
 
@@ -237,25 +242,42 @@ class Engine:
 
     def outputs(self, store: Store, has_activation: bool) -> Array:
         """z of the last layer or, with its activation, a: (n, classes)."""
-        out = np.empty((store.shape[0], *self.layers[-1].output_shape), self.dtype)
-        task, backend = ACTIVATIONS if has_activation else OUTPUTS, self.backend
-        for first in range(0, len(out), backend.INFERENCE_BATCH):
-            images = store[first : first + backend.INFERENCE_BATCH]
-            with self.lock:
-                plan = self._plan(task, len(images), images.dtype)
-                backend.write(self.counters, 0)
-                rest = self._placeholders(len(images))
-                done = plan.run(1, backend.upload(images), *rest, NO_ETAS)
-                out[first : first + len(images)] = backend.read(done.out)
-        return out
+        count, step = store.shape[0], self.backend.INFERENCE_BATCH
+        try:
+            if count <= step:
+                return self._outputs(store[:], has_activation)
+            firsts = range(0, count, step)
+            parts = [self._outputs(store[first : first + step], has_activation) for first in firsts]
+            return np.concatenate(parts)
+        except FloatingPointError:
+            check_pixels(store, only_unit_range=False)  # says which image
+            raise
 
-    def _placeholders(self, count: int) -> tuple[Array, Array]:
-        """Labels for images that have none, and the order of a mini-batch as it comes."""
-        if count not in self._unlabelled:
-            labels = self.backend.resident(np.zeros(count, np.int64))
-            assert labels is not None
-            self._unlabelled[count] = labels, np.arange(count)[None]
-        return self._unlabelled[count]
+    def _outputs(self, images: Array, has_activation: bool) -> Array:
+        """The same for images of one call: the way of a single image is short."""
+        count = images.shape[0]
+        with self.lock:
+            key = has_activation, count, images.dtype.char
+            if key not in self._ways:
+                if len(self._ways) >= MAX_PLANS:
+                    self._ways.clear()
+                plan = self._plan(OUTPUTS[has_activation], count, images.dtype)
+                labels = self.backend.resident(np.zeros(count, np.int64))
+                shape = (count, math.prod(self.pixels)) if plan.is_direct else images.shape
+                held = np.empty(shape, images.dtype) if images.nbytes <= SMALL_BYTES else None
+                self._ways[key] = plan, held, labels, np.arange(count)[None]
+            plan, held, labels, order = self._ways[key]
+            if held is not None:  # a program need not be told where the same array is
+                held.reshape(images.shape)[...] = images
+                images = held
+            elif plan.is_direct:
+                images = images.reshape(count, -1)
+            self.backend.write(self.counters, 0)
+            done = plan.run(1, self.backend.upload(images), labels, order, NO_ETAS)
+            if images.dtype != np.uint8 and self.read(self.non_finite)[0]:
+                self.write(self.non_finite, 0)
+                raise FloatingPointError
+            return self.backend.read(done.out).copy()
 
     def busiest(self) -> int:
         """With how many threads most of the work was done since `seconds` was cleared; 0 for none."""

@@ -13,6 +13,7 @@ class PacedPlan:
 
     make: gives the plan for so many rows of micro-batches; rows: how many suit so many threads.
     pace: None where the backend has no threads. seconds: by the number of threads, added to.
+    is_direct: see `Planner.is_direct`.
     """
 
     def __init__(
@@ -21,19 +22,25 @@ class PacedPlan:
         rows: Callable[[int], int],
         pace: Pace | None,
         seconds: dict[int, float],
+        is_direct: bool,
     ):
         self._make = make
         self._rows = rows
         self._pace = pace
         self._seconds = seconds
-        self._plans: dict[int, Plan] = {}
+        self.is_direct = is_direct
+        self._by_rows: dict[int, Plan] = {}
+        self._plans: dict[int, Plan] = {}  # by the number of threads
 
     def plan(self, threads: int) -> Plan:
         """The plan for so many threads, made on first use."""
-        rows = self._rows(threads)
-        if rows not in self._plans:
-            self._plans[rows] = self._make(rows)
-        return self._plans[rows]
+        plan = self._plans.get(threads)
+        if plan is None:
+            rows = self._rows(threads)
+            if rows not in self._by_rows:
+                self._by_rows[rows] = self._make(rows)
+            plan = self._plans[threads] = self._by_rows[rows]
+        return plan
 
     def run(self, times: int, *varying: Any) -> Plan:
         """Go through so many mini-batches: the plan that did, at last. varying: see `Program`."""

@@ -37,6 +37,9 @@ class Task(NamedTuple):
     distortion: Distortion | None = None
 
 
+OUTPUTS = Task(), Task(has_activation=True)  # z or a of the last layer, for images as they come
+
+
 class Counters(NamedTuple):
     """What changes from one mini-batch of a run to the next: see the kernel `advance`."""
 
@@ -54,6 +57,7 @@ class Registers:
     rates: Array  # `Rates`
     sums: Array  # cost and number of right answers of an epoch's training
     scores: Array  # of an evaluation
+    non_finite: Array  # how many pixels of the images for outputs were NaN or infinite
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,9 @@ class Planner:
         labels = self.buffers.array("labels", (count,), np.int64)
         neurons = self.buffers.array("neurons", (count, self.dense[0].fans[0]))
         # Placeholders: each run has other images, labels, order and etas.
-        images, all_labels = np.zeros((1, *self.pixels), dtype), np.zeros(1, np.int64)
+        is_direct = self.is_direct(task, dtype)
+        images = neurons if is_direct else np.zeros((1, *self.pixels), dtype)
+        all_labels = np.zeros(1, np.int64)
         order, etas = np.zeros((1, count), np.int64), np.zeros(2)
         registers = self.registers
         out: list[Array] = []
@@ -123,10 +129,12 @@ class Planner:
                 self.kernels.images_first(neurons[part], a.reshape(-1, size))
 
         def mini_batch() -> None:
+            if task in OUTPUTS and dtype != np.uint8:
+                self.kernels.non_finite(registers.non_finite, images)
             if self.replicas.layers:
                 schedule = self.replicas.schedule(count, rows, task.has_gradient)
                 self.recorder.concurrently([partial(forward_maps, row) for row in schedule])
-            else:
+            elif not is_direct:
                 gather(neurons, self.buffers, 0, count)
             out.append(self._from_neurons(task, neurons, labels, rows))
             sums = self._sums(task)
@@ -134,6 +142,21 @@ class Planner:
 
         program = self.recorder.program(mini_batch, (images, all_labels, order, etas))
         return Plan(program, out[0])
+
+    def is_direct(self, task: Task, dtype: np.dtype[Any]) -> bool:
+        """Whether the first layer reads the images where they are: then they are (n, pixels).
+
+        So it is for outputs of a network of dense layers, if nothing has to be converted.
+        """
+        first = self.dense[0]
+        return (
+            task in OUTPUTS
+            and dtype == self.buffers.dtype
+            and not self.replicas.layers
+            and type(first) is DenseLayer
+            and first.scales[1] == 1
+            and self.recorder.backend.HAS_THREADS
+        )
 
     def _distortions(
         self, amounts: Distortion, buffers: Workspace, first: int, stop: int
