@@ -9,17 +9,18 @@ AP2     average pooling
 """
 
 import re
-from collections.abc import Callable
 
 from .errors import SettingError
-from .layers import AvgPool2D, Conv2D, Dense, L2Pool2D, LayerSpec, MaxPool2D, Softmax
+from .layers import LAYERS, Conv2D, Dense, LayerSpec, Pool2D, Softmax
 
 _NUMBER = "[0-9]{1,9}"
 _SIZE = f"({_NUMBER}(?:x{_NUMBER})?)"
 _CONV = re.compile(rf"({_NUMBER})C{_SIZE}(?:s{_SIZE})?(?:p{_SIZE})?")
-_POOL = re.compile(rf"(MP|L2P|AP){_SIZE}(?:s{_SIZE})?")
+_POOLS: dict[str, type[Pool2D]] = {
+    kind.letters: kind for kind in LAYERS.values() if issubclass(kind, Pool2D)
+}
+_POOL = re.compile(rf"({'|'.join(_POOLS)}){_SIZE}(?:s{_SIZE})?")
 _DENSE = re.compile(f"({_NUMBER})N")
-_POOLS: dict[str, Callable[..., LayerSpec]] = {"MP": MaxPool2D, "L2P": L2Pool2D, "AP": AvgPool2D}
 
 
 def _size(text: str) -> int | tuple[int, int]:
@@ -77,7 +78,7 @@ def parse(
         if layer is None:
             raise SettingError(
                 f"{_where(text, parts, index)} is not a layer; expected e.g. 20C5 (convolution), "
-                "MP2, L2P2, AP2 (pooling), 100N (dense), or a name from: nbconv train --help"
+                f"{', '.join(f'{letters}2' for letters in _POOLS)} (pooling), 100N (dense), or a name from: nbconv train --help"
             )
         layers.append(layer)
     last = layers[-1]

@@ -126,6 +126,14 @@ ACTIVATIONS = {
     "linear": lambda z: z,
     "leaky_relu:0.25": lambda z: z if z > 0 else 0.25 * z,
 }
+# At minus and plus infinity.
+LIMITS = {
+    "sigmoid": (0, 1),
+    "tanh": (-1, 1),
+    "relu": (0, math.inf),
+    "linear": (-math.inf, math.inf),
+    "leaky_relu:0.25": (-math.inf, math.inf),
+}
 DERIVATIVES = {  # by z
     "sigmoid": lambda z: sigmoid(z) * sigmoid(-z),
     "tanh": lambda z: 1 - math.tanh(z) ** 2,

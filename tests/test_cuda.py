@@ -24,7 +24,7 @@ from nbconv.kernels import cpu
 from nbconv.kernels import cuda as gpu
 from nbconv.kernels.cuda import conv, dense, device, memory
 
-# The second convolution's kernel rows meet enough numbers to go back by the winners alone.
+# The second convolution's kernel rows meet enough numbers to go back by the maxima alone.
 LAYERS = [
     Conv2D(2, 3, activation="relu"), MaxPool2D(2), Conv2D(2, (2, 8), padding=(1, 3)), MaxPool2D((2, 1)),
     Dense(4, dropout=0.5), Softmax(3),

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from nbconv.cli import main
+from nbconv.kernels import interface
 
 from nbconv import NbconvError, notation
 from nbconv.book.experiments import EXPERIMENTS
@@ -283,3 +284,10 @@ def test_what_a_page_names_exists(page):
 def test_a_wrong_name_is_found(line, said):
     (found,) = [told for _, _, told in complaints(line, ROOT / "docs") if told]
     assert said in found
+
+
+def test_every_kernel_has_its_equation():
+    """Those that compute something: docs/equations.md names each."""
+    text = (ROOT / "docs" / "equations.md").read_text(encoding="utf-8")
+    bookkeeping = {"add", "advance", "non_finite"}
+    assert {name for name in interface.KERNELS if f"`{name}`" not in text} <= bookkeeping

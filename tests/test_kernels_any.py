@@ -52,7 +52,7 @@ def test_pooling(kernels, kind, channels, images, rows, columns, size, stride):
     stride=st.tuples(st.integers(1, 2), st.integers(1, 2)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
     window=st.tuples(st.integers(1, 3), st.integers(1, 3)), pool_stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
 )  # fmt: skip
-def test_winners(
+def test_backward_at_the_maxima(
     kernels, channels, images, filters, seed, size, kernel, stride, padding, window, pool_stride
 ):
     conv = ConvGeometry(channels, size, filters, kernel, stride, padding)

@@ -41,7 +41,7 @@ SMALL = [
 
 
 def run(kernels, geometry, dtype, zeros=0.5, groups=3, needs_dx=True, seed=0):
-    """((dw, dx) by the winners, (dw, dx) by dz)."""
+    """((dw, dx) at the maxima, (dw, dx) by dz)."""
     *parts, window, pool_stride, images = geometry
     conv = ConvGeometry(*parts)
     pool = PoolGeometry(conv.filters, conv.output[1:], window, pool_stride)
@@ -84,8 +84,8 @@ def run(kernels, geometry, dtype, zeros=0.5, groups=3, needs_dx=True, seed=0):
 def compare(kernels, geometry, dtype, **options):
     ours, plain = run(kernels, geometry, dtype, **options)
     terms = geometry[2] * np.prod(geometry[3]) * geometry[-1] * 8
-    for by_winners, by_dz in zip(ours, plain, strict=True):
-        close(by_winners, by_dz, dtype, terms)
+    for at_maxima, by_dz in zip(ours, plain, strict=True):
+        close(at_maxima, by_dz, dtype, terms)
 
 
 @pytest.mark.parametrize("geometry", unless_simulated(GEOMETRIES, SMALL), ids=str)
@@ -123,12 +123,12 @@ def test_forward_is_three_kernels_in_one(kernels, dtype, geometry, name):
     kernels.conv2d_forward(z, *inputs)
     kernels.max_pool2d_forward(a, argmax, z, *pool.window)
     kernels.activation_forward(a.reshape(-1), parse("activation", name))
-    ours, our_winner = np.full_like(a, np.nan), np.full_like(argmax, -1)
+    ours, our_argmax = np.full_like(a, np.nan), np.full_like(argmax, -1)
     kernels.conv2d_max_pool_forward(
-        ours, our_winner, *inputs, conv.output[2], pool.window, parse("activation", name)
+        ours, our_argmax, *inputs, conv.output[2], pool.window, parse("activation", name)
     )
     close(ours, a, dtype, w[0].size)
-    assert (our_winner == argmax).all()
+    assert (our_argmax == argmax).all()
 
 
 def test_a_nan_is_the_largest(kernels, dtype):

@@ -35,7 +35,7 @@ print([process.poll() is not None for process in ours], float(net.engine.paramet
 """
 
 
-def test_the_rehearsal_compiles_what_the_training_uses():
+def test_it_compiles_what_the_training_uses():
     network = nbconv.Network(LAYERS, (1, 12, 12), seed=1)
     settings = Settings(1, 10, 0.1)
     precompile.precompile(network._precompile_description(settings))

@@ -19,10 +19,11 @@ from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv.data.dataset import Images
 from nbconv.data.hdf5 import H5Images
 from nbconv.diagnostics import parity
+from nbconv.diagnostics.gradcheck import CASES
 
 compiled = pytest.mark.skipif(not IS_COMPILED, reason="needs Numba's compiler")
 
-# The second convolution's kernel rows meet enough numbers to go back by the winners alone.
+# The second convolution's kernel rows meet enough numbers to go back by the maxima alone.
 NETWORKS = {
     "book": (
         [
@@ -148,7 +149,7 @@ def test_commands(command):
     assert command("parity", *small).stdout.endswith("All 8 within 1e-05 on reference and cpu.\n")
     error = command("parity", "--backends", "cpu,cpu", *small, code=1).stderr
     assert error.startswith("Error: backends is 'cpu,cpu': expected two of cpu, cuda and reference")
-    assert "All 21 within 1e-06." in command("gradcheck", "--backend", "reference").stdout
+    assert f"All {len(CASES)} within 1e-06." in command("gradcheck", "--backend", "reference").stdout
     command("train", "--net", "10N", "--epochs", 1, "--backend", "reference", "--out", "run.h5")
     found = command("eval", "run.h5", "--backend", "reference", "--json").stdout
     assert json.loads(found)["correct"] > 0

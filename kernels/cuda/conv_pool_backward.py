@@ -2,7 +2,7 @@
 
 A first kernel lays out what the others read: the input and the weights channels last, and a list of
 the deltas that each output of the convolution gets, by filter. The second gathers dC/dw from the
-winners, the third dC/dx from the lists, each number by a thread of its own, in one order.
+maxima, the third dC/dx from the lists, each number by a thread of its own, in one order.
 """
 
 import numpy as np
@@ -90,7 +90,7 @@ def _lay_out(
 
 @cuda.jit(**KERNEL)
 def _gradient(sums, da, argmax, x_last, cells, places, positions, images, line, kernel_rows, step):
-    """A block has THREADS numbers of a filter's gradient and a group of images, whose winners wait in shared memory."""
+    """A block has THREADS numbers of a filter's gradient and a group of images, whose maxima wait in shared memory."""
     thread = cuda.threadIdx.x
     filters, groups = cuda.gridDim.y, cuda.gridDim.z
     deltas = cuda.shared.array(THREADS, da.dtype)

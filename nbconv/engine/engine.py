@@ -105,7 +105,7 @@ class Engine:
         self.seconds: defaultdict[int, float] = defaultdict(float)  # of work, by number of threads
         # Of outputs: plan, where few images are copied to, labels for images that have none, and
         # the order of images as they come.
-        self._ways: dict[tuple[bool, int, str], tuple[Any, ...]] = {}
+        self._prepared: dict[tuple[bool, int, str], tuple[Any, ...]] = {}
         self.plans: dict[tuple[Task, int, np.dtype[Any]], PacedPlan] = {}
 
     @property
@@ -254,19 +254,19 @@ class Engine:
             raise
 
     def _outputs(self, images: Array, has_activation: bool) -> Array:
-        """The same for images of one call: the way of a single image is short."""
+        """The same for images of one call, with little done in Python."""
         count = images.shape[0]
         with self.lock:
             key = has_activation, count, images.dtype.char
-            if key not in self._ways:
-                if len(self._ways) >= MAX_PLANS:
-                    self._ways.clear()
+            if key not in self._prepared:
+                if len(self._prepared) >= MAX_PLANS:
+                    self._prepared.clear()
                 plan = self._plan(OUTPUTS[has_activation], count, images.dtype)
                 labels = self.backend.resident(np.zeros(count, np.int64))
                 shape = (count, math.prod(self.pixels)) if plan.is_direct else images.shape
                 held = np.empty(shape, images.dtype) if images.nbytes <= SMALL_BYTES else None
-                self._ways[key] = plan, held, labels, np.arange(count)[None]
-            plan, held, labels, order = self._ways[key]
+                self._prepared[key] = plan, held, labels, np.arange(count)[None]
+            plan, held, labels, order = self._prepared[key]
             if held is not None:  # a program need not be told where the same array is
                 held.reshape(images.shape)[...] = images
                 images = held

@@ -13,7 +13,7 @@ from ..errors import SettingError
 from .base import Distortion, Layer, LayerSpec, Randomness, Rates, Update, Workspace
 from .conv import Conv2D
 from .dense import Dense, Softmax
-from .pool import AvgPool2D, L2Pool2D, MaxPool2D
+from .pool import AvgPool2D, L2Pool2D, MaxPool2D, Pool2D
 
 __all__ = [
     "AvgPool2D",
@@ -24,6 +24,7 @@ __all__ = [
     "Layer",
     "LayerSpec",
     "MaxPool2D",
+    "Pool2D",
     "Randomness",
     "Rates",
     "Softmax",
