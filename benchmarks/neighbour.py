@@ -9,6 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ COLUMNS: dict[str, tuple[str, int | str]] = {
     "PyTorch, 1": ("torch", 1),
     "PyTorch, 2": ("torch", 2),
 }
+SETTLING = 1.0
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
@@ -30,13 +32,18 @@ def row(
 ) -> dict[str, float]:
     """The median of each column beside so many busy programs.
 
-    PyTorch is left out where an epoch takes it minutes: single images beside busy programs.
+    Each is timed after SETTLING seconds of training. PyTorch is left out where an epoch takes it minutes: single images beside busy programs, and
+    everything beside several.
     """
-    if busy and mini_batch == 1:
+    if busy > 1 or (busy and mini_batch == 1):
         workers = {name: worker for name, worker in workers.items() if worker.name != "torch"}
     programs = [subprocess.Popen(BUSY, start_new_session=True) for _ in range(busy)]
     times: dict[str, list[float]] = {name: [] for name in workers}
     try:
+        for worker in workers.values():
+            end = time.monotonic() + SETTLING
+            while time.monotonic() < end:
+                worker.time("train", network, mini_batch)
         for _ in range(repeats):
             for name, worker in workers.items():
                 times[name].append(worker.time("train", network, mini_batch))

@@ -78,7 +78,8 @@ def parse(
         if layer is None:
             raise SettingError(
                 f"{_where(text, parts, index)} is not a layer; expected e.g. 20C5 (convolution), "
-                f"{', '.join(f'{letters}2' for letters in _POOLS)} (pooling), 100N (dense), or a name from: nbconv train --help"
+                f"{', '.join(f'{letters}2' for letters in _POOLS)} (pooling), 100N "
+                "(dense), or a name from: nbconv train --help"
             )
         layers.append(layer)
     last = layers[-1]

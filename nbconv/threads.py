@@ -9,6 +9,7 @@ import ctypes
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -21,12 +22,13 @@ from numba.np.ufunc import parallel
 from .errors import SettingError
 
 SAMPLE = 0.01  # seconds of work that make one measurement
-TRIAL = 0.004  # of another number of threads; the next two samples have to confirm it
-CONFIRMATIONS = 3
-MUCH_FASTER = 0.6  # needs no confirmation
+TRIAL = 0.004  # of a trial of another number of threads; the next samples have to confirm it
+CONFIRMATIONS = 4
+MUCH_FASTER = 0.6  # of fewer threads: needs no confirmation
 FASTER = 0.93  # a number of threads is taken if it needs so much of the time
 SLOWER = 1.5  # work that needs so much more time than before: something else has begun to run
 FIRST_WAIT, LAST_WAIT = 0.1, 3.0  # seconds between two trials: doubled when one has failed
+RECENT = 16  # measurements whose best one more threads have to beat
 WEIGHT = 0.2  # of a measurement in the running mean
 
 
@@ -174,8 +176,8 @@ class Pace:
     """Finds the number of threads that is fastest for one kind of work, and goes on looking.
 
     The work is measured in units (mini-batches) as it is done. Now and then a neighbouring number
-    gets a trial; it stays if it is faster. A trial that fails makes the next one wait longer, work
-    that slows down makes it come at once.
+    gets a trial; it stays if it is faster. A trial that fails makes the next one wait longer, one
+    that fails clearly much longer; work that slows down makes it come at once.
     """
 
     def __init__(self, most: int):
@@ -183,6 +185,7 @@ class Pace:
         self.threads = most
         self._trial: int | None = None
         self._mean: float | None = None  # seconds a unit, with `threads`
+        self._recent: deque[float] = deque(maxlen=RECENT)  # samples
         self._wait, self._since = FIRST_WAIT, 0.0
         self._is_upward = False  # where the next trial goes
         self._seconds, self._units = 0.0, 0  # of the sample being taken
@@ -193,10 +196,14 @@ class Pace:
         return fixed() or self._trial or self.threads
 
     def units(self, left: int) -> int:
-        """How many of the units that are left to do before asking again: few in a trial."""
-        if self._trial is None or self._mean is None:
+        """How many of the units that are left to do before asking again.
+
+        In a trial one, then two, four, ...: a number of threads that is many times slower is found
+        out soon.
+        """
+        if self._trial is None:
             return left
-        return max(1, min(left, round((TRIAL - self._seconds) / self._mean)))
+        return min(left, max(1, self._units))
 
     def measured(self, units: int, seconds: float) -> None:
         """Take in that so many units took so long with `now()` threads."""
@@ -204,7 +211,7 @@ class Pace:
             return
         self._seconds += seconds
         self._units += units
-        if self._seconds < (SAMPLE if self._trial is None else TRIAL):
+        if self._seconds < SAMPLE and not (self._trial and self._is_judged()):
             return
         sample = self._seconds / self._units
         self._since += self._seconds
@@ -214,9 +221,10 @@ class Pace:
             return
         if self._mean is None:
             self._mean = sample
-        elif sample > SLOWER * self._mean:
+        elif sample > SLOWER * self._mean and self.threads > 1:
             self._wait, self._is_upward = FIRST_WAIT, False
         self._mean += (sample - self._mean) * WEIGHT
+        self._recent.append(sample)
         if self._since >= self._wait:
             self._trial = self._neighbour()
 
@@ -227,18 +235,33 @@ class Pace:
         self._is_upward = not goes_up
         return up if goes_up else down
 
+    def _is_judged(self) -> bool:
+        """Whether the trial's sample is large enough."""
+        if self._seconds >= TRIAL:
+            return True
+        return self._seconds >= TRIAL / 4 and self._seconds > 2 * self._units * (self._mean or 0)
+
     def _judge(self, sample: float) -> None:
         """End the trial, unless it needs another sample."""
         assert self._mean is not None
+        assert self._trial is not None
         self._trials.append(sample)
         mean = sum(self._trials) / len(self._trials)
-        is_faster = mean < FASTER * self._mean
-        if is_faster and len(self._trials) < CONFIRMATIONS and mean > MUCH_FASTER * self._mean:
+        # A share of a core comes and goes. More threads have to be faster than the fewer were at
+        # their best.
+        is_upward = self._trial > self.threads
+        is_faster = mean < FASTER * (min(self._recent) if is_upward else self._mean)
+        is_clear = mean < MUCH_FASTER * self._mean and not is_upward
+        if is_faster and len(self._trials) < CONFIRMATIONS and not is_clear:
             return
         if is_faster:
-            self._is_upward = (self._trial or 1) > self.threads
-            self.threads, self._mean = self._trial or 1, mean
+            self._is_upward = is_upward
+            self.threads, self._mean = self._trial, mean
+            self._recent.clear()
+            self._recent.append(mean)
             self._wait = 0.0  # the next neighbour may be faster still
+        elif mean > SLOWER * self._mean:
+            self._wait = LAST_WAIT
         else:
             self._wait = min(max(FIRST_WAIT, 2 * self._wait), LAST_WAIT)
         self._trial, self._trials, self._since = None, [], 0.0
