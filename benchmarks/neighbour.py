@@ -32,8 +32,8 @@ def row(
 ) -> dict[str, float]:
     """The median of each column beside so many busy programs.
 
-    Each is timed after SETTLING seconds of training. PyTorch is left out where an epoch takes it minutes: single images beside busy programs, and
-    everything beside several.
+    Each is timed after SETTLING seconds of training. PyTorch is left out where an epoch takes it
+    minutes: single images beside busy programs, and everything beside several.
     """
     if busy > 1 or (busy and mini_batch == 1):
         workers = {name: worker for name, worker in workers.items() if worker.name != "torch"}

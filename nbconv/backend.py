@@ -118,10 +118,10 @@ def compiling_meanwhile(
     process = None
     if (
         kernels.PRECOMPILES
+        and compilation.CACHE_IS_KEPT
+        and compilation.cache_is_cold()
         and child.why_not() is None
         and threads.offered() > 1
-        and compilation.cache_is_cold()
-        and compilation.CACHE_IS_KEPT
     ):
         with suppress(OSError):
             process = subprocess.Popen(
