@@ -149,7 +149,9 @@ def test_commands(command):
     assert command("parity", *small).stdout.endswith("All 8 within 1e-05 on reference and cpu.\n")
     error = command("parity", "--backends", "cpu,cpu", *small, code=1).stderr
     assert error.startswith("Error: backends is 'cpu,cpu': expected two of cpu, cuda and reference")
-    assert f"All {len(CASES)} within 1e-06." in command("gradcheck", "--backend", "reference").stdout
+    assert (
+        f"All {len(CASES)} within 1e-06." in command("gradcheck", "--backend", "reference").stdout
+    )
     command("train", "--net", "10N", "--epochs", 1, "--backend", "reference", "--out", "run.h5")
     found = command("eval", "run.h5", "--backend", "reference", "--json").stdout
     assert json.loads(found)["correct"] > 0
