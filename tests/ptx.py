@@ -75,7 +75,7 @@ def launches():
                     data, order, Randomness(0, 0), rates, np.ones(1), distortion=distortion
                 )
             network.evaluate(data)
-            network.predict_proba(data.images[:3])
+            network.predict_proba(data.images[:3].astype(dtype))
         kernels.add(*np.zeros((2, 9), dtype))
     return list(found)
 

@@ -37,7 +37,7 @@ def _gather(a, y, images, labels, order, counters, first, width, shifts, factor,
 
 
 @cuda.jit(**KERNEL)
-def _non_finite(count, a):
+def _non_finite(a, count):
     i = cuda.grid(1)
     if i < a.size and not math.isfinite(a[i]):
         cuda.atomic.add(count, 0, 1)  # of whole numbers, so in any order
@@ -77,7 +77,7 @@ def non_finite(count, a):
 
     Thread mapping: one for each number.
     """
-    each(_non_finite, a.size, count, a.reshape(-1))
+    each(_non_finite, a.size, a.reshape(-1), count)
 
 
 def images_first(out, a):
