@@ -1,7 +1,6 @@
 """What the commands share: options, errors as one line and an exit code, JSON."""
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -40,6 +39,8 @@ THREADS = click.option(
 
 def _log(context: click.Context, parameter: click.Parameter, is_verbose: bool) -> None:
     if is_verbose:
+        import logging
+
         logging.basicConfig(format="%(message)s")
         logging.getLogger("nbconv").setLevel(logging.INFO)
 
@@ -71,8 +72,7 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and turn what it raises into a line and an exit code."""
-        from nbconv.errors import Interrupted, NbconvError, check_environment
-        from nbconv.files import printable
+        from nbconv.errors import Interrupted, NbconvError, check_environment, printable
 
         try:
             check_environment()

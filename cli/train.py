@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import click
 
-from ..files import printable
+from ..errors import printable
 from ..runs.settings import RunSettings
 from .group import THREADS, announce_compilation, backend_options, percent, print_json
 from .progress import Progress, duration

@@ -36,7 +36,7 @@ def evaluate(
 ) -> None:
     """Evaluate a checkpoint: cost and accuracy."""
     from nbconv import Network
-    from nbconv.files import printable
+    from nbconv.errors import printable
     from nbconv.runs.run import images_for
 
     announce_compilation()
@@ -100,7 +100,7 @@ def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json:
 def inspect(checkpoint: Path, as_json: bool) -> None:
     """Show a network, its settings and history."""
     from nbconv import Network
-    from nbconv.files import printable
+    from nbconv.errors import printable
 
     network = Network.load(checkpoint, backend="cpu")
     state = network.state

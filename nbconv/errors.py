@@ -60,3 +60,8 @@ def check_environment() -> None:
     asked = os.environ.get("NUMBA_NUM_THREADS", "").strip()
     if asked.removeprefix("-").isdecimal() and int(asked) < 1:
         raise SettingError(f"NUMBA_NUM_THREADS is {asked}: expected 1 or more; or unset it")
+
+
+def printable(text: str) -> str:
+    """A text that a terminal shows and does not obey: other characters become spaces."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import CheckpointError
+from .errors import CheckpointError, printable
 
 
 def one_line(error: BaseException) -> str:
@@ -24,11 +24,6 @@ def one_line(error: BaseException) -> str:
     if len(message) > 400:
         message = f"{message[:200]} ... {message[-200:]}"
     return printable(message)
-
-
-def printable(text: str) -> str:
-    """A text that a terminal shows and does not obey: other characters become spaces."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def reason(error: Exception) -> str:

@@ -122,6 +122,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_forked_children_work(layer):
@@ -133,6 +134,7 @@ def test_forked_children_work(layer):
     assert done.stdout == "done\n", done.stderr
 
 
+@pytest.mark.slow
 def test_spawned_children_take_networks_along():
     net = network()
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -148,6 +150,7 @@ test_threads_have_networks_of_their_own()
 """
 
 
+@pytest.mark.slow
 def test_the_layer_workqueue_serves_several_threads():
     """It is what macOS has without libomp; Numba ends a process whose threads use it at once."""
     environment = {**os.environ, "NUMBA_THREADING_LAYER": "workqueue"}
