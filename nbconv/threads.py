@@ -155,10 +155,15 @@ def set_most(threads: int) -> None:
     _everywhere["most"] = threads
 
 
+def most_tried() -> int:
+    """The most threads that "auto" tries here."""
+    bound = offered()
+    return min(_everywhere["most"] or bound, bound)
+
+
 def most() -> int:
     """The most threads that kernels use here: the number chosen, or the most that "auto" tries."""
-    bound = offered()
-    return fixed() or min(_everywhere["most"] or bound, bound)
+    return fixed() or most_tried()
 
 
 @contextmanager

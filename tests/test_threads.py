@@ -163,6 +163,15 @@ def test_the_quota_of_a_container(tmp_path, lines, files, quota):
     assert threads._quota(tmp_path / "root", tmp_path / "none") == 0
 
 
+def test_auto_is_not_bound_by_an_earlier_number():
+    """The same network, the same mini-batches: first one thread, then whatever is fastest."""
+    data = nbconv.Dataset(np.random.default_rng(0).random((40, 9)), np.arange(40) % 3)
+    net = Network([Dense(5), Softmax(3)], (9,))
+    net.fit(data, 1, 10, 0.1, threads=1)
+    net.fit(data, 1, 10, 0.1)
+    assert {plan._pace.most for plan in net.engine.plans.values()} == {threads.offered()}
+
+
 def test_the_history_says_how_many():
     data = nbconv.Dataset(np.random.default_rng(0).random((40, 9)), np.arange(40) % 3)
     net = Network([Dense(5), Softmax(3)], (9,))

@@ -21,7 +21,7 @@ from ..layers.costs import Cost
 from ..layers.dense import DenseLayer
 from ..layers.initialisers import initialise
 from ..layers.recorder import Recorder
-from ..threads import Pace, most
+from ..threads import Pace, most_tried
 from .microbatch import Replicas
 from .paced import PacedPlan
 from .plan import OUTPUTS, Counters, Planner, Registers, Task
@@ -163,7 +163,7 @@ class Engine:
             plan = self.plans[task, count, dtype] = PacedPlan(
                 partial(self.planner.plan, task, count, dtype),
                 partial(self.replicas.rows, count),
-                Pace(most()) if self.backend.HAS_THREADS else None,
+                Pace(most_tried()) if self.backend.HAS_THREADS else None,
                 self.seconds,
                 self.planner.is_direct(task, dtype),
             )
