@@ -164,6 +164,17 @@ def test_resume_needs_the_same_data(invoke, tmp_path):
     )
 
 
+def test_a_run_on_other_data_is_not_taken_for_finished(invoke, tmp_path):
+    """A part of an ensemble or a chapter: nobody looks into the data before it is skipped."""
+    images, labels = np.zeros((70, 6, 6), np.uint8), np.arange(70) % 10
+    np.savez(tmp_path / "own.npz", images=images, labels=labels)
+    invoke("train", *FAST, "--data", "own.npz")
+    state = nbconv.Network.load(tmp_path / "run.h5").state
+    assert runs.is_finished(tmp_path / "run.h5", state.run)
+    with pytest.raises(nbconv.CheckpointError, match="was trained with data"):
+        runs.is_finished(tmp_path / "run.h5", state.run | {"data": "digits"})
+
+
 def test_data_that_moved_is_found_by_what_is_in_it(invoke, tmp_path):
     numbers = np.random.default_rng(0)
     images, labels = numbers.integers(0, 256, (70, 6, 6), np.uint8), np.arange(70) % 10

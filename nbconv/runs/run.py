@@ -101,7 +101,8 @@ def resume(
     state = network.state
     assert state.settings is not None
     settings = checked(given, stored)
-    agree(path, stored, settings)
+    # The data may have moved: what is in them is compared below.
+    agree(path, stored, settings | {"data": stored["data"]})
     epochs = checks.count("epochs", given.get("epochs", state.settings.epochs))
     if epochs <= state.epoch:
         raise CheckpointError(
@@ -121,7 +122,7 @@ def resume(
             "a better validation "
             "accuracy: begin a new run with a larger --patience"
         )
-    data = settings["data"]  # maybe moved: what counts is what is in it
+    data = settings["data"]
     sets = load_data(data)
     if fingerprint(sets[0], sets[1]) != state.data:
         raise CheckpointError(
@@ -173,10 +174,10 @@ def is_finished(path: Path, given: Mapping[str, Any]) -> bool:
 def agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise CheckpointError if what was begun at `path` cannot go on with these settings.
 
-    The epochs may be others, and the data may be in another place.
+    The epochs may be others.
     """
     for name in DEFAULTS:
-        if name not in ("epochs", "data") and wanted[name] != stored[name]:
+        if name != "epochs" and wanted[name] != stored[name]:
             raise CheckpointError(
                 f"{path} was trained with {name} {stored[name]}, and {wanted[name]} was given: "
                 "expected the same to go on; "
