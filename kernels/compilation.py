@@ -212,7 +212,4 @@ config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 def cache_is_cold() -> bool:
     """Whether no kernel has been compiled into the cache yet."""
-    if CACHE is None:
-        return True
-    with os.scandir(CACHE) as files:
-        return not any(file.name.endswith(".nbc") for file in files)
+    return CACHE is None or next(CACHE.glob("*.nbc"), None) is None

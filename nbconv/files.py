@@ -61,16 +61,15 @@ def _partial(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """
     while True:
         partial = path.with_name(f"{_stem(path)}.{secrets.token_hex(8)}.partial")
-        with open(partial, "x+b") as file:
-            try:
+        try:
+            with open(partial, "x+b") as file:
                 # Between the two calls somebody may have taken it for a dead writer's.
-                if not _lock(file.fileno()) or not partial.exists():
-                    continue
-                yield partial, file
-                return
-            finally:
-                with suppress(OSError):
-                    partial.unlink()
+                if _lock(file.fileno()) and partial.exists():
+                    yield partial, file
+                    return
+        finally:  # after it is closed: Windows removes no open file
+            with suppress(OSError):
+                partial.unlink()
 
 
 def _stem(path: Path) -> str:
@@ -83,9 +82,11 @@ def _stem(path: Path) -> str:
 def _remove_leftovers(path: Path) -> None:
     """Remove the partial files of `path` whose writers are dead."""
     for leftover in path.parent.glob(f"{glob.escape(_stem(path))}.*.partial"):
-        with suppress(OSError), open(leftover, "rb") as file:
-            if _lock(file.fileno()):
-                leftover.unlink()  # on Windows this fails while it is open: it stays
+        with suppress(OSError):
+            with open(leftover, "rb") as file:
+                is_dead = _lock(file.fileno())
+            if is_dead:
+                leftover.unlink()  # on Windows this fails while its writer is alive
 
 
 def _lock(descriptor: int) -> bool:

@@ -65,8 +65,9 @@ def image_of(contents: Contents) -> memoryview:
     if len(contents.arrays) > OBJECTS:
         raise ValueError(f"it would have {len(contents.arrays)} arrays, expected at most {OBJECTS}")
     # HDF5 begins at 512 or a larger power of two; no offset has more digits than the limit.
+    room = LINE_BYTES + len(_index(contents, dict.fromkeys(contents.arrays, LIMIT)))
     block = 512
-    while block < LINE_BYTES + len(_index(contents, dict.fromkeys(contents.arrays, LIMIT))):
+    while block < room:
         block *= 2
     memory = io.BytesIO()
     with h5py.File(memory, "w", libver=("v110", "v110"), userblock_size=block) as file:

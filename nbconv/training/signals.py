@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while training: noted when they come, acted upon between two mini-batches."""
+"""SIGINT, SIGTERM and SIGHUP while training: noted when they come, acted upon between two mini-batches."""
 
 import signal
 import threading
