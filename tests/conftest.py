@@ -4,6 +4,7 @@ import functools
 import importlib
 import inspect
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -18,6 +19,11 @@ from nbconv.cli import main
 
 import nbconv
 from nbconv import backend
+
+# Run in the background or under nohup, tests inherit ignored signals, and nbconv leaves those so.
+for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if (_number := getattr(signal, _name, None)) and signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 with suppress(ModuleNotFoundError):  # make gpu does without it
     from hypothesis import HealthCheck, settings
