@@ -64,7 +64,7 @@ def _partial(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
         try:
             with open(partial, "x+b") as file:
                 # Between the two calls somebody may have taken it for a dead writer's.
-                if _lock(file.fileno()) and partial.exists():
+                if _lock(file.fileno()) is not False and partial.exists():
                     yield partial, file
                     return
         finally:  # after it is closed: Windows removes no open file
@@ -83,24 +83,31 @@ def _remove_leftovers(path: Path) -> None:
     """Remove the partial files of `path` whose writers are dead."""
     for leftover in path.parent.glob(f"{glob.escape(_stem(path))}.*.partial"):
         with suppress(OSError):
+            if os.name != "posix":  # Windows removes no file that its writer has open
+                leftover.unlink()
+                continue
             with open(leftover, "rb") as file:
-                is_dead = _lock(file.fileno())
-            if is_dead:
-                leftover.unlink()  # on Windows this fails while its writer is alive
+                if _lock(file.fileno()):
+                    # Still locked: a writer that has just made it could otherwise go on with it.
+                    leftover.unlink()
 
 
-def _lock(descriptor: int) -> bool:
-    """Lock an open file; False if another process or thread has locked it."""
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file.
+
+    False if another process or thread has locked it; None if there are no locks: on Windows and
+    some network file systems.
+    """
     try:
         import fcntl
-    except ImportError:  # Windows: an open file cannot be removed there
-        return True
+    except ImportError:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks
-        return True
+    except OSError:
+        return None
     return True
 
 
@@ -195,7 +202,7 @@ def claimed(path: Path) -> Iterator[None]:
             raise CheckpointError(
                 f"{path} could not be saved: {reason(error)}; choose another place"
             ) from error
-        if not _lock(file.fileno()):
+        if _lock(file.fileno()) is False:
             file.close()
             raise CheckpointError(
                 f"{path} is being written by another run: wait until that ends, or choose another "

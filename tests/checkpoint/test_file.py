@@ -262,12 +262,40 @@ def test_networks_are_saved_at_once(tmp_path):
     assert len(os.listdir(tmp_path)) == 5
 
 
+def test_no_writer_takes_anothers_partial_file_for_a_dead_ones(tmp_path):
+    """Between the making of a partial file and its lock, too: 1,200 writes from four threads."""
+
+    def write(number):
+        for _ in range(300):
+            files.replace(tmp_path / "a", b"abc")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert os.listdir(tmp_path) == ["a"]
+
+
 def test_a_live_writers_partial_file_is_left_alone(tmp_path):
     path = tmp_path / "a.h5"
     with files._partial(path) as (partial, _):
         Network([2, 2]).save(path)
         if os.name == "posix":
             assert partial.exists()
+    assert os.listdir(tmp_path) == ["a.h5"]
+
+
+@POSIX
+def test_without_locks_no_partial_file_is_taken_for_a_dead_writers(tmp_path, monkeypatch):
+    """As on a network file system that has none."""
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with files._partial(tmp_path / "a.h5") as (partial, _):
+        Network([2, 2]).save(tmp_path / "a.h5")
+        assert partial.exists()
+    with files.claimed(tmp_path / "a.h5"):
+        pass
     assert os.listdir(tmp_path) == ["a.h5"]
 
 
