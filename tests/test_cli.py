@@ -197,6 +197,7 @@ def test_data_that_moved_is_found_by_what_is_in_it(invoke, tmp_path):
 
 @POSIX
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.slow
 def test_closed_streams(tmp_path, closed):
     """A training is trained and saved, and no file is written into in their place."""
     script = f'"{sys.executable}" -m nbconv train --net 64-10 --epochs 1 {closed}'

@@ -170,6 +170,7 @@ def test_the_layer_workqueue_serves_several_threads():
         ("NUMBA_DISABLE_JIT", "1", "NUMBA_DISABLE_JIT is set"),
     ],
 )
+@pytest.mark.slow
 def test_variables_that_numba_reads(name, value, said):
     for command in (
         ["-m", "nbconv", "train", "--net", "64-10", "--epochs", "1", "--backend", "cpu"],

@@ -1,5 +1,6 @@
 """The CUDA backend as a whole: on a GPU, or in numba-cuda's simulator (make test-sim)."""
 
+import functools
 import subprocess
 import sys
 
@@ -60,6 +61,12 @@ def trained(backend, layers=LAYERS, epochs=1, images=9, **options):
     return network
 
 
+@functools.cache
+def trained_on_cuda():
+    """It takes seconds in the simulator, and several tests compare with it."""
+    return trained("cuda")
+
+
 def differ(one, other):
     """The largest difference of two networks' parameters, over the largest of them."""
     pairs = [
@@ -95,7 +102,7 @@ def test_no_second_process_takes_the_device(monkeypatch):
 
 
 def test_every_run_has_the_same_bits():
-    one, other = trained("cuda"), trained("cuda")
+    one, other = trained_on_cuda(), trained("cuda")
     assert differ(one, other) == 0
 
 
@@ -127,10 +134,10 @@ def test_central_differences():
 @pytest.mark.parametrize(("first", "second"), [("cpu", "cuda"), ("cuda", "cpu")])
 def test_a_checkpoint_crosses(tmp_path, first, second):
     """A run begun on one and gone on with on the other ends as if it had stayed."""
-    trained(first).save(tmp_path / "run.h5")
+    trained(first, images=5).save(tmp_path / "run.h5")
     crossed = nbconv.Network.load(tmp_path / "run.h5", backend=second)
-    crossed.fit(digits(9), 1, 4, 0.5, 0.1, validation=digits(5, 1))
-    stayed = trained(second, epochs=2)
+    crossed.fit(digits(5), 1, 4, 0.5, 0.1, validation=digits(5, 1))
+    stayed = trained(second, epochs=2, images=5)
     assert crossed.state.epoch == 2
     assert differ(crossed, stayed) < 1e-5
 
@@ -196,7 +203,7 @@ def test_products_in_tiles(kernels, monkeypatch, images, n_in, n_out):
 
 
 def test_images_that_do_not_fit_are_streamed(monkeypatch):
-    right = trained("cuda")
+    right = trained_on_cuda()
     monkeypatch.setattr(
         device, "memory", lambda: (640, 640)
     )  # of which half is for data: fewer than 9 images' bytes

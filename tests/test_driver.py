@@ -63,6 +63,7 @@ def test_where_there_is_no_gpu(invoke):
     assert re.search(r"cuda +off: \S", invoke("doctor").stdout)
 
 
+@pytest.mark.slow
 def test_only_a_verbose_command_says_that_there_is_no_gpu(command):
     train = ("train", "--epochs", "1", "--net", "64-10", "--out", "run.h5")
     assert "Backend" not in command(*train).stderr
@@ -71,6 +72,7 @@ def test_only_a_verbose_command_says_that_there_is_no_gpu(command):
     assert "Backend" not in command("-v", "eval", "run.h5", "--backend", "cpu").stderr
 
 
+@pytest.mark.slow
 def test_a_faulty_driver_is_named_once(command, driver):
     pytest.importorskip("numba_cuda", reason="needs numba-cuda, which is for Linux and Windows")
     environment = {
@@ -87,6 +89,7 @@ def test_a_faulty_driver_is_named_once(command, driver):
         )
 
 
+@pytest.mark.slow
 def test_a_driver_without_a_gpu_is_no_fault(command, driver):
     environment = {
         **os.environ,
@@ -113,6 +116,7 @@ def test_a_driver_without_a_gpu_is_no_fault(command, driver):
         ),
     ],
 )
+@pytest.mark.slow
 def test_without_a_package(tmp_path, driver, without, expected):
     """A folder of all installed packages but that one."""
     pytest.importorskip(
@@ -155,6 +159,7 @@ def test_without_a_package(tmp_path, driver, without, expected):
         (0, 13000, None, "None"),
     ],
 )
+@pytest.mark.slow
 def test_one_line_for_each_driver(driver, status, version, visible, expected):
     pytest.importorskip(
         "cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'"
@@ -167,6 +172,7 @@ def test_one_line_for_each_driver(driver, status, version, visible, expected):
     assert "\n" not in line
 
 
+@pytest.mark.slow
 def test_a_numpy_that_numba_cuda_cannot_use(tmp_path, command):
     """A folder that says of itself that NumPy 2.5.0 is installed there."""
     pytest.importorskip("numba_cuda", reason="needs numba-cuda, which is for Linux and Windows")
@@ -180,6 +186,7 @@ def test_a_numpy_that_numba_cuda_cannot_use(tmp_path, command):
     assert f"off: {line}\n" in command("doctor", env=environment).stdout
 
 
+@pytest.mark.slow
 def test_a_fork_after_the_question(driver):
     pytest.importorskip(
         "cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'"

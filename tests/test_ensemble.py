@@ -210,6 +210,7 @@ def test_saving_killed_in_between_is_told(folder):
         nbconv.Ensemble.load(folder)
 
 
+@pytest.mark.slow
 def test_a_member_that_fails_keeps_no_other(tmp_path):
     jobs = [
         processes.Job(name, {**SETTINGS, "eta": eta}, tmp_path / f"{name}.h5")
@@ -229,6 +230,7 @@ def test_a_member_that_fails_keeps_no_other(tmp_path):
 
 
 @POSIX
+@pytest.mark.slow
 def test_a_killed_member_is_told(tmp_path):
     job = processes.Job("long", {**SETTINGS, "epochs": 500}, tmp_path / "long.h5")
     with pytest.raises(nbconv.NbconvError, match=r"^long failed: its process ended with signal 9$"):
@@ -286,6 +288,7 @@ def test_going_on_with_something_else_is_refused(folder):
         ensemble.train(folder, {"eta": -1})
 
 
+@pytest.mark.slow
 def test_nothing_begun_binds_nobody(tmp_path):
     """Settings that failed before the first checkpoint may be mended."""
     for settings in ({**SETTINGS, "net": "4C9-10N"}, {**SETTINGS, "epochs": 1}):
@@ -345,6 +348,7 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
 
 
 @pytest.mark.parametrize("module", ["queue", "numba", "json"])
+@pytest.mark.slow
 def test_no_file_of_the_current_folder_is_executed(tmp_path, module):
     """Children find modules where their parent did, and not in the folder that someone happens to be in."""
     (tmp_path / f"{module}.py").write_text("open('executed', 'w').close()\n")

@@ -193,7 +193,11 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
 
 @pytest.mark.parametrize(
     ("stored", "flat"),
-    [(np.uint8, True), (np.uint8, False), (np.float32, False)],
+    [
+        (np.uint8, True),
+        (np.uint8, False),
+        pytest.param(np.float32, False, marks=pytest.mark.slow),  # seconds of compilation each
+    ],
 )
 @pytest.mark.parametrize(
     "amounts",

@@ -102,6 +102,7 @@ def test_lists_side_by_side_are_all_gone_through(kernels):
 
 @compiled
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.slow
 def test_every_threading_layer_gives_the_same_bits(threads):
     """workqueue's threads cannot call parallel kernels: there slices go one after the other."""
     results = {}

@@ -143,6 +143,7 @@ def test_it_runs_without_the_compiler():
 
 
 @compiled
+@pytest.mark.slow
 def test_commands(command):
     """Where there is no GPU, parity compares the reference and the CPU."""
     small = "--net", "2C3-MP2-3N", "--input", "1x6x6", "--images", 2

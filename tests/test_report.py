@@ -125,6 +125,7 @@ def test_it_needs_nothing_else(text):
     assert len(text) < 2**20
 
 
+@pytest.mark.slow
 def test_the_command_trains_the_same_network(text, path, command, tmp_path):
     line = Page(text).sections["environment"].strip().splitlines()[-1]
     assert line.startswith("nbconv train --net")
@@ -159,6 +160,7 @@ def test_of_a_network_never_trained(tmp_path):
     assert "300 validation images of digits" in page.sections["confusion-matrix"]
 
 
+@pytest.mark.slow
 def test_the_command(path, command, invoke, tmp_path):
     shutil.copy(path, tmp_path / "run.h5")
     assert command("report", "run.h5", "--digit", 3).stdout == "run-report.html\n"
@@ -205,6 +207,7 @@ def browser(path, text, tmp_path):
     server.server_close()
 
 
+@pytest.mark.slow
 def test_in_a_browser(browser, path, text, tmp_path):
     """Nothing is asked for but the page, nothing is complained of, and the pictures are drawn, in the light and in the dark."""
     image = pytest.importorskip("PIL.Image")

@@ -171,6 +171,7 @@ print(os.listdir("."))
 
 
 @POSIX
+@pytest.mark.slow
 def test_training_onto_a_full_disk_ends_with_one_line(command, tmp_path):
     command(
         "train", "--net", "200N-10N", "--epochs", "1", "--mini-batch-size", "50", "--threads", "1"
@@ -204,6 +205,7 @@ def test_training_onto_a_full_disk_ends_with_one_line(command, tmp_path):
 
 
 @LINUX
+@pytest.mark.slow
 def test_no_memory_for_the_file_is_one_line(tmp_path):
     script = """
 net = Network([3000, 3000, 10])

@@ -288,6 +288,7 @@ def test_a_crafted_file_is_one_line(contents, tmp_path):
         ("bytes(2**35)", "MemoryError"),
     ],
 )
+@pytest.mark.slow
 def test_what_hdf5_does_to_the_child_is_one_line(contents, tmp_path, monkeypatch, code, said):
     """A copy of the package whose reader does what HDF5 was seen to do."""
     write(tmp_path / "a.h5", contents)
