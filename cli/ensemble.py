@@ -55,8 +55,9 @@ def train(
     TOML file of settings, as for nbconv train.
     """
     given = given_settings(config, options)
-    from nbconv import Interrupted, load_data, set_threads
+    from nbconv import Interrupted, set_threads
     from nbconv import ensemble as ensembles
+    from nbconv.runs import run as runs
 
     if resume and out:
         raise click.UsageError("--resume goes on in its own folder: leave --out out")
@@ -80,7 +81,7 @@ def train(
             f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}", err=True
         )
         raise
-    _, validation, test = load_data(trained.networks[0].state.run["data"])
+    _, validation, test = runs.load(trained.networks[0].state.run)
     results = {"validation": trained.evaluate(validation), "test": trained.evaluate(test)}
     if as_json:
         print_json({"ensemble": str(folder), **results})
@@ -97,7 +98,7 @@ def train(
 @backend_options
 @JSON
 def evaluate(
-    folder: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool
+    folder: Path, data: str | None, split: str | None, weights: str, backend: str, as_json: bool
 ) -> None:
     """Evaluate an ensemble.
 
@@ -108,7 +109,7 @@ def evaluate(
 
     announce_compilation()
     loaded = Ensemble.load(folder, backend=backend, weights=weights)
-    data, dataset = images_for(loaded.networks[0], data, split, folder)
+    data, split, dataset = images_for(loaded.networks[0], data, split, folder)
     result = loaded.evaluate(dataset)
     if as_json:
         print_json({**result, "data": data, "split": split, "weights": weights})

@@ -33,7 +33,7 @@ def plot(
     checkpoint: Path,
     out: Path | None,
     data: str | None,
-    split: str,
+    split: str | None,
     layer: int,
     digit: int,
     weights: str,
@@ -76,7 +76,12 @@ def plot(
 )
 @WEIGHTS
 def report(
-    checkpoint: Path, out: Path | None, data: str | None, split: str, digit: int, weights: str
+    checkpoint: Path,
+    out: Path | None,
+    data: str | None,
+    split: str | None,
+    digit: int,
+    weights: str,
 ) -> None:
     """Write a checkpoint's report in HTML.
 

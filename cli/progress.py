@@ -47,6 +47,25 @@ class Progress:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
+class Decoding:
+    """Tells how many pictures are decoded: a moving line on a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self.shown = time.perf_counter()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show it."""
+        now = time.perf_counter()
+        if done == total:
+            if self.live:
+                click.echo("\r\x1b[K", nl=False, err=True)
+        elif self.live or now - self.shown > 10:
+            line = f"Decoding pictures: {done:,} of {total:,}"
+            click.echo(f"\r\x1b[K{line}" if self.live else line, nl=not self.live, err=True)
+            self.shown = now
+
+
 def duration(seconds: float) -> str:
     """Seconds as people read them: 8 s, 3 min 20 s, 2 h 5 min."""
     whole = round(seconds)

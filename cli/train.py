@@ -12,7 +12,7 @@ import click
 from ..errors import printable
 from ..runs.settings import RunSettings
 from .group import THREADS, announce_compilation, backend_options, percent, print_json
-from .progress import Progress, duration
+from .progress import Decoding, Progress, duration
 
 NETWORKS = """\b
 Networks of the book's chapter 6, for --net:
@@ -88,18 +88,24 @@ def train(
     from nbconv.runs import run as runs
 
     set_threads(threads)
+    decoding = Decoding()
     run = (
-        runs.resume(resume, given, out, backend)
+        runs.resume(resume, given, out, backend, decoding)
         if resume
-        else runs.begin(given, out or Path("run.h5"), backend)
+        else runs.begin(given, out or Path("run.h5"), backend, decoding)
     )
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
     click.echo(f"{run.network.summary()}\n", err=True)
     click.echo(
-        f"{len(run.train):,} training images from {state.run['data']}, checkpoint {run.out}",
+        printable(
+            f"{len(run.train):,} training images, {len(run.validation):,} for validation and "
+            f"{len(run.test):,} for the test from {state.run['data']}, checkpoint {run.out}"
+        ),
         err=True,
     )
+    if line := runs.classes_line(run.train):
+        click.echo(printable(line), err=True)
     if backends.threading_layer() == "workqueue":
         click.echo(
             "Numba's omp threading layer is missing, training is slower: see nbconv doctor",

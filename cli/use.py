@@ -1,6 +1,7 @@
 """nbconv eval, predict and inspect."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,26 +14,43 @@ WEIGHTS = click.option(
     show_default=True,
     help="Those with the best validation accuracy (the last ones, without validation), or the last ones.",
 )
-DATA = click.option("--data", help="digits, mnist or a path.  [default: what it was trained on]")
+DATA = click.option("--data", help="A data set's name or path.  [default: what it was trained on]")
 SPLIT = click.option(
     "--split",
-    type=click.Choice(("train", "validation", "test")),
-    default="test",
-    show_default=True,
-    help="Which part of the data.",
+    type=click.Choice(("train", "validation", "test", "all")),
+    help="Which part of the data.  [default: test, or all of data that has one part]",
 )
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
+
+
+ARRAYS = click.option(
+    "--arrays",
+    help="Arrays of an .npz or .h5 file by their role: test_images=NAME,test_labels=NAME,...",
+)
 
 
 @click.command("eval")
 @CHECKPOINT
 @DATA
 @SPLIT
+@ARRAYS
 @WEIGHTS
+@click.option(
+    "--per-class",
+    is_flag=True,
+    help="Precision, recall and F1 of each class, the worst confusions.",
+)
 @backend_options
 @JSON
 def evaluate(
-    checkpoint: Path, data: str | None, split: str, weights: str, backend: str, as_json: bool
+    checkpoint: Path,
+    data: str | None,
+    split: str | None,
+    arrays: str | None,
+    weights: str,
+    per_class: bool,
+    backend: str,
+    as_json: bool,
 ) -> None:
     """Evaluate a checkpoint: cost and accuracy."""
     from nbconv import Network
@@ -41,57 +59,125 @@ def evaluate(
 
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
-    data, dataset = images_for(network, data, split, checkpoint)
-    result = network.evaluate(dataset)
+    data, split, dataset = images_for(network, data, split, checkpoint, arrays)
+    result = network.evaluate(dataset, per_class=per_class)
     epoch = (
         network.state.best.epoch
         if weights == "best" and network.state.best
         else network.state.epoch
     )
+    names = [network.name_of(k) for k in range(network.classes)]
     if as_json:
-        print_json({**result, "data": data, "split": split, "epoch": epoch})
-    else:
-        right = f"{percent(result['accuracy'])} right: {result['correct']} of {result['total']}"
-        cost = f"cost {result['cost']:.4f} (weights of epoch {epoch})"
-        click.echo(printable(f"{right} {split} images of {data}, {cost}"))
+        listed = {
+            name: value.tolist() if hasattr(value, "tolist") else value
+            for name, value in result.items()
+        }
+        classes = {"classes": names} if per_class else {}
+        print_json({**listed, **classes, "data": data, "split": split, "epoch": epoch})
+        return
+    right = f"{percent(result['accuracy'])} right: {result['correct']} of {result['total']}"
+    which = "" if split == "all" else f"{split} "
+    cost = f"cost {result['cost']:.4f} (weights of epoch {epoch})"
+    click.echo(printable(f"{right} {which}images of {data}, {cost}"))
+    if per_class:
+        click.echo(f"\n{_by_class(result, names)}")
+
+
+def _by_class(result: dict[str, Any], names: list[str]) -> str:
+    """A table of the classes, and the worst confusions."""
+    from nbconv.errors import printable
+    from nbconv.tables import aligned
+
+    confusion = result["confusion"]
+    rows: list[tuple[str, ...]] = [("class", "images", "precision", "recall", "F1")]
+    for k, name in enumerate(names):
+        scores = (result[score][k] for score in ("precision", "recall", "f1"))
+        shown = ["-" if score != score else percent(score) for score in scores]
+        rows.append((printable(name), str(confusion[k].sum()), *shown))
+    lines = [aligned(rows, "<>>>>")]
+    worst = sorted(
+        (
+            (int(confusion[j, k]), j, k)
+            for j in range(len(names))
+            for k in range(len(names))
+            if j != k and confusion[j, k]
+        ),
+        key=lambda each: -each[0],
+    )
+    lines += [
+        printable(f"{count} of {confusion[j].sum()} images of {names[j]} are taken for {names[k]}")
+        for count, j, k in worst[:5]
+    ]
+    return "\n".join([lines[0], "", *lines[1:]] if worst else lines)
 
 
 @click.command()
 @CHECKPOINT
-@click.argument("images", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(1), default=1, help="How many classes of each picture.")
+@click.option("--as-is", is_flag=True, help="Take pictures of the network's size as they are.")
+@SPLIT
+@ARRAYS
 @WEIGHTS
 @backend_options
 @JSON
-def predict(checkpoint: Path, images: Path, weights: str, backend: str, as_json: bool) -> None:
-    """Predict the labels of images.
+def predict(
+    checkpoint: Path,
+    images: tuple[str, ...],
+    top: int,
+    as_is: bool,
+    split: str | None,
+    arrays: str | None,
+    weights: str,
+    backend: str,
+    as_json: bool,
+) -> None:
+    """Predict what pictures show.
 
-    IMAGES is an .npy, .npz or IDX file, a picture, or a dataset, whose test images are taken.
-    Pictures need Pillow and the network's size; digits are white on black. Prints each image's
-    label and its probability.
+    IMAGES are pictures of any size, folders of them, files of images (.npy, .npz, .h5, IDX, ...),
+    or data sets. Each is made like those that the network was trained on: turned upright, resized,
+    centred and inverted where that is needed; its row says what was done, and where it is still
+    unlike them.
     """
     from nbconv import Network
-    from nbconv.data.sources import load_images
+    from nbconv.errors import printable
+    from nbconv.runs.using import answers
     from nbconv.tables import aligned
 
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
-    channels = network.input_shape[0] if len(network.input_shape) == 3 else 1
-    probabilities = network.predict_proba(load_images(images, channels))
-    labels = probabilities.argmax(axis=1)
-    rows = [
-        (index, int(label), float(probabilities[index, label]))
-        for index, label in enumerate(labels)
-    ]
+    top = min(top, network.classes)
     if as_json:
         print_json(
             [
-                {"image": index, "label": label, "probability": chance}
-                for index, label, chance in rows
+                {
+                    "image": number,
+                    "name": answer.name,
+                    "label": answer.best(1)[0][0],
+                    "class": network.name_of(answer.best(1)[0][0]),
+                    "probability": answer.best(1)[0][1],
+                    "top": [
+                        {"label": k, "class": network.name_of(k), "probability": chance}
+                        for k, chance in answer.best(top)
+                    ],
+                    "done": answer.done,
+                    "doubt": answer.doubt or None,
+                }
+                for number, answer in enumerate(answers(network, images, split, as_is, arrays))
             ]
         )
         return
-    cells = [(str(index), str(label), f"{chance:.4f}") for index, label, chance in rows]
-    click.echo(aligned([("image", "label", "probability"), *cells], ">>>"))
+    rows = []
+    for answer in answers(network, images, split, as_is, arrays):
+        best = [
+            cell for k, chance in answer.best(top) for cell in (network.name_of(k), f"{chance:.4f}")
+        ]
+        note = "; ".join([*([answer.doubt] if answer.doubt else []), *answer.done])
+        rows.append([printable(cell) for cell in (answer.name, *best, note)])
+    head = ["image", *["class", "probability"] * top, "note"]
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    click.echo(aligned([head, *rows], "<" + "<>" * top + "<" * (len(head) - 1 - 2 * top)))
 
 
 @click.command()

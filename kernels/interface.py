@@ -309,8 +309,11 @@ class Kernels(Protocol):
         rows + 2, columns + 2), float32, room for intermediate results whose border must be zero.
         """
 
-    def non_finite(self, count: Array, a: Array, /) -> None:
-        """count[0] = count[0] + how many numbers of a are NaN or infinite. count: (1,), int64."""
+    def outside_unit(self, count: Array, a: Array, /) -> None:
+        """count[0] = count[0] + how many numbers of a are not in [0, 1], NaN among them.
+
+        count: (1,), int64.
+        """
 
     def images_first(self, out: Array, a: Array, /) -> None:
         """out[n, i] = a[i, n]: from feature maps to a dense layer's input. out: overwritten."""

@@ -5,7 +5,7 @@ NumPy is imported only where it is needed: the command line reads the settings f
 
 import difflib
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
@@ -81,6 +81,40 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         raise SettingError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
     return str(value)
+
+
+def size(name: str, value: Any) -> str:
+    """The size of a picture, one number or ROWSxCOLUMNS, as a text. Raises SettingError."""
+    text = str(value).strip().casefold()
+    parts = text.split("x")
+    if not 1 <= len(parts) <= 2 or not all(part.isdecimal() for part in parts):
+        raise SettingError(f"{name} is {value!r}: expected a number of pixels, or ROWSxCOLUMNS")
+    for part in parts:
+        count(name, int(part))
+    return text
+
+
+def channels(name: str, value: Any) -> int:
+    """1 or 3. Raises SettingError."""
+    if isinstance(value, bool) or value not in (1, 3):
+        raise SettingError(f"{name} is {value!r}: expected 1 for grey or 3 for colours")
+    return int(value)
+
+
+def names(name: str, value: Any) -> dict[str, str]:
+    """A mapping of texts, or its text "a=b,c=d". Raises SettingError."""
+    given = value
+    if isinstance(value, str):
+        parts = [part.partition("=") for part in value.split(",") if part]
+        given = {role.strip(): text.strip() for role, _, text in parts}
+    if not isinstance(given, Mapping) or not all(
+        isinstance(text, str) and text for pair in given.items() for text in pair
+    ):
+        raise SettingError(
+            f"{name} is {value!r:.80}: expected names by role, such as "
+            "train_images=train/data,train_labels=train/target"
+        )
+    return dict(given)
 
 
 def known(names: Collection[str], settings: Collection[str]) -> None:

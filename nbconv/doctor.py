@@ -8,7 +8,7 @@ from typing import Any
 import llvmlite.binding
 
 from . import __version__, backend, threads
-from .data import sources
+from .data import named
 from .errors import DataError
 from .kernels import compilation
 
@@ -88,12 +88,12 @@ def _cache() -> str:
 def _mnist() -> str:
     """Where MNIST is, or where it was looked for."""
     try:
-        folder = sources.find_mnist()
+        folder = named.find_mnist()
     except DataError as error:
         return str(error)
     if folder:
         return str(folder)
-    folders = ", ".join(str(folder) for folder in sources.mnist_folders())
+    folders = ", ".join(str(folder) for folder in named.mnist_folders())
     return f"not found; it is downloaded on first use (looked in {folders})"
 
 

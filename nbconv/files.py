@@ -53,6 +53,19 @@ def replace(path: Path, content: bytes | memoryview) -> None:
 
 
 @contextmanager
+def created(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends well. Raises OSError."""
+    _remove_leftovers(path)
+    with _partial(path) as (partial, file):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        if os.name != "posix":
+            file.close()  # Windows renames no open file
+        os.replace(partial, path)
+
+
+@contextmanager
 def _partial(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new file beside `path`, open and locked; on exit it is removed if it is still there.
 

@@ -5,7 +5,7 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,18 @@ from . import checks
 from .checkpoint import file as checkpoint_file
 from .checkpoint import schema
 from .checks import Shape, show
-from .data.dataset import Dataset, Images, Store, check_pixels, image_store
+from .data import preparation
+from .data.dataset import (
+    Dataset,
+    Images,
+    Store,
+    as_array,
+    check_pixels,
+    class_name,
+    image_store,
+)
+from .data.labels import ClassNames
+from .data.levels import BYTE
 from .engine.engine import Engine
 from .engine.probe import units
 from .errors import CheckpointError, DataError, SettingError
@@ -75,6 +86,8 @@ class Network:
         self.engine = self._engine(kernels)
         self.classes = last.neurons
         self.state = State()
+        self.class_names: ClassNames | None = None
+        self.preparation: preparation.Preparation | None = None
         self.engine.initialise(self.initialiser, self.seed, type(last).__name__ == "Softmax")
 
     def _engine(self, kernels: Backend) -> Engine:
@@ -101,7 +114,8 @@ class Network:
                 "dtype": self.dtype,
                 "initialiser": self.initialiser,
             }
-            return _again, (type(self), self.specs, self.input_shape, made, flats, self.state)
+            learned = self.state, self.class_names, self.preparation
+            return _again, (type(self), self.specs, self.input_shape, made, flats, learned)
 
     @property
     def cost(self) -> str:
@@ -198,7 +212,7 @@ class Network:
         )
         for name, data in (("train", train), ("validation", validation), ("test", test)):
             if data is not None or name == "train":
-                self._check_data(data, name)
+                self._check_data(data, name, train.class_names)
         if validation is None and (
             checked.patience is not None or checked.schedule.startswith("halve")
         ):
@@ -206,6 +220,7 @@ class Network:
                 "patience and the schedule 'halve' look at the validation accuracy: expected "
                 "validation data"
             )
+        self.class_names, self.preparation = train.class_names, train.preparation
         save = checkpoint if callable(checkpoint) else (lambda: None)
         if checkpoint is not None and not callable(checkpoint):
             file = Path(checkpoint)
@@ -263,9 +278,11 @@ class Network:
     # Using it
 
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
-        """The class of each image: (n,). images: (n, channels, rows, columns) or (n, pixels).
+        """The class of each image: (n,).
 
-        Raises DataError.
+        images: (n, channels, rows, columns), also with the channels last, or (n, pixels): levels of
+        the training images' kind or values in [0, 1], taken as they are. Pictures of other sizes
+        and kinds: `prepare`. Raises DataError.
         """
         z = self.engine.outputs(self._shaped(images), has_activation=False)
         labels: NDArray[np.int64] = z.argmax(axis=1)
@@ -278,16 +295,64 @@ class Network:
         """
         return self.engine.outputs(self._shaped(images), has_activation=True)
 
-    def evaluate(self, data: Dataset) -> dict[str, float | int]:
-        """{"cost": mean cost without regularisation, "accuracy": share in [0, 1], "correct": n, "total": n}."""
+    def prepare(self, pictures: Any) -> Array:
+        """Pictures made like those that the network was trained on: (n, channels, rows, columns) in [0, 1].
+
+        pictures: a path, a PIL picture or an array (rows, columns), (channels, rows, columns) or
+        (rows, columns, channels), of any size, or a sequence of them. They are turned upright and
+        resized, proportions kept; inverted if their border and mean say so; and if the training
+        images are ink on one background, of one size, in the middle, as MNIST's, they are made so.
+        Raises DataError.
+        """
+        if isinstance(pictures, Iterator):
+            pictures = list(pictures)
+        is_one = not isinstance(pictures, (list, tuple)) and getattr(pictures, "ndim", 2) < 4
+        if isinstance(pictures, np.ndarray) and pictures.ndim == 3 and 1 not in pictures.shape:
+            is_one = min(pictures.shape[0], pictures.shape[2]) in (3, 4)
+        given = [pictures] if is_one else list(pictures)
+        if not given:
+            raise DataError("no pictures were given: expected at least one")
+        named = [
+            (str(item) if isinstance(item, str | os.PathLike) else f"picture {k}", item)
+            for k, item in enumerate(given)
+        ]
+        return np.stack([each.image for each in self.prepared(named)])
+
+    def prepared(self, items: Iterable[tuple[str, Any]]) -> Iterator[preparation.Prepared]:
+        """`prepare`, one by one and with what was done to each. items: (name, picture)."""
+        return preparation.prepare(items, self.picture_shape, self.preparation)
+
+    @property
+    def picture_shape(self) -> Shape:
+        """(channels, rows, columns) of the pictures that the network takes; pixels alone as a square."""
+        if len(self.input_shape) == 3:
+            return self.input_shape
+        (pixels,) = self.input_shape
+        side = math.isqrt(pixels)
+        return (1, side, side) if side**2 == pixels else (1, 1, pixels)
+
+    def name_of(self, label: int) -> str:
+        """The name of a class; its number where it has none."""
+        return class_name(self.class_names, label)
+
+    def evaluate(self, data: Dataset, *, per_class: bool = False) -> dict[str, Any]:
+        """{"cost": mean cost without regularisation, "accuracy": share in [0, 1], "correct": n, "total": n}.
+
+        per_class: also "precision", "recall", "f1", each (classes,), NaN where a class was never
+        predicted or is not there, and "confusion", (classes, classes): how many images of class j
+        were taken for class k.
+        """
         self._check_data(data, "data")
         cost, correct = self.engine.evaluate(data)
-        return {
+        result: dict[str, Any] = {
             "cost": cost / len(data),
             "accuracy": correct / len(data),
             "correct": correct,
             "total": len(data),
         }
+        if per_class:
+            result |= by_class(data.labels, self.predict(data.images), self.classes)
+        return result
 
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
         """The mean gradient of the cost (no regularisation, no dropout), in the structure of `parameters`."""
@@ -383,14 +448,24 @@ class Network:
 
     def _shaped(self, images: ArrayLike | Images) -> Store:
         """Images from a caller, of the right shape and dtype."""
-        store = images.store if isinstance(images, Images) else image_store(images)
+        if isinstance(images, Images):
+            store = images.store
+        else:
+            array = as_array(images, "images")
+            if array.shape[1:] != self.input_shape and self._has_channels_last(array.shape):
+                array = np.moveaxis(array, 3, 1)
+            level = self.preparation.level if self.preparation else BYTE
+            store = image_store(array, level)
         self._check_shape(tuple(store.shape[1:]), "images")
         return store
 
+    def _has_channels_last(self, shape: Shape) -> bool:
+        return len(shape) == 4 and (shape[3], *shape[1:3]) == self.picture_shape
+
     def _given(self, images: ArrayLike | Images) -> Store:
-        """The same, without NaN and infinities."""
+        """The same, all in [0, 1]."""
         store = self._shaped(images)
-        check_pixels(store, only_unit_range=False)
+        check_pixels(store)
         return store
 
     def _check_shape(self, shape: Shape, name: str) -> None:
@@ -403,13 +478,23 @@ class Network:
                 "network's input shape"
             )
 
-    def _check_data(self, data: Dataset | None, name: str) -> None:
+    def _check_data(
+        self, data: Dataset | None, name: str, class_names: ClassNames | None = None
+    ) -> None:
+        """Raise DataError unless it is a Dataset that fits; class_names: left out, the network's."""
         if not isinstance(data, Dataset):
             raise DataError(
                 f"{name} is a {type(data).__name__}: expected a Dataset, such as "
                 "nbconv.Dataset(images, labels)"
             )
         self._check_shape(data.shape, name)
+        names, others = class_names or self.class_names, data.class_names
+        if names and others and names[: data.classes] != others[: data.classes]:
+            raise DataError(
+                f"{name}: the classes are {', '.join(others)[:100]}, and the network's "
+                f"{', '.join(names)[:100]}: expected the same; Dataset(images, labels, "
+                "class_names=net.class_names) numbers labels by name as the network does"
+            )
         if data.classes > self.classes:
             raise DataError(
                 f"{name}: the largest label is {data.classes - 1} and the network has "
@@ -447,6 +532,22 @@ class Network:
         return network
 
 
+def by_class(
+    labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int
+) -> dict[str, Array]:
+    """Precision, recall, F1 and confusion matrix, as `Network.evaluate` gives them."""
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, predictions), 1)
+    right = np.diag(confusion).astype(float)
+    with np.errstate(invalid="ignore"):
+        return {
+            "precision": right / confusion.sum(axis=0),
+            "recall": right / confusion.sum(axis=1),
+            "f1": 2 * right / (confusion.sum(axis=0) + confusion.sum(axis=1)),
+            "confusion": confusion,
+        }
+
+
 def _describe(spec: LayerSpec) -> str:
     settings = {
         name: value
@@ -468,12 +569,12 @@ def _again(
     shape: Shape,
     made: dict[str, Any],
     flats: Sequence[Array],
-    state: State,
+    learned: tuple[State, ClassNames | None, preparation.Preparation | None],
 ) -> Network:
     """The network that `Network.__reduce__` describes."""
     network = kind(specs, shape, **made)
     engine = network.engine
     for flat, values in zip((engine.parameters, engine.velocity, engine.sums), flats, strict=True):
         engine.write(flat, values)
-    network.state = copy.deepcopy(state)
+    network.state, network.class_names, network.preparation = copy.deepcopy(learned)
     return network

@@ -104,7 +104,9 @@ def test_json_is_one_document(command, invoke):
     assert inspected["settings"]["eta"] == 0.05
     predicted = json.loads(invoke("predict", "a.h5", "digits", "--json").stdout)
     assert len(predicted) == 300
-    assert set(predicted[0]) == {"image", "label", "probability"}
+    assert set(predicted[0]) == {
+            "image", "name", "label", "class", "probability", "top", "done", "doubt",
+        }  # fmt: skip
     found = json.loads(invoke("doctor", "--json").stdout)
     assert found["numba"]
 

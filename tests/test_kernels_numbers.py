@@ -245,15 +245,20 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 1, 3, 4)])
-def test_non_finite(kernels, dtype, shape):
+def test_outside_unit(kernels, dtype, shape):
     a, count = np.zeros(shape, dtype), np.array([2])
-    a.reshape(-1)[0] = np.finfo(dtype).max
-    kernels.non_finite(count, a)
+    a.reshape(-1)[0] = 1
+    a.reshape(-1)[-1] = -0.0
+    kernels.outside_unit(count, a)
     assert count[0] == 2
     a.reshape(-1)[-1] = np.nan
-    a.reshape(-1)[0] = -np.inf
-    kernels.non_finite(count, a)
+    a.reshape(-1)[0] = np.nextafter(dtype.type(1), dtype.type(2))
+    kernels.outside_unit(count, a)
     assert count[0] == 2 + len({0, a.size - 1})
+    for outside in (-np.inf, np.inf, -1e-6, 255):
+        a[...], count[...] = outside, 0
+        kernels.outside_unit(count, a)
+        assert count[0] == a.size
 
 
 def test_images_first_and_last_are_transposes(kernels, dtype):

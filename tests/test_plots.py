@@ -58,13 +58,13 @@ def texts(axes, tmp_path):
     ]
 
 
-def tiles(ax, height, width, columns, count, captions=False):
+def tiles(ax, height, width, columns, count, captions=0):
     """The tiles of a mosaic as they were drawn, their zoom undone, as (count, height, width, 3)."""
     drawn = np.asarray(ax.images[0].get_array())
     zoom = max(1, 24 // height)
     tall, wide = zoom * height, zoom * width
     gap = max(1, round(0.08 * tall))
-    down = tall + (round(0.4 * tall) if captions else gap)
+    down = tall + (round(captions * 0.4 * tall) if captions else gap)
     starts = [(gap + k // columns * down, gap + k % columns * (wide + gap)) for k in range(count)]
     return np.array([drawn[y : y + tall : zoom, x : x + wide : zoom] for y, x in starts])
 
@@ -141,13 +141,14 @@ def test_errors(figures, tmp_path):
     test, given = figures.dataset, figures.network.predict(figures.dataset.images)
     wrong = np.flatnonzero(given != test.labels)
     assert 3 <= len(wrong) <= 100, "the test needs a network that is wrong sometimes"
+    certain = figures.network.predict_proba(test.images)[wrong, given[wrong]]
+    wrong = wrong[np.argsort(-certain, kind="stable")]
     ax = figures.draw("errors")
     found = texts(ax, tmp_path)
-    assert [text for text in found if len(text) == 3] == [
-        f"{test.labels[k]}→{given[k]}" for k in wrong
-    ]
-    assert f"{len(wrong)} misclassified: correct → predicted" in found
-    shades = tiles(ax, 8, 8, min(20, len(wrong)), len(wrong), captions=True)
+    captions = [text for text in found if text[1:2] == "→" or text.isdigit()]
+    assert captions == [text for k in wrong for text in (f"{test.labels[k]}→{given[k]}", str(k))]
+    assert f"{len(wrong)} misclassified: correct → predicted, image" in found
+    shades = tiles(ax, 8, 8, min(20, len(wrong)), len(wrong), captions=2)
     np.testing.assert_allclose(shades, grey(1 - test.images[wrong][:, 0]), atol=1e-6)
     chosen = plots.errors(
         test.images[wrong], test.labels[wrong], given[wrong]
@@ -158,7 +159,12 @@ def test_errors(figures, tmp_path):
     ]
     many = plots.errors(np.zeros((150, 8, 8)), np.zeros(150, int), np.ones(150, int))
     assert texts(many, tmp_path).count("0→1") == 100
-    assert "150 misclassified, the first 100: correct → predicted" in texts(many, tmp_path)
+    assert "150 misclassified, the first 100: correct → predicted, image" in texts(many, tmp_path)
+    named = plots.errors(
+        test.images[:2], [0, 1], [1, 0], class_names=("cat", "a very long name"),
+        files=["x/photo.png", "b.png"], probabilities=[[0.1, 0.6], [0.8, 0.2]],
+    )  # fmt: skip
+    assert texts(named, tmp_path)[:4] == ["a very …→cat", "b.png", "cat→a very …", "photo.png"]
     with pytest.raises(nbconv.DataError, match="300 labels and 3 predictions"):
         plots.errors(test.images, test.labels, given[:3])
 
@@ -201,7 +207,7 @@ def test_digits(figures, tmp_path):
     ax = figures.draw("digits")
     test = figures.dataset
     assert texts(ax, tmp_path) == [str(label) for label in test.labels[:100]]
-    shades = tiles(ax, 8, 8, 20, 100, captions=True)
+    shades = tiles(ax, 8, 8, 20, 100, captions=1)
     np.testing.assert_allclose(shades, grey(1 - test.images[:100][:, 0]), atol=1e-6)
 
 

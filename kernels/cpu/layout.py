@@ -3,8 +3,6 @@
 Arguments: kernels/interface.py.
 """
 
-import math
-
 from numba import prange, uint64
 
 from ..compilation import INNER, PARALLEL, njit
@@ -77,26 +75,26 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
 
 
 @njit(**INNER)
-def _non_finite(numbers, first, stop):
+def _outside_unit(numbers, first, stop):
     found = 0
     for i in range(first, stop):
-        if not math.isfinite(numbers[i]):
+        if not (0 <= numbers[i] <= 1):
             found += 1
     return found
 
 
 @njit(**PARALLEL)
-def non_finite(count, a):
-    """count[0] = count[0] + how many numbers of a are NaN or infinite. Threads share the numbers."""
+def outside_unit(count, a):
+    """count[0] = count[0] + how many numbers of a are not in [0, 1], NaN among them. Threads share the numbers."""
     numbers = a.reshape(-1)
     parts = numbers.size // SHARED_NUMBERS
     if parts <= 1:
-        count[0] += _non_finite(numbers, ZERO, uint64(numbers.size))
+        count[0] += _outside_unit(numbers, ZERO, uint64(numbers.size))
     else:
         found = 0
         for p in prange(parts):
             first, stop = p * numbers.size // parts, (p + 1) * numbers.size // parts
-            found += _non_finite(numbers, uint64(first), uint64(stop))
+            found += _outside_unit(numbers, uint64(first), uint64(stop))
         count[0] += found
 
 

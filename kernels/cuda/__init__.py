@@ -22,7 +22,7 @@ from .dense import (
 )
 from .device import describe, raise_as
 from .distort import draw_distortions, gather_distorted
-from .layout import gather, images_first, images_last, non_finite
+from .layout import gather, images_first, images_last, outside_unit
 from .memory import (
     HAS_THREADS,
     INFERENCE_BATCH,

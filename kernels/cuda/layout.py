@@ -1,7 +1,5 @@
 """Ways between layouts: from stored images to a mini-batch, and between feature maps and neurons."""
 
-import math
-
 from numba import cuda
 
 from ..scalar import MINI_BATCH
@@ -37,9 +35,9 @@ def _gather(a, y, images, labels, order, counters, first, width, shifts, factor,
 
 
 @cuda.jit(**KERNEL)
-def _non_finite(a, count):
+def _outside_unit(a, count):
     i = cuda.grid(1)
-    if i < a.size and not math.isfinite(a[i]):
+    if i < a.size and not (0 <= a[i] <= 1):
         cuda.atomic.add(count, 0, 1)  # of whole numbers, so in any order
 
 
@@ -72,12 +70,12 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
     each(_gather, a.size, *flat, first, width, shifts, a.dtype.type(scale), sizes, a.ndim == 2)
 
 
-def non_finite(count, a):
-    """count[0] = count[0] + how many numbers of a are NaN or infinite.
+def outside_unit(count, a):
+    """count[0] = count[0] + how many numbers of a are not in [0, 1], NaN among them.
 
     Thread mapping: one for each number.
     """
-    each(_non_finite, a.size, a.reshape(-1), count)
+    each(_outside_unit, a.size, a.reshape(-1), count)
 
 
 def images_first(out, a):

@@ -1,7 +1,5 @@
 """From stored images to a mini-batch, and between feature maps and neurons."""
 
-import math
-
 from ..compilation import FLAGS, PLAIN, njit
 from ..scalar import MINI_BATCH
 
@@ -38,11 +36,11 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
 
 
 @njit(**FLAGS)
-def non_finite(count, a):
-    """count[0] = count[0] + how many numbers of a are NaN or infinite."""
+def outside_unit(count, a):
+    """count[0] = count[0] + how many numbers of a are not in [0, 1], NaN among them."""
     numbers, found = a.reshape(-1), 0
     for i in range(numbers.size):
-        if not math.isfinite(numbers[i]):
+        if not (0 <= numbers[i] <= 1):
             found += 1
     count[0] += found
 

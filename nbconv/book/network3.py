@@ -18,7 +18,6 @@ from .. import backend as backends
 from .. import checks
 from ..data import load_data
 from ..data.dataset import Dataset, check_pixels, image_store
-from ..data.sources import load_path
 from ..engine.engine import Engine
 from ..errors import DataError, DivergedError, SettingError
 from ..layers import Conv2D, Layer, LayerSpec, MaxPool2D, Randomness, Rates
@@ -387,10 +386,8 @@ def load_data_shared(filename: str = "../data/mnist.pkl.gz") -> tuple[Pair, Pair
         raise DataError(
             f"{path} does not exist: make it with python -m nbconv.book.expand_mnist {path}"
         )
-    if path.exists() or path.name != "mnist.pkl.gz":
-        sets = load_path(path, "the book's mnist.pkl.gz or a file like it")
-    else:
-        sets = load_data("mnist")
+    is_given = path.exists() or path.name != "mnist.pkl.gz"
+    sets = load_data(path if is_given else "mnist")
     training, validation, test = (
         (Shared(x), Shared(y.astype(np.int32))) for x, y in map(arrays, sets)
     )

@@ -5,6 +5,7 @@
 /optimizer             velocity, in the same groups, unless it is 0; eta, momentum, lmbda, schedule
 /training              how far the training is, its settings as JSON, the best epoch
 /best                  the best epoch's weights and biases, in the same groups
+/pictures              class names and what the training images have in common, as JSON
 /history/<metric>      one number for each epoch
 
 What comes back is checked in three steps: each value where it is used, how far the training is by
@@ -23,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import backend as backends
+from ..data.labels import check_class_names
+from ..data.preparation import Preparation
 from ..errors import BackendError, CheckpointError, SettingError
 from ..files import one_line
 from ..layers import from_dict, to_dict
@@ -100,6 +103,11 @@ def _contents(network: "Network") -> Contents:
     }
     if state.best:
         _put(contents, network, "best", state.best.parameters)
+    if network.preparation is not None:
+        contents.attributes["pictures"] = {
+            "class_names": _json(network.class_names),
+            "preparation": _json(network.preparation.to_dict()),
+        }
     contents.attributes["history"] = {"epochs": state.history.epochs}
     for metric, numbers in state.history.items():
         contents.arrays[f"history/{metric}"] = np.array(numbers, np.float64)
@@ -178,6 +186,10 @@ def take(network: "Network", contents: Contents) -> None:
             data=str(training["data"]),
             run=run,
         )
+        if "pictures" in contents.attributes:
+            about = contents.attributes["pictures"]
+            network.class_names = check_class_names(json.loads(str(about["class_names"])))
+            network.preparation = Preparation.from_dict(json.loads(str(about["preparation"])))
         _check_state(network)
         _check_again(contents, _contents(network))
 

@@ -2,15 +2,20 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import Shape, show
 from ..errors import DataError
+from . import levels
+from .labels import ClassNames, check_class_names, numbers_of
+
+if TYPE_CHECKING:
+    from .preparation import Preparation
 
 Array = NDArray[Any]
 AS_THEY_ARE = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # dtypes that kernels read
@@ -50,6 +55,24 @@ def pieces(store: Store) -> Iterator[slice]:
         yield slice(first, min(first + step, store.shape[0]))
 
 
+class Rows:
+    """Some images of a store that need not be read whole; they are read when they are indexed."""
+
+    def __init__(self, store: Store, indices: NDArray[np.int64]):
+        self._store, self._indices = store, indices
+        self.shape: Shape = (len(indices), *store.shape[1:])
+        self.dtype = store.dtype
+
+    def select(self, part: Any) -> "Rows":
+        """The images of a slice or with these indices, which are not read yet."""
+        return Rows(self._store, self._indices[part])
+
+    def __getitem__(self, key: Any) -> Array:
+        first, *rest = key if isinstance(key, tuple) and key else (key,)
+        images = np.asarray(self._store[self._indices[first]])
+        return images[(slice(None),) * np.ndim(self._indices[first]) + tuple(rest)]
+
+
 def as_array(values: ArrayLike, name: str) -> Array:
     """A caller's values as an array. Raises DataError."""
     try:
@@ -78,11 +101,30 @@ def four_axes(shape: Shape) -> Shape:
     )
 
 
-def image_store(images: ArrayLike) -> Array:
+def has_channels_last(shape: Shape) -> bool:
+    """Whether a shape is (n, rows, columns, channels): 1, 3 or 4 behind two larger numbers."""
+    return len(shape) == 4 and shape[3] in (1, 3, 4) and min(shape[1:3]) > shape[3]
+
+
+def channels_first(array: Array, name: str = "images") -> Array:
+    """Images with their channels in front of rows and columns; says so if they were not."""
+    if not has_channels_last(array.shape):
+        return array
+    moved = np.moveaxis(array, 3, 1)
+    levels.say(
+        f"{name}: the shape {show(array.shape)} is taken for (n, rows, columns, channels), so one "
+        f"image is {show(moved.shape[1:])}"
+    )
+    return moved
+
+
+def image_store(images: ArrayLike, level: int | None = levels.BYTE, name: str = "images") -> Array:
     """Images in the form that the kernels read.
 
-    images: as for `Dataset`. Returns (n, channels, rows, columns), C order, uint8, float32 or
-    float64 in native byte order; a copy only if necessary. Raises DataError.
+    images: (n, channels, rows, columns), (n, rows, columns) or (n, pixels). level: the whole number
+    that stands for 1; None to find it in the images. name: of them, for lines. Returns (n, channels,
+    rows, columns), C order, uint8, float32 or float64 in native byte order; a copy only if
+    necessary. Raises DataError.
     """
     array = as_array(images, "images")
     if (
@@ -91,6 +133,7 @@ def image_store(images: ArrayLike) -> Array:
         and array.flags.c_contiguous
         and array.flags.aligned
         and array.ndim in (2, 4)
+        and (array.dtype != np.uint8 or level == levels.BYTE)
     ):
         return array if array.ndim == 4 else array.reshape(len(array), 1, 1, -1)
     kind = array.dtype.kind
@@ -105,61 +148,49 @@ def image_store(images: ArrayLike) -> Array:
             f"images have the shape {show(array.shape)}: expected at least one image with at "
             "least one pixel"
         )
-    if kind in "iu" and array.dtype != np.uint8:
-        low, high = array.min(), array.max()
-        if low < 0 or high > 255:
+    if kind in "iu" and (array.dtype != np.uint8 or level != levels.BYTE):
+        low, high = int(array.min()), int(array.max())
+        if level is None:
+            level = levels.of_whole(low, high, name)
+        elif low < 0 or high > level:
             raise DataError(
-                f"integer images range from {low} to {high}: expected levels 0 to 255, or real "
+                f"integer images range from {low} to {high}: expected levels 0 to {level}, or real "
                 "values in [0, 1]"
             )
+        if level != levels.BYTE:
+            return np.require(array / np.float32(level), np.float32, ["C", "A"]).reshape(shape)
     dtype = np.uint8 if kind in "iu" else np.float64 if array.dtype.itemsize >= 8 else np.float32
     # Values too large for the dtype become infinite, and check_pixels refuses them.
     with np.errstate(over="ignore"):
         return np.require(array, dtype, ["C", "A"]).reshape(shape)
 
 
-def check_pixels(store: Store, only_unit_range: bool) -> None:
+def check_pixels(store: Store, only_unit_range: bool = True) -> None:
     """Raise DataError if pixels are NaN, infinite or, with `only_unit_range`, outside [0, 1]."""
     if store.dtype == np.uint8:
         return
+    low, high = np.inf, -np.inf
     for piece in pieces(store):
         images = store[piece]
         flat = images.reshape(-1)  # NaN is both the least and the largest
-        low, high = float(np.minimum.reduce(flat)), float(np.maximum.reduce(flat))
-        if not (math.isfinite(low) and math.isfinite(high)):
+        least, largest = float(np.minimum.reduce(flat)), float(np.maximum.reduce(flat))
+        if not (math.isfinite(least) and math.isfinite(largest)):
             is_finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
             bad = (piece.start or 0) + int(np.argmin(is_finite))
             raise DataError(
                 f"image {bad} has pixels that are NaN or infinite: expected values in [0, 1]"
             )
-        if only_unit_range and (low < 0 or high > 1):
-            raise DataError(
-                f"image values range from {low:.9g} to {high:.9g}: expected [0, 1], or uint8 "
-                "levels 0 to 255"
-            )
+        low, high = min(low, least), max(high, largest)
+    if only_unit_range and (low < 0 or high > 1):
+        raise DataError(
+            f"image values range from {low:.9g} to {high:.9g}: expected [0, 1]; "
+            f"{levels.remedy(low, high)}"
+        )
 
 
-def check_labels(labels: ArrayLike, images: int) -> NDArray[np.int64]:
-    """Labels (n,) as int64, one for each of `images` images, in [0, 2^31). Raises DataError."""
-    array = as_array(labels, "labels")
-    if array.ndim != 1:
-        shape = show(array.shape) or "of a single number"
-        raise DataError(f"labels have the shape {shape}: expected one whole number for each image")
-    if len(array) != images:
-        raise DataError(
-            f"{len(array)} labels were given for {images} images: expected one for each"
-        )
-    if array.dtype.kind not in "iu":
-        raise DataError(
-            f"labels have the dtype {array.dtype}: expected whole numbers, 0 for the first class"
-        )
-    if array.size and array.min() < 0:
-        raise DataError(f"label {int(np.argmin(array))} is {array.min()}: expected 0 or more")
-    if array.size and array.max() > 2**31 - 1:
-        raise DataError(
-            f"label {int(np.argmax(array))} is {array.max()}: expected at most {2**31 - 1}"
-        )
-    return array.astype(np.int64)
+def class_name(names: Sequence[str] | None, label: int) -> str:
+    """The name of a class; its number where it has none."""
+    return names[label] if names is not None and label < len(names) else str(label)
 
 
 class Images:
@@ -194,34 +225,79 @@ class Dataset:
     """Images with their labels.
 
     images: (n, channels, rows, columns), (n, rows, columns) or (n, pixels), with any strides and
-    byte order; integers are pixel levels from 0 to 255, booleans and real numbers are values in
-    [0, 1]. They are never changed, and copied only if the kernels cannot read them as they are.
-    labels: (n,) whole numbers, 0 for the first class. Raises DataError.
+    byte order; a last axis of 1, 3 or 4 behind two larger ones is taken for the channels. Whole
+    numbers are levels, 255 the largest, or what the largest evidently is (a line says so); booleans
+    and real numbers are values in [0, 1]. They are never changed, and copied only if the kernels
+    cannot read them as they are.
+    labels: for each image a whole number, 0 for the first class, or the class's name; also as one
+    column, as floats, or as one-hot rows. class_names: of class 0 first; left out where labels are
+    names, those, sorted. Raises DataError.
+
+    Attributes: images, labels, class_names (or None), classes (the largest label plus 1), level
+    (what whole number stood for 1), files (a name for each image, if they came from files).
     """
 
-    def __init__(self, images: ArrayLike | Images, labels: ArrayLike):
-        store = images.store if isinstance(images, Images) else image_store(images)
-        check_pixels(store, only_unit_range=True)
-        self._set(store, check_labels(labels, store.shape[0]))
+    files: Sequence[str] | None = None
+
+    def __init__(
+        self,
+        images: ArrayLike | Images,
+        labels: ArrayLike,
+        class_names: Iterable[str] | None = None,
+    ):
+        level = levels.BYTE
+        if isinstance(images, Images):
+            store = images.store
+        else:
+            array = channels_first(as_array(images, "images"))
+            store = image_store(array, None)
+            if array.dtype.kind in "iu" and store.dtype != np.uint8:
+                level = levels.of_whole(int(array.min()), int(array.max()), "")
+        check_pixels(store)
+        names = check_class_names(class_names)
+        (numbers,), names = numbers_of([labels], [store.shape[0]], names)
+        self._set(store, numbers, names, level)
 
     @classmethod
-    def from_store(cls, store: Store, labels: ArrayLike) -> "Dataset":
+    def from_store(
+        cls,
+        store: Store,
+        labels: ArrayLike,
+        class_names: ClassNames | None = None,
+        level: int = levels.BYTE,
+        files: Sequence[str] | None = None,
+    ) -> "Dataset":
         """A dataset of images whose pixels have been checked. Raises DataError for the labels."""
         dataset = cls.__new__(cls)
-        dataset._set(store, check_labels(labels, store.shape[0]))
+        (numbers,), names = numbers_of([labels], [store.shape[0]], class_names)
+        dataset._set(store, numbers, names, level)
+        dataset.files = files
         return dataset
 
-    def _set(self, store: Store, labels: NDArray[np.int64]) -> None:
+    def _set(
+        self,
+        store: Store,
+        labels: NDArray[np.int64],
+        class_names: ClassNames | None,
+        level: int,
+    ) -> None:
         """Set all attributes; pixels and labels have been checked."""
         self.labels = labels
         self.labels.flags.writeable = False  # kernels index with them, so they must stay valid
         self.store = store
         self.images = Images(store)
+        self.class_names = class_names
+        self.level = level
         self.classes = int(self.labels.max()) + 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are checked again, and their labels cannot be written to either."""
-        return Dataset.from_store, (self.store, self.labels)
+        arguments = self.store, self.labels, self.class_names, self.level, self.files
+        return Dataset.from_store, arguments
+
+    def name_of(self, label: int) -> str:
+        """The name of a class; its number where it has none."""
+        return class_name(self.class_names, label)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -248,7 +324,10 @@ class Dataset:
         labels = self.labels[part]
         if len(labels) == 0:
             raise DataError(f"{part} of {len(self)} images is empty: expected at least one image")
-        return Dataset.from_store(select(self.store, part), labels)
+        files = None if self.files is None else list(np.array(self.files, object)[part])
+        return Dataset.from_store(
+            select(self.store, part), labels, self.class_names, self.level, files
+        )
 
     def batch(
         self, order: NDArray[np.int64], shifts: int
@@ -261,6 +340,13 @@ class Dataset:
         images, positions = np.unique(order // shifts, return_inverse=True)
         new_order = positions.reshape(order.shape) * shifts + order % shifts
         return self.store[images], self.labels[images], new_order
+
+    @cached_property
+    def preparation(self) -> "Preparation":
+        """What the images have in common, so that others can be made like them."""
+        from .preparation import Preparation
+
+        return Preparation.of(self)
 
     @cached_property
     def fingerprint(self) -> str:

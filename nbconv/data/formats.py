@@ -11,7 +11,7 @@ import os
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,8 +49,20 @@ def reading(path: Path, what: str) -> Iterator[None]:
             raise DataError(
                 f"{path} cannot be read ({os.strerror(error.errno)}): expected {what}"
             ) from error
+        refuse_page(path, what)
         detail = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
         raise DataError(f"{path} is damaged or is not {what}: {detail}") from error
+
+
+def refuse_page(path: Path, what: str) -> None:
+    """Raise DataError if a file is a web page, which servers send in place of a file."""
+    begin = b""
+    with suppress(OSError), open(path, "rb") as file:
+        begin = file.read(64).lstrip()[:5]
+    if begin.lower() in (b"<!doc", b"<html", b"<head"):
+        raise DataError(
+            f"{path} begins with {begin.decode()}: it is a web page, not {what}; download it again"
+        )
 
 
 def open_unpacked(path: Path) -> BinaryIO:
@@ -88,12 +100,13 @@ def _read_rest(file: Any, size: int, name: object) -> bytearray:
 def read_idx(path: Path, axes: int) -> Array:
     """The array in an IDX file, gzipped or not. Raises DataError.
 
-    axes: 3 for images (n, rows, columns), 1 for labels (n,).
+    axes: 3 for images (n, rows, columns), 4 with channels, 1 for labels (n,), 2 for rows of them.
     """
-    what = f"an IDX file of {'images' if axes == 3 else 'labels'}"
+    what = f"an IDX file of {'images' if axes >= 3 else 'labels'}"
     with reading(path, what), open_unpacked(path) as file:
         magic = file.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _IDX_DTYPES:
+            refuse_page(path, what)
             raise DataError(
                 f"{path} begins with {magic.hex(' ') or 'nothing'}: expected the magic number of "
                 f"{what}"

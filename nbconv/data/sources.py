@@ -1,65 +1,204 @@
-"""Loading of data sets: the embedded digits, MNIST with its download, or a path."""
+"""Loading of data sets: the embedded digits, known ones by name, or what a path holds."""
 
-import gzip
-import hashlib
-import io
 import math
 import os
-import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from .. import checks
 from ..errors import DataError
-from ..files import replace
-from . import formats, hdf5, pickles
-from .dataset import Dataset, Images
-from .download import download
+from . import (
+    archives,
+    arrays,
+    cifar,
+    folders,
+    formats,
+    hdf5,
+    idx,
+    levels,
+    named,
+    parquet,
+    pickles,
+    pictures,
+    splits,
+    svhn,
+    tables,
+)
+from .dataset import (
+    Dataset,
+    Images,
+    Rows,
+    Store,
+    channels_first,
+    check_pixels,
+    four_axes,
+    image_store,
+    pieces,
+)
+from .folders import Pictures, Progress
+from .found import ALL, SETS, Found, Part
+from .labels import check_class_names, numbers_of
 
 Array = NDArray[Any]
 Splits = tuple[Dataset, Dataset, Dataset]  # training, validation, test
-
-# name: SHA-256 of the unpacked file
-MNIST_FILES = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
-MNIST_BYTES, UNPACKED_BYTES = 2**24, 2**26  # the largest has 9.9 and 47 million
-MNIST_MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+DIGITS = "digits"
+SOURCES = (
+    f"digits, {', '.join(named.NAMES)}, or a path: a folder with a folder of pictures for each "
+    "class, a folder of IDX, CSV or CIFAR files, .npz, .h5, .csv, .parquet, .mat, .pkl, .zip or .tar"
 )
-SOURCES = "digits, mnist, or a path: a folder of IDX files, .npz, .h5, .hdf5, .pkl or .pkl.gz"
-_SPLIT_NAMES = (("train", "training"), ("valid", "validation", "val"), ("test", "testing"))
+COPY_BYTES = 2**30  # of pictures in a file: fewer are copied into memory in the order of their set
 
 
-def load_data(source: str | os.PathLike[str]) -> Splits:
+@dataclass(frozen=True)
+class Options:
+    """How data is to be read.
+
+    size: (rows, columns) to which pictures are resized; None for the size they all have. channels:
+    1 for grey, 3 for colours; None for what they are. arrays: the names of a file's arrays by role:
+    {"train_images": "train/data"}. like: (channels, rows, columns) for pictures, but not for arrays,
+    where size and channels are left out. progress: called with how many pictures are decoded, and of how
+    many.
+    """
+
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    arrays: Mapping[str, str] = field(default_factory=dict)
+    progress: Progress | None = None
+    like: checks.Shape | None = None
+
+
+def options(
+    size: Any = None,
+    channels: Any = None,
+    arrays: Any = None,
+    progress: Progress | None = None,
+    like: checks.Shape | None = None,
+) -> Options:
+    """Options, checked.
+
+    size: a number of pixels, a pair, or "ROWSxCOLUMNS". arrays: a mapping, or its text
+    "train_images=NAME,...". Raises SettingError.
+    """
+    if isinstance(size, str):
+        sides = checks.size("size", size).split("x")
+        size = int(sides[0]), int(sides[-1])
+    return Options(
+        None if size is None else checks.pair("size", size),
+        None if channels is None else checks.channels("channels", channels),
+        checks.names("arrays", arrays or {}),
+        progress,
+        like,
+    )
+
+
+def load_data(
+    source: str | os.PathLike[str],
+    *,
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    arrays: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Splits:
     """Training, validation and test data.
 
     source: one of
     - "digits": 1,797 embedded images of 8x8;
-    - "mnist": 50,000, 10,000 and 10,000 images of 28x28, found in $NBCONV_DATA or the cache, or
+    - "mnist", "fashion-mnist", "kmnist", "qmnist", "emnist-balanced" (and -byclass, -bymerge,
+      -digits, -letters, -mnist), "cifar10", "cifar100": found in $NBCONV_DATA or the cache, or
       downloaded;
-    - a path: a folder of IDX files named like MNIST's, an .npz or .h5 file, or the book's
-      mnist.pkl.gz.
+    - a path: a folder with a folder of pictures for each class, perhaps under train, valid and test;
+      IDX files; CSV with a label and pixels; .npz or .h5 with arrays named as usual; CIFAR's and
+      SVHN's files; .parquet with pictures; the book's mnist.pkl.gz; a zip or tar archive of any.
 
-    A file with a single set of images is shuffled with a fixed seed and split 70 : 15 : 15. If a
-    file has training and test images only, the last sixth of the training images becomes the
-    validation data. Raises DataError.
+    size: of the pictures, rows and columns or both, to which all are resized; needed if they differ.
+    channels: 1 for grey, 3 for colours; left out, what the pictures have. arrays: which arrays of
+    a .npz or .h5 file to take, {"train_images": "train/data", "train_labels": "train/target"}.
+    progress: called while pictures are decoded, with how many are, and of how many.
+
+    A single set is divided 70 : 15 : 15 into training, validation and test; without a validation
+    set a sixth of the training set becomes it; always by class, at random with a fixed seed.
+    MNIST's 60,000 keep the book's border, 50,000 and 10,000. Raises DataError, SettingError.
     """
-    if source == "digits":
-        return _digits()
-    if source == "mnist":
-        return _idx_folder(find_mnist() or _download_mnist(), checked=True)
-    return load_path(_path(source))
+    return _divided(_sets(source, options(size, channels, arrays, progress)), source)
 
 
-def _path(source: str | os.PathLike[str]) -> Path:
+def load_sets(source: str | os.PathLike[str], how: Options | None = None) -> dict[str, Dataset]:
+    """The data sets of a source as it has them, not divided: "train", "valid", "test", or "all".
+
+    Raises DataError.
+    """
+    return _sets(source, how or Options())
+
+
+def load_images(
+    path: Path, shape: checks.Shape, level: int = levels.BYTE, arrays_by_role: Any = None
+) -> Images | None:
+    """The images of a file without labels: .npy, IDX, or an .npz or .h5 file of images alone.
+
+    shape: (channels, rows, columns) of one, so that a single one is known. level: the whole number
+    that stands for 1. None if the file is of another kind, or has labels. Raises DataError.
+    """
+    name = path.name.lower()
+    with formats.reading(path, "images"):
+        if name.endswith(".npy"):
+            images = formats.read_npy(path)
+        elif path.is_file() and idx.is_idx(path):
+            images = idx.read_images(path)
+        elif name.endswith(arrays.ENDINGS) and path.is_file():
+            found = find(path, options(arrays=arrays_by_role).arrays, needs_labels=False).parts
+            if set(found) != {ALL} or found[ALL].labels is not None:
+                return None
+            images = np.asarray(found[ALL].images[:])
+        else:
+            return None
+        if images.shape in (shape, shape[1:]):
+            images = images[None]
+        store = image_store(square(channels_first(images, str(path))), level)
+        check_pixels(store)
+        return Images(store)
+
+
+def split(
+    source: str | os.PathLike[str], which: str | None, how: Options | None = None
+) -> tuple[str, Dataset]:
+    """(name, one set of a source): "train", "validation", "test", or "all" images in their order.
+
+    which: left out, the test set, or all of a source that has one set only. Raises DataError.
+    """
+    sets = load_sets(source, how)
+    if which == ALL or (which is None and ALL in sets):
+        if ALL not in sets:
+            raise DataError(
+                f"{source} has the sets {', '.join(sets)}: expected one of train, validation, test"
+            )
+        return ALL, sets[ALL]
+    which = which or "test"
+    return which, _divided(sets, source)[("train", "validation", "test").index(which)]
+
+
+def _sets(source: str | os.PathLike[str], how: Options) -> dict[str, Dataset]:
+    if source == DIGITS:
+        return _assembled(_digits(), how, DIGITS)
+    if source in named.NAMES:
+        return _assembled(named.load(str(source)), how, str(source))
+    path = as_path(source)
+    with formats.reading(path, SOURCES):
+        return _assembled(find(path, how.arrays), how, str(path))
+
+
+def is_name(source: str | os.PathLike[str]) -> bool:
+    """Whether it is the name of a data set, and not a path."""
+    return source == DIGITS or source in named.NAMES
+
+
+def as_path(source: str | os.PathLike[str]) -> Path:
     """A path with ~ expanded. Raises DataError."""
     try:
         return Path(source).expanduser()
@@ -69,268 +208,286 @@ def _path(source: str | os.PathLike[str]) -> Path:
         ) from error
 
 
-def load_path(path: Path, expected: str = SOURCES) -> Splits:
-    """Training, validation and test data from a file or folder, as `load_data`.
-
-    expected: for the errors, what the path may be. Raises DataError.
-    """
+def find(path: Path, names: Mapping[str, str], needs_labels: bool = True) -> Found:
+    """What a file or folder holds. needs_labels: images alone will not do. Raises DataError."""
+    if not path.exists():
+        raise DataError(f"{path} does not exist: expected {SOURCES}")
+    if path.is_dir():
+        return _in_folder(path, names)
+    if not path.is_file():
+        raise DataError(f"{path} is neither a file nor a folder: expected {SOURCES}")
     name = path.name.lower()
-    with formats.reading(path, expected):
-        if path.is_dir():
-            return _idx_folder(path)
-        if not path.exists():
-            raise DataError(f"{path} does not exist: expected {expected}")
-        if not path.is_file():
-            raise DataError(f"{path} is neither a file nor a folder: expected {expected}")
-        if name.endswith(".npz"):
-            return _npz(path)
-        if name.endswith((".h5", ".hdf5")):
-            return _h5(path)
-        if name.endswith((".pkl", ".pkl.gz")):
-            return _pickle(path)
-    raise DataError(f"{path} has an unknown extension: expected {expected}")
+    if name.endswith(arrays.ENDINGS):
+        return arrays.read(path, names, needs_labels)
+    for endings, read in _READERS.items():
+        if name.endswith(endings):
+            return read(path)
+    if name.endswith(archives.ENDINGS):
+        return archives.read(path, lambda folder: _in_folder(folder, names))
+    raise DataError(f"{path} has an unknown extension: expected {SOURCES}")
 
 
-def _dataset(images: Array | Images, labels: Array, names: str) -> Dataset:
-    """A Dataset. names: of the arrays or files, for the error. Raises DataError."""
-    try:
-        return Dataset(images, labels)
-    except DataError as error:
-        raise DataError(f"{names}: {error}") from error
-
-
-def _digits() -> Splits:
-    """The embedded digits: 1,197, 300 and 300 images."""
-    with resources.as_file(resources.files("nbconv.data") / "digits.npz") as path:
-        arrays = formats.read_npz(path, ("images", "labels"))
-    data = Dataset(arrays["images"], arrays["labels"])
-    return data[:1197], data[1197:1497], data[1497:]
-
-
-def _last_sixth(data: Dataset) -> tuple[Dataset, Dataset]:
-    """Training and validation data: the last sixth is for validation. Raises DataError.
-
-    MNIST's 60,000 training images become 50,000 and 10,000, as in the book.
-    """
-    count = len(data) - len(data) // 6
-    if count == len(data):
-        raise DataError(
-            f"{len(data)} training images are too few to set a sixth aside for validation: "
-            "expected 6 or more"
-        )
-    return data[:count], data[count:]
-
-
-def _shuffled_split(data: Dataset) -> Splits:
-    """Shuffle with a fixed seed and split 70 : 15 : 15. Raises DataError."""
-    count = len(data)
-    part = count * 15 // 100
-    if part == 0:
-        raise DataError(
-            f"{count} images are too few to split 70 : 15 : 15: expected 7 or more, or named sets"
-        )
-    order = np.random.default_rng(0).permutation(count)
-    train, validation, test = np.split(order, [count - 2 * part, count - part])
-    return data.select(train), data.select(validation), data.select(test)
-
-
-# MNIST and folders like it
-
-
-def _idx_file(folder: Path, name: str) -> Path | None:
-    """The path of one of MNIST's files, also if named train-images.idx3-ubyte or gzipped."""
-    stems = (name, name.replace("-idx", ".idx"))
-    paths = (folder / (stem + ending) for stem in stems for ending in ("", ".gz"))
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _axes(name: str) -> int:
-    return 3 if "images" in name else 1
-
-
-def _idx_folder(folder: Path, checked: bool = False) -> Splits:
-    """The data in a folder of IDX files. checked: they must be MNIST's. Raises DataError."""
-    files = {name: _idx_file(folder, name) for name in MNIST_FILES}
-    missing = [name for name, path in files.items() if path is None]
-    if missing:
-        raise DataError(
-            f"{folder} lacks {', '.join(missing)} (or .gz): expected four IDX files named like "
-            "MNIST's"
-        )
-    arrays = []
-    for name, path in files.items():
-        assert path is not None
-        arrays.append(_checked_idx(path, name) if checked else formats.read_idx(path, _axes(name)))
-    train = _dataset(arrays[0], arrays[1], f"{folder}: training images and labels")
-    return *_last_sixth(train), _dataset(arrays[2], arrays[3], f"{folder}: test images and labels")
-
-
-def mnist_folders() -> list[Path]:
-    """The folders that are searched for MNIST, in order; the last one is the cache."""
-    import pooch
-
-    folders = []
-    if data := os.environ.get("NBCONV_DATA"):
-        folders = [_path(data) / "mnist", _path(data)]
-    return [*folders, Path(pooch.os_cache("nbconv")) / "mnist"]
-
-
-def find_mnist() -> Path | None:
-    """The first folder with all four of MNIST's files. Raises DataError if one cannot be read."""
-    for folder in mnist_folders():
-        with formats.reading(folder, "a folder with MNIST's four files"):
-            if all(_idx_file(folder, name) for name in MNIST_FILES):
-                return folder
-    return None
-
-
-def _checked_idx(path: Path, name: str) -> Array:
-    """The array in one of MNIST's files. Raises DataError if its SHA-256 is not MNIST's."""
-    remedy = "; remove it, and it is downloaded again"
-    try:
-        array = formats.read_idx(path, _axes(name))
-    except DataError as error:
-        raise DataError(f"{error}{remedy}") from error
-    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    digest = hashlib.sha256(header)
-    digest.update(array.reshape(-1).data)
-    if digest.hexdigest() != MNIST_FILES[name]:
-        raise DataError(
-            f"{path} is not MNIST's file: its SHA-256 is {digest.hexdigest()}, expected "
-            f"{MNIST_FILES[name]}{remedy}"
-        )
-    return array
-
-
-def _download_mnist() -> Path:
-    """Download MNIST's files to the user's cache and return the folder. Raises DataError."""
-    folders = mnist_folders()
-    cache = folders[-1]
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        for name in MNIST_FILES:
-            _download(cache, name)
-    except (OSError, DataError) as error:
-        raise DataError(
-            f"MNIST is not in {', '.join(map(str, folders))} and could not be downloaded "
-            f"({error}): connect to the internet, or put its four IDX files into a folder and set "
-            "NBCONV_DATA to it"
-        ) from error
-    return cache
-
-
-def _download(folder: Path, name: str) -> None:
-    """Download one of MNIST's files, unless it exists. Raises DataError, OSError."""
-    if _idx_file(folder, name):
-        return
-    file = f"{name}.gz"
-
-    def check(content: bytes) -> None:
-        try:
-            unpacked = formats.read_up_to(
-                gzip.GzipFile(fileobj=io.BytesIO(content)), UNPACKED_BYTES
-            )
-        except (OSError, EOFError, zlib.error):
-            unpacked = bytearray()
-        if hashlib.sha256(unpacked).hexdigest() != MNIST_FILES[name]:
-            raise DataError(f"{file} is not MNIST's")
-
-    replace(folder / file, download(file, MNIST_MIRRORS, MNIST_BYTES, check))
-
-
-# Paths
-
-
-def _pickle(path: Path) -> Splits:
+def _pickle(path: Path) -> Found:
     """The data in the book's mnist.pkl.gz. Raises DataError."""
-    names = ("training", "validation", "test")
-    train, validation, test = (
-        _dataset(_square(images), labels, f"{name} data")
-        for name, (images, labels) in zip(names, pickles.read_pickle(path), strict=True)
-    )
-    return train, validation, test
-
-
-def _square(images: Array) -> Array:
-    """Images (n, pixels) as (n, 1, side, side) if the number of pixels is a square."""
-    side = math.isqrt(images.shape[1]) if images.ndim == 2 else 0
-    if side == 0 or side * side != images.shape[1]:
-        return images
-    return images.reshape(len(images), 1, side, side)
-
-
-def _sets(names: list[str]) -> dict[str, tuple[str, str]]:
-    """The names of images and labels among a file's arrays, by split, or those of "all".
-
-    Raises DataError.
-    """
-    sets = {}
-    for split_names in _SPLIT_NAMES:
-        for name in split_names:
-            for pair in ((f"{name}_images", f"{name}_labels"), (f"x_{name}", f"y_{name}")):
-                if set(pair) <= set(names):
-                    sets[split_names[0]] = pair
-    if not sets and {"images", "labels"} <= set(names):
-        sets["all"] = ("images", "labels")
-    if "all" not in sets and not {"train", "test"} <= sets.keys():
-        found = ", ".join(repr(name[:40]) for name in names[:10]) or "nothing"
-        raise DataError(
-            f"it holds {found}: expected images and labels, or train_images, train_labels, "
-            "test_images and test_labels (and validation_images, validation_labels)"
-        )
-    return sets
-
-
-def _split(sets: dict[str, Dataset]) -> Splits:
-    """The splits, from the data sets of a file as `_sets` names them. Raises DataError."""
-    if "all" in sets:
-        return _shuffled_split(sets["all"])
-    if "valid" in sets:
-        return sets["train"], sets["valid"], sets["test"]
-    return *_last_sixth(sets["train"]), sets["test"]
-
-
-def _npz(path: Path) -> Splits:
-    """The data in an .npz file. Raises DataError."""
-    sets = _sets(formats.npz_names(path))
-    arrays = formats.read_npz(path, {name for pair in sets.values() for name in pair})
-    return _split(
+    sets = pickles.read_pickle(path)
+    return Found(
         {
-            split: _dataset(arrays[images], arrays[labels], f"{images} and {labels}")
-            for split, (images, labels) in sets.items()
+            which: Part(images, labels, f"{name} data")
+            for which, name, (images, labels) in zip(
+                SETS, ("training", "validation", "test"), sets, strict=True
+            )
         }
     )
 
 
-def _h5(path: Path) -> Splits:
-    """The data in an HDF5 file, whose images are not read yet. Raises DataError."""
-    with hdf5.opened(path) as file:
-        sets = {}
-        for split, (images, labels) in _sets(list(file)).items():
-            label_array = hdf5.read_labels(file, labels)
-            store = hdf5.open_images(file, images)
-            sets[split] = _dataset(Images(store), label_array, f"{images} and {labels}")
-        return _split(sets)
+_READERS: dict[tuple[str, ...], Callable[[Path], Found]] = {
+    (".pkl", ".pkl.gz"): _pickle,
+    tables.ENDINGS: tables.read,
+    (".parquet",): parquet.read,
+    (".mat",): svhn.read,
+}
 
 
-def load_images(path: str | os.PathLike[str], channels: int) -> ArrayLike | Images:
-    """Images without labels, for a prediction.
+def _in_folder(folder: Path, names: Mapping[str, str]) -> Found:
+    """The data sets in a folder, whatever their kind. Raises DataError."""
+    for reader in (idx, cifar, svhn, parquet, tables, folders):
+        found: Found | None = reader.find(folder)
+        if found is not None:
+            return found
+    inside = [each for each in sorted(folder.iterdir()) if not folders.is_hidden(each.name)]
+    if len(inside) == 1:  # as archives are unpacked
+        return find(inside[0], names)
+    listed = ", ".join(each.name for each in inside[:5]) + (", ..." if len(inside) > 5 else "")
+    raise DataError(
+        f"{folder} holds {listed or 'nothing'}: expected a folder of pictures for each class (two or "
+        "more), or the files of a data set: IDX files named like MNIST's, train.csv, CIFAR's batches"
+    )
 
-    path: an .npy, .npz or IDX file, a picture, or what `load_data` takes, for its test images.
-    channels: of a picture, see `formats.read_picture`. Raises DataError.
-    """
-    if str(path) in ("digits", "mnist"):
-        return load_data(str(path))[2].images
-    path = _path(path)
-    name = path.name.lower()
-    with formats.reading(path, "images"):
-        if name.endswith(".npy"):
-            return formats.read_npy(path)
-        if name.endswith(formats.PICTURES):
-            return formats.read_picture(path, channels)
-        if name.endswith(".npz") and path.is_file() and formats.npz_names(path) == ["images"]:
-            return formats.read_npz(path, ["images"])["images"]
-        if "idx3" in name and path.is_file():
-            return formats.read_idx(path, 3)
-    expected = f"{SOURCES}, or images without labels: .npy, .npz, IDX or a picture"
-    return load_path(path, expected)[2].images
+
+def _digits() -> Found:
+    """The embedded digits: 1,197, 300 and 300 images."""
+    with resources.as_file(resources.files("nbconv.data") / "digits.npz") as path:
+        values = formats.read_npz(path, ("images", "labels"))
+    borders = zip(SETS, (0, 1197, 1497), (1197, 1497, None), strict=True)
+    return Found(
+        {
+            which: Part(values["images"][a:b], values["labels"][a:b], DIGITS)
+            for which, a, b in borders
+        }
+    )
+
+
+# From what was found to data sets
+
+
+def _assembled(found: Found, how: Options, name: str) -> dict[str, Dataset]:
+    """The data sets of what was found: labels as numbers, images as the kernels read them."""
+    parts = found.parts
+    for part in parts.values():
+        _check_shape(part)
+    labels, class_names = _numbers(found)
+    if how.size or how.channels:
+        for part in parts.values():
+            if isinstance(part.images, hdf5.H5Images):
+                part.images = _in_memory(part.images)
+    stores, level = _stores(parts, how, name)
+    sets = {}
+    for (which, part), numbers, store in zip(parts.items(), labels, stores, strict=True):
+        try:
+            check_pixels(store)
+            sets[which] = Dataset.from_store(store, numbers, class_names, level, part.files)
+        except DataError as error:
+            raise DataError(f"{part.what}: {error}") from error
+    _check_classes(sets, name)
+    return sets
+
+
+def _check_shape(part: Part) -> None:
+    """Raise DataError unless there are images."""
+    shape = getattr(part.images, "shape", None)
+    if shape is not None:
+        try:
+            four_axes(shape)
+        except DataError as error:
+            raise DataError(f"{part.what}: {error}") from error
+        if 0 in shape:
+            raise DataError(
+                f"{part.what}: images have the shape {checks.show(shape)}: expected at least one "
+                "image with at least one pixel"
+            )
+
+
+def _numbers(found: Found) -> tuple[list[NDArray[np.int64]], Any]:
+    """The labels of all sets together: what is a class's name in one is so in the others."""
+    parts = list(found.parts.values())
+    for part in parts:
+        if part.labels is None:
+            raise DataError(f"{part.what} has no labels: expected a label for each image")
+    names = check_class_names(found.class_names)
+    counts = [len(part.images) for part in parts]
+    try:
+        return numbers_of([part.labels for part in parts], counts, names)
+    except DataError as error:
+        for part, count in zip(parts, counts, strict=True):
+            try:
+                numbers_of([part.labels], [count], names)
+            except DataError as of_one:
+                raise DataError(f"{part.what}: {of_one}") from of_one
+        raise DataError(f"{parts[0].what}: {error}") from error
+
+
+def _in_memory(images: hdf5.H5Images) -> Array:
+    if math.prod(images.shape) * images.dtype.itemsize > formats.MAX_BYTES:
+        raise DataError(
+            f"its images take more than {formats.MAX_BYTES} bytes: resize them in the file, or "
+            "leave out size and channels"
+        )
+    return images[:]
+
+
+def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[Store], int]:
+    """The images of each part as a store, and the level that stood for 1 in all of them."""
+    images = [part.images for part in parts.values()]
+    if any(isinstance(each, Pictures) for each in images):
+        return _decoded(images, how, name), levels.BYTE
+    for part in parts.values():
+        if isinstance(part.images, hdf5.H5Images):
+            if part.images.has_channels_last:
+                levels.say(
+                    f"{name}: {part.what.split(' and ')[0]} has its channels last, so one image is "
+                    f"{checks.show(part.images.shape[1:])}"
+                )
+        else:
+            part.images = square(channels_first(np.asarray(part.images), f"{name}: {part.what}"))
+    of_levels = _level_of({w: p for w, p in parts.items() if p.images.dtype.kind in "iu"}, name)
+    of_values = _level_of({w: p for w, p in parts.items() if p.images.dtype.kind == "f"}, name)
+    stores: list[Store] = []
+    for part in parts.values():
+        try:
+            is_level = part.images.dtype.kind in "iu"
+            stores.append(_as_store(part.images, of_levels if is_level else of_values))
+        except DataError as error:
+            raise DataError(f"{part.what}: {error}") from error
+    if how.size or how.channels:
+        stores = [pictures.resized(np.asarray(s[:]), how.channels, how.size) for s in stores]
+    return stores, int(of_levels)
+
+
+def _level_of(parts: Mapping[str, Part], name: str) -> float:
+    """The number that stands for 1 in all of these images, all whole or all real. Raises DataError."""
+    ranges = [_range(part.images) for part in parts.values()]
+    low = min((low for low, _ in ranges), default=0)
+    high = max((high for _, high in ranges), default=0)
+    if all(part.images.dtype.kind in "iu" for part in parts.values()):
+        try:
+            return levels.of_whole(int(low), int(high), name)
+        except DataError as error:
+            raise DataError(f"{next(iter(parts.values())).what}: {error}") from error
+    if (low >= 0 and high <= 1) or not np.isfinite([low, high]).all():
+        return 1
+    if low < 0 or high not in (*levels.SMALL, levels.BYTE, *levels.LARGE):
+        return 1  # which is refused later, with the remedy
+    levels.say(f"{name}: values go from {low:g} to {high:g}, so they are divided by {high:g}")
+    return float(high)
+
+
+def _range(images: Any) -> tuple[float, float]:
+    """The least and largest number of images; of bytes in a file 255 as soon as it must be that."""
+    if isinstance(images, np.ndarray):
+        if images.dtype.kind not in "iuf":
+            return 0, 0
+        return images.min(), images.max()
+    low, high = np.inf, -np.inf
+    for piece in (slice(0, 1), *pieces(images)):
+        some = images[piece]
+        low, high = min(low, some.min()), max(high, some.max())
+        if images.dtype == np.uint8 and high > levels.BYTE // 2:
+            return 0, levels.BYTE
+    return low, high
+
+
+def _as_store(images: Any, level: float) -> Store:
+    if isinstance(images, hdf5.H5Images):
+        return images.with_level(level)
+    if images.dtype.kind == "f" and level != 1:
+        images = images / images.dtype.type(level)
+    return image_store(images, int(level) if images.dtype.kind in "iu" else levels.BYTE)
+
+
+def square(images: Array) -> Array:
+    """Rows of pixels (n, pixels) as square pictures of one channel, or of three, if they fill one."""
+    if images.ndim != 2:
+        return images
+    for channels in (1, 3):
+        side = math.isqrt(images.shape[1] // channels)
+        if side and channels * side * side == images.shape[1]:
+            if channels == 3:
+                levels.say(f"rows of {images.shape[1]} pixels are taken for 3 x {side} x {side}")
+            return images.reshape(len(images), channels, side, side)
+    return images
+
+
+def _decoded(images: list[Any], how: Options, name: str) -> list[Store]:
+    """Pictures of all sets, decoded to one size and number of channels. Raises DataError."""
+    size, channels = how.size, how.channels
+    if how.like:
+        channels = channels or (1 if how.like[0] == 1 else 3)
+        size = size or (how.like[1], how.like[2])
+    if size is None or channels is None:
+        looks = [each.looked_at() for each in images]
+        if channels is None:
+            channels = 3 if any(has_colours for _, has_colours in looks) else 1
+        if size is None:
+            size = folders.common_size(sum((sizes for sizes, _ in looks), start=Counter()))
+    return [each.decoded(channels, size, how.progress) for each in images]
+
+
+def _check_classes(sets: Mapping[str, Dataset], name: str) -> None:
+    """Say which classes a set has that the training set lacks."""
+    train = sets.get("train")
+    for which, data in sets.items():
+        if train is not None:
+            strange = np.setdiff1d(data.labels, train.labels)
+            if len(strange):
+                listed = ", ".join(data.name_of(int(k)) for k in strange[:5])
+                levels.say(f"{name}: the {which} set has the class {listed}, and training has not")
+
+
+def _divided(sets: dict[str, Dataset], source: object) -> Splits:
+    """Training, validation and test data of what a source has. Raises DataError."""
+    try:
+        return _splits(sets)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+
+
+def _splits(sets: dict[str, Dataset]) -> Splits:
+    if ALL in sets:
+        data = sets[ALL]
+        train, valid, test = (_taken(data, part) for part in splits.of_one_set(data.labels))
+        return train, valid, test
+    train = sets["train"]
+    if "test" in sets:
+        test = sets["test"]
+    else:
+        train, test = _set_aside(train, splits.TEST)
+    if "valid" in sets:
+        return train, sets["valid"], test
+    if splits.is_mnist(train.labels):
+        return train[:50_000], train[50_000:], test
+    return *_set_aside(train, splits.VALIDATION_OF_TRAINING), test
+
+
+def _set_aside(data: Dataset, share: float) -> tuple[Dataset, Dataset]:
+    kept, aside = splits.set_aside(data.labels, share)
+    return _taken(data, kept), _taken(data, aside)
+
+
+def _taken(data: Dataset, indices: NDArray[np.int64]) -> Dataset:
+    """Some images of a dataset; many that lie in a file stay there."""
+    store = data.store
+    if isinstance(store, np.memmap) and store.nbytes > COPY_BYTES:
+        data = Dataset.from_store(
+            Rows(store, np.arange(len(data))), data.labels, data.class_names, data.level, data.files
+        )
+    return data.select(indices)

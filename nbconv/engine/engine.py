@@ -92,11 +92,11 @@ class Engine:
             rates=zeros((len(Rates._fields),), np.float64),
             sums=zeros((2,), np.float64),
             scores=zeros((2,), np.float64),
-            non_finite=zeros((1,), np.int64),
+            outside_unit=zeros((1,), np.int64),
         )
         self.counters, self.rates = registers.counters, registers.rates
         self.sums, self.scores = registers.sums, registers.scores
-        self.non_finite = registers.non_finite
+        self.outside_unit = registers.outside_unit
         maps = layers[: -sum(isinstance(layer, DenseLayer) for layer in layers)]
         self.replicas = Replicas(maps, build, recorder, dtype)
         self.planner = Planner(
@@ -250,7 +250,7 @@ class Engine:
             parts = [self._outputs(store[first : first + step], has_activation) for first in firsts]
             return np.concatenate(parts)
         except FloatingPointError:
-            check_pixels(store, only_unit_range=False)  # says which image
+            check_pixels(store)  # says which image
             raise
 
     def _outputs(self, images: Array, has_activation: bool) -> Array:
@@ -274,8 +274,8 @@ class Engine:
                 images = images.reshape(count, -1)
             self.backend.write(self.counters, 0)
             done = plan.run(1, self.backend.upload(images), labels, order, NO_ETAS)
-            if images.dtype != np.uint8 and self.read(self.non_finite)[0]:
-                self.write(self.non_finite, 0)
+            if images.dtype != np.uint8 and self.read(self.outside_unit)[0]:
+                self.write(self.outside_unit, 0)
                 raise FloatingPointError
             return self.backend.read(done.out).copy()
 

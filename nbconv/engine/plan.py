@@ -57,7 +57,7 @@ class Registers:
     rates: Array  # `Rates`
     sums: Array  # cost and number of right answers of an epoch's training
     scores: Array  # of an evaluation
-    non_finite: Array  # how many pixels of the images for outputs were NaN or infinite
+    outside_unit: Array  # how many pixels of the images for outputs were not in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Planner:
 
         def mini_batch() -> None:
             if task in OUTPUTS and dtype != np.uint8:
-                self.kernels.non_finite(registers.non_finite, images)
+                self.kernels.outside_unit(registers.outside_unit, images)
             if self.replicas.layers:
                 schedule = self.replicas.schedule(count, rows, task.has_gradient)
                 self.recorder.concurrently([partial(forward_maps, row) for row in schedule])

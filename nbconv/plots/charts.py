@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
+from ..data.dataset import class_name
 from ..errors import DataError, SettingError
 from .style import (
     GREY,
@@ -237,7 +238,9 @@ def sigma(ax: Axes | None = None) -> Axes:
     return ax
 
 
-def answer(activations: ArrayLike, ax: Axes | None = None) -> Axes:
+def answer(
+    activations: ArrayLike, ax: Axes | None = None, *, class_names: Sequence[str] | None = None
+) -> Axes:
     """The last layer's activations for one image, (classes,), as bars with their numbers."""
     values = np.asarray(activations)
     ax = single_axes(ax, 7, 2)
@@ -251,15 +254,26 @@ def answer(activations: ArrayLike, ax: Axes | None = None) -> Axes:
             ax.text(k, y, f"{value:.3f}", ha="center", va="bottom", fontsize=8, color=INK)
     ax.margins(y=0.25)
     if len(values) <= MAX_CLASSES:
-        ax.set_xticks(range(len(values)))
+        ax.set_xticks(range(len(values)), _names(class_names, len(values)))
     return ax
 
 
-def confusion(labels: ArrayLike, predictions: ArrayLike, ax: Axes | None = None) -> Axes:
+def _names(class_names: Sequence[str] | None, classes: int) -> list[str]:
+    """What stands at an axis for each class."""
+    return [class_name(class_names, k)[:12] for k in range(classes)]
+
+
+def confusion(
+    labels: ArrayLike,
+    predictions: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+) -> Axes:
     """The confusion matrix: how many images of each class were predicted to be of each class.
 
     The shades show the errors; correct predictions are grey. labels, predictions: (n,), such as a
-    dataset's and `Network.predict`'s. Raises DataError.
+    dataset's and `Network.predict`'s. class_names: shown in place of labels. Raises DataError.
     """
     correct, predicted = np.asarray(labels), np.asarray(predictions)
     if correct.shape != predicted.shape or not correct.size:
@@ -283,7 +297,9 @@ def confusion(labels: ArrayLike, predictions: ArrayLike, ax: Axes | None = None)
     add_title(ax, f"{total - wrong:,} of {total:,} correct, {wrong:,} misclassified")
     if classes > MAX_CLASSES:
         return ax
-    ax.set(xticks=range(classes), yticks=range(classes))
+    names = _names(class_names, classes)
+    ax.set_yticks(range(classes), names)
+    ax.set_xticks(range(classes), names, rotation=90 if max(map(len, names)) > 3 else 0)
     for row, column in np.argwhere(counts):
         is_dark = errors[row, column] > 0.6 * errors.max()
         color = GREY if row == column else "white" if is_dark else INK

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,30 +21,40 @@ from . import charts, images
 class Figures:
     """A network and the images that its pictures are of.
 
-    data: "digits", "mnist" or a path; by default what `nbconv train` trained the network on. split:
-    "train", "validation" or "test". layer: the convolution whose filters are shown, 1 being the
-    first. digit: the index of the image whose feature maps are shown. Raises SettingError.
+    data: a data set's name or path; by default what `nbconv train` trained the network on. split:
+    "train", "validation", "test" or, of data of a single set, "all"; by default as for
+    `nbconv eval`. layer: the convolution whose filters are shown, 1 being the first. digit: the
+    index of the image whose feature maps are shown. Raises SettingError.
     """
 
     network: Network
     data: str | None = None
-    split: str = "test"
+    split: str | None = None
     layer: int = 1
     digit: int = 0
 
     def __post_init__(self) -> None:
-        checks.choice("split", self.split, SPLITS)
+        if self.split is not None:
+            checks.choice("split", self.split, SPLITS)
         self.data = self.data or self.network.state.run.get("data")
 
     @cached_property
     def dataset(self) -> Dataset:
         """The images of the split. Raises DataError; SettingError if the data is not known."""
-        return images_for(self.network, self.data, self.split, "the checkpoint")[1]
+        found = images_for(self.network, self.data, self.split, "the checkpoint")
+        self.data, self.split, dataset = found
+        return dataset
 
     @cached_property
+    def probabilities(self) -> NDArray[np.floating[Any]]:
+        """The network's outputs for these images, (n, classes)."""
+        return self.network.predict_proba(self.dataset.images)
+
+    @property
     def predictions(self) -> NDArray[np.int64]:
         """The labels that the network predicts for these images, (n,)."""
-        return self.network.predict(self.dataset.images)
+        labels: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return labels
 
     @property
     def index(self) -> int:
@@ -69,8 +80,19 @@ KINDS: dict[str, Callable[[Figures], Axes | list[Axes]]] = {
     "curves": _curves,
     "filters": lambda of: images.filters(of.network, of.layer),
     "feature-maps": lambda of: images.feature_maps(of.network, of.dataset.images[of.index]),
-    "errors": lambda of: images.errors(of.dataset.images, of.dataset.labels, of.predictions),
-    "confusion": lambda of: charts.confusion(of.dataset.labels, of.predictions),
+    "errors": lambda of: images.errors(
+        of.dataset.images,
+        of.dataset.labels,
+        of.predictions,
+        probabilities=of.probabilities,
+        class_names=of.network.class_names,
+        files=of.dataset.files,
+    ),
+    "confusion": lambda of: charts.confusion(
+        of.dataset.labels, of.predictions, class_names=of.network.class_names
+    ),
     "speeds": lambda of: charts.speeds(of.network.history),
-    "digits": lambda of: images.digits(of.dataset.images, of.dataset.labels),
+    "digits": lambda of: images.digits(
+        of.dataset.images, of.dataset.labels, class_names=of.network.class_names
+    ),
 }

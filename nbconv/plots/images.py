@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.colors import Normalize, to_rgb
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import show
-from ..data.dataset import Images, image_store
+from ..data.dataset import Images, class_name, image_store
 from ..errors import DataError, SettingError
 from ..layers import Conv2D, Dense
 from .charts import answer
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 MAX_IMAGES = 100  # in one picture
+NAME_LETTERS = 8  # of a class's name below an image
+NAMED_PER_ROW = 10  # images, where names stand below them
 PAGE_WIDTH = 9.0  # inches
 MAPS_PER_ROW = 20
 NEURONS_PER_ROW = 50
@@ -41,7 +44,7 @@ MAP_WIDTH = 0.7  # inches, at most
 MIN_TILE_PIXELS = 24  # of a tile's height, so that frames are thin
 SCALE_SHARE = 0.995  # of the weights within the scale, so that a few large ones do not set it
 GAP = 0.08  # of a tile's height
-CAPTION = 0.4  # of a tile's height
+CAPTION = 0.4  # of a tile's height, for each line
 
 
 @dataclass
@@ -89,7 +92,8 @@ def _tiled(
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     count, height, width, _ = tiles.shape
     gap = max(1, round(GAP * height))
-    row_step = height + (round(CAPTION * height) if captions else gap)
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    row_step = height + (round(lines * CAPTION * height) if captions else gap)
     column_step = width + gap
     rows = -(-count // columns)
     mosaic = np.ones((rows * row_step + gap, columns * column_step + gap, 3))
@@ -103,44 +107,66 @@ def _tiled(
         centres.append((left + (width - 1) / 2, top + (height - 1) / 2))
     text = {"ha": "center", "va": "center", "fontsize": 8, "color": INK}
     for (x, y), caption in zip(centres, captions, strict=False):
-        ax.text(x, y + (1 + CAPTION) / 2 * height, caption, text)
+        ax.text(x, y + (1 + lines * CAPTION) / 2 * height, caption, text)
     hide_axes(ax)
     ax.set_anchor("NW")
     ax.imshow(mosaic, interpolation="none")
     return centres
 
 
-def _new_axes(shades: Array, has_captions: bool, margin: float = 0.1) -> Axes:
-    """The axes of a new picture for these tiles, with a margin in inches above them."""
-    columns = min(len(shades), MAPS_PER_ROW)
+def _new_axes(shades: Array, lines: int, margin: float = 0.1, per_row: int = MAPS_PER_ROW) -> Axes:
+    """The axes of a new picture for these tiles, with a margin in inches above them.
+
+    lines: of the captions; with few tiles in a row they are wider.
+    """
+    columns = min(len(shades), per_row)
+    width = IMAGE_WIDTH * MAPS_PER_ROW / per_row
     rows = -(-len(shades) // columns)
     _, tile_rows, tile_columns, _ = shades.shape
-    space = CAPTION if has_captions else GAP
-    row_height = tile_rows / tile_columns * (1 + space) / (1 + GAP) * IMAGE_WIDTH
-    return single_axes(None, max(4, IMAGE_WIDTH * columns), rows * row_height + margin)
+    space = lines * CAPTION or GAP
+    row_height = tile_rows / tile_columns * (1 + space) / (1 + GAP) * width
+    return single_axes(None, max(4, width * columns), rows * row_height + margin)
 
 
 def digits(
-    images: ArrayLike | Images, labels: ArrayLike | None = None, ax: Axes | None = None
+    images: ArrayLike | Images,
+    labels: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
 ) -> Axes:
     """The first hundred images, with their labels if there are any.
 
-    images: as `Dataset` takes them. labels: (n,). Raises DataError.
+    images: as `Dataset` takes them. labels: (n,). class_names: shown in place of labels. Raises
+    DataError.
     """
     shades = _shades(_images(images)[:MAX_IMAGES])
-    captions = [] if labels is None else [str(label) for label in np.asarray(labels)[:MAX_IMAGES]]
-    ax = ax or _new_axes(shades, bool(captions))
-    _tiled(ax, shades, min(len(shades), MAPS_PER_ROW), captions)
+    per_row, captions = MAPS_PER_ROW, []
+    if labels is not None:
+        given = [int(label) for label in np.asarray(labels)[:MAX_IMAGES]]
+        captions = [_short(class_name(class_names, label), 11) for label in given]
+        per_row = MAPS_PER_ROW if class_names is None else NAMED_PER_ROW
+    ax = ax or _new_axes(shades, lines=bool(captions), per_row=per_row)
+    _tiled(ax, shades, min(len(shades), per_row), captions)
     return ax
 
 
 def errors(
-    images: ArrayLike | Images, labels: ArrayLike, predictions: ArrayLike, ax: Axes | None = None
+    images: ArrayLike | Images,
+    labels: ArrayLike,
+    predictions: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    probabilities: ArrayLike | None = None,
+    class_names: Sequence[str] | None = None,
+    files: Sequence[str] | None = None,
 ) -> Axes:
-    """The first hundred misclassified images, with "correct → predicted" below each.
+    """A hundred misclassified images, with "correct → predicted" and the image's number below each.
 
     images: as `Dataset` takes them. labels, predictions: (n,), such as a dataset's and those of
-    `Network.predict` or `Ensemble.predict`. Raises DataError.
+    `Network.predict` or `Ensemble.predict`. probabilities: (n, classes); with them the images come
+    in the order of the wrong answer's probability, the largest first. class_names: shown in place
+    of labels; files: in place of numbers. Raises DataError.
     """
     correct, predicted = np.asarray(labels), np.asarray(predictions)
     if correct.shape != predicted.shape:
@@ -153,14 +179,34 @@ def errors(
         ax = single_axes(ax, 4, 1)
         add_note(ax, f"none of {len(correct):,} is misclassified")
         return ax
+    order = "the first"
+    if probabilities is not None:
+        wrong = wrong[
+            np.argsort(-np.asarray(probabilities)[wrong, predicted[wrong]], kind="stable")
+        ]
+        order = "the most certain"
     shown = wrong[:MAX_IMAGES]
     shades = _shades(_images(images)[shown])
-    ax = ax or _new_axes(shades, has_captions=True, margin=0.4)
-    captions = [f"{correct[k]}→{predicted[k]}" for k in shown]
-    _tiled(ax, shades, min(len(shades), MAPS_PER_ROW), captions)
-    first = f", the first {MAX_IMAGES}" if len(wrong) > MAX_IMAGES else ""
-    add_title(ax, f"{len(wrong):,} misclassified{first}: correct → predicted")
+
+    def caption(k: int) -> str:
+        of, taken_for = (
+            class_name(class_names, int(label)) for label in (correct[k], predicted[k])
+        )
+        name = f"{k}" if files is None else PurePath(files[k]).name
+        return f"{_short(of, NAME_LETTERS)}→{_short(taken_for, NAME_LETTERS)}\n{_short(name, 11)}"
+
+    captions = [caption(int(k)) for k in shown]
+    per_row = MAPS_PER_ROW if class_names is None and files is None else NAMED_PER_ROW
+    ax = ax or _new_axes(shades, lines=2, margin=0.4, per_row=per_row)
+    _tiled(ax, shades, min(len(shades), per_row), captions)
+    first = f", {order} {MAX_IMAGES}" if len(wrong) > MAX_IMAGES else ""
+    add_title(ax, f"{len(wrong):,} misclassified{first}: correct → predicted, image")
     return ax
+
+
+def _short(text: str, letters: int) -> str:
+    """A text of at most so many letters; of longer ones the end is left out."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def filters(network: "Network", layer: int = 1, ax: Axes | None = None) -> Axes:
@@ -257,8 +303,8 @@ def feature_maps(
     for ax, panel in zip(axes, panels, strict=False):
         _tiled(ax, panel.tiles, panel.columns)
         add_title(ax, panel.title)
-    answer(outputs[0], axes[-1])
-    add_title(axes[-1], f"{last}: the answer is {int(outputs[0].argmax())}")
+    answer(outputs[0], axes[-1], class_names=network.class_names)
+    add_title(axes[-1], f"{last}: the answer is {network.name_of(int(outputs[0].argmax()))}")
     return axes
 
 

@@ -26,7 +26,7 @@ def write_report(
     out: Path,
     *,
     data: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     digit: int = 0,
     weights: str = "best",
 ) -> None:
@@ -158,8 +158,8 @@ def _image_sections(figures: plots.Figures, epoch: int) -> dict[str, str]:
         labels, predictions = figures.dataset.labels, figures.predictions
     except (NbconvError, OSError) as error:
         return dict.fromkeys(names, page.paragraph(f"Not shown: {error}."))
-    label = int(labels[figures.index])
-    answer = int(predictions[figures.digit])
+    label = figures.network.name_of(int(labels[figures.index]))
+    answer = figures.network.name_of(int(predictions[figures.digit]))
     wrong = int((labels != predictions).sum())
     images = f"{len(labels):,} {figures.split} images of {figures.data}"
     confusion = _figure(

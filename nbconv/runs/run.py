@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import checks, notation
 from ..book.experiments import EXPERIMENTS
-from ..data import load_data
+from ..data import sources
 from ..data.dataset import Dataset
 from ..errors import CheckpointError, SettingError
 from ..files import check_place, claimed, keep_old, old_name, one_line
@@ -21,7 +23,8 @@ from ..training.loop import Metrics, fingerprint
 from ..training.settings import Settings
 from .settings import DEFAULTS, RunSettings
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "all")
+UNEQUAL = 10  # times as many images of one class as of another
 _OF_TRAINING = tuple(each.name for each in fields(Settings))
 
 
@@ -65,13 +68,29 @@ class Run:
         self.network.save(self.out)
 
 
-def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
+def load(
+    settings: Mapping[str, Any], decoding: Callable[[int, int], None] | None = None
+) -> sources.Splits:
+    """The data that a run's settings name. decoding: told how many pictures are decoded.
+
+    Raises DataError, SettingError.
+    """
+    how = {name: settings.get(name) for name in ("size", "channels", "arrays")}
+    return sources.load_data(settings["data"], **how, progress=decoding)
+
+
+def begin(
+    given: Mapping[str, Any],
+    out: Path,
+    backend: str = "auto",
+    decoding: Callable[[int, int], None] | None = None,
+) -> Run:
     """A new run from settings by name (those not given: the experiment's, if `net` names one, else the defaults).
 
     Raises SettingError, DataError, CheckpointError.
     """
     settings = checked(given)
-    sets = load_data(settings["data"])
+    sets = load(settings, decoding)
     train = sets[0]
     layers = notation.parse(settings["net"], settings["activation"], settings["dropout"])
     network = Network(
@@ -91,7 +110,11 @@ def begin(given: Mapping[str, Any], out: Path, backend: str = "auto") -> Run:
 
 
 def resume(
-    path: Path, given: Mapping[str, Any], out: Path | None = None, backend: str = "auto"
+    path: Path,
+    given: Mapping[str, Any],
+    out: Path | None = None,
+    backend: str = "auto",
+    decoding: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Go on with a run where its checkpoint stands; only the number of epochs may be raised.
 
@@ -123,7 +146,7 @@ def resume(
             "accuracy: begin a new run with a larger --patience"
         )
     data = settings["data"]
-    sets = load_data(data)
+    sets = load(settings, decoding)
     if fingerprint(sets[0], sets[1]) != state.data:
         raise CheckpointError(
             f"{path} was trained on other data than {data} is now: expected the same images and "
@@ -136,18 +159,53 @@ def resume(
     return Run(network, *sets, arguments, out, keep_old=not (out.exists() and out.samefile(path)))
 
 
-def images_for(
-    network: Network, data: str | None, split: str, name: Path | str
-) -> tuple[str, Dataset]:
-    """(data, the images of a split) to use a network on: of `data` or, left out, of what its run was trained on.
+def classes_line(train: Dataset) -> str:
+    """The images of each class, if the classes have names or very unequal numbers; else ""."""
+    counts = np.bincount(train.labels)
+    least, most = int(counts[counts > 0].min()), int(counts.max())
+    is_unequal = most >= UNEQUAL * least
+    if not train.class_names and not is_unequal:
+        return ""
+    shown = [f"{train.name_of(k)} {count:,}" for k, count in enumerate(counts)]
+    if len(shown) > 12:
+        shown = [*shown[:10], f"... ({len(shown)} classes, {least:,} to {most:,} images)"]
+    line = f"Images of each class: {', '.join(shown)}"
+    rare = train.name_of(int(np.flatnonzero(counts == least)[0]))
+    if is_unequal:
+        line += f". They are very unequal: of {rare}, {least:,}, little can be learned"
+    return line
 
-    split: "train", "validation" or "test". name: of its file, for the error. Raises SettingError,
-    DataError.
+
+def images_for(
+    network: Network,
+    data: str | None,
+    split: str | None,
+    name: Path | str,
+    arrays: str | None = None,
+) -> tuple[str, str, Dataset]:
+    """(data, split, images) to use a network on: of `data` or, left out, of what it was trained on.
+
+    split: "train", "validation", "test", or "all" for data of a single set. Left out, it is that
+    for other data than the run's, else the test images. name: of the network's file, for the error.
+    Pictures get the network's size and channels. Raises SettingError, DataError.
     """
-    data = data or network.state.run.get("data")
-    if data is None:
+    run = network.state.run
+    own = run.get("data")
+    if data is None and own is None:
         raise SettingError(f"{name} does not say what data it was trained on: expected --data")
-    return data, load_data(data)[SPLITS.index(split)]
+    if data is None or _whole(data) == own:
+        data, split = str(own), split or "test"
+        arrays = arrays or run.get("arrays")
+    how = sources.options(run.get("size"), run.get("channels"), arrays, like=network.picture_shape)
+    which, images = sources.split(data, split, how)
+    return data, which, images
+
+
+def _whole(data: str) -> str:
+    """A path by its whole name, so that a run can go on from anywhere; other names as they are."""
+    if sources.is_name(data):
+        return data
+    return os.path.abspath(os.path.expanduser(data))
 
 
 def is_finished(path: Path, given: Mapping[str, Any]) -> bool:
@@ -212,8 +270,6 @@ def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dic
     experiment = EXPERIMENTS.get(checks.text("net", given.get("net", "")), {})
     named = {name: value for name, value in given.items() if name != "net" or not experiment}
     settings = asdict(RunSettings(**{**base, **experiment, **named}))
-    # A path by its whole name, so that the run can go on from anywhere.
-    if settings["data"] not in ("digits", "mnist"):
-        settings["data"] = os.path.abspath(os.path.expanduser(settings["data"]))
+    settings["data"] = _whole(settings["data"])
     notation.parse(settings["net"], settings["activation"], settings["dropout"])
     return settings

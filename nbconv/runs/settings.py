@@ -23,7 +23,21 @@ class NetworkSettings(Checked):
     )
     data: str = setting(
         "digits",
-        "digits, mnist, or a path: a folder of IDX files, .npz, .h5 or .pkl.gz.",
+        "digits, mnist, cifar10, ... or a path: a folder of pictures by class, IDX, CSV, .npz, .h5, "
+        ".zip, ...",
+        checks.text,
+    )
+    size: str | None = setting(
+        None,
+        "Pixels of a side to which pictures are resized, or ROWSxCOLUMNS.",
+        checks.size,
+    )
+    channels: int | None = setting(
+        None, "1: grey, 3: colours; left out, what the pictures have.", checks.channels
+    )
+    arrays: str | None = setting(
+        None,
+        "Arrays of an .npz or .h5 file by their role: train_images=NAME,train_labels=NAME,...",
         checks.text,
     )
     initialiser: str = setting("default", "Initial weights.", checks.choice, choices=INITIALISERS)

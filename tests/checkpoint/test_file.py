@@ -93,7 +93,7 @@ def test_a_network_that_diverged_comes_back(few, tmp_path):
 def test_the_file_is_plain_hdf5(trained):
     net = Network.load(trained)
     with h5py.File(trained) as file:
-        assert set(file) == {"layers", "optimizer", "best", "training", "history"}
+        assert set(file) == {"layers", "optimizer", "best", "training", "history", "pictures"}
         assert set(file.attrs) == {"format", "version", "nbconv_version", "network", "digest"}
         assert (file.attrs["format"], file.attrs["version"]) == ("nbconv", 2)
         assert file.attrs["nbconv_version"] == nbconv.__version__

@@ -47,7 +47,8 @@ def test_every_dtype_and_layout_gives_the_same_values(dtype, layout):
     given = layouts(plain)[layout]
     before = np.array(given)
     data = Dataset(given, LABELS)
-    expected = plain.astype(np.float64) / (255 if "int" in dtype else 1)
+    level = {"int8": 127}.get(dtype, 255 if "int" in dtype else 1)  # the largest that there is
+    expected = plain.astype(np.float64) / level
     np.testing.assert_allclose(np.asarray(data.images), expected, rtol=2e-7, atol=0)
     assert data.store.dtype in (np.uint8, np.float32, np.float64)
     assert data.store.dtype.isnative
@@ -180,9 +181,15 @@ class Unwilling:
         (np.full((6, 4), np.longdouble("1e4000")), "image 0 has pixels that are NaN or infinite"),
         (
             LEVELS.astype(float),
-            "image values range from 0 to 255: expected [0, 1], or uint8 levels 0 to 255",
+            "image values range from 0 to 255: expected [0, 1]; divide them by 255",
         ),
-        (VALUES - 0.5, "image values range from -0.5 to 0.5: expected [0, 1]"),
+        (VALUES - 0.5, "range from -0.5 to 0.5: expected [0, 1]; (images + 1) / 2 if they go from"),
+        ((VALUES - 0.13) / 0.31, "undo what was done to them, such as a subtracted mean"),
+        (LEVELS % 17 / 1.0, "range from 0 to 16: expected [0, 1]; divide them by 16"),
+        (
+            LEVELS % 74,
+            "integer images range from 0 to 73: expected levels 0 to 255, and 73 is dark",
+        ),
         (np.float32(VALUES) * np.float32(1.0000001), "to 1.00000012: expected [0, 1]"),
         (LEVELS.astype(int) + 1, "to 256: expected levels 0 to 255"),
         (-LEVELS.astype(int), "integer images range from -255 to "),
@@ -197,25 +204,18 @@ def test_images_that_are_refused(images, said):
     ("labels", "said"),
     [
         ([0, 1, 2, 0, -3, 1], "label 4 is -3: expected 0 or more"),
-        (LABELS.astype(float), "labels have the dtype float64: expected whole numbers"),
-        ([0, 1, 2, 0, np.nan, 1], "labels have the dtype float64"),
-        (LABELS > 0, "labels have the dtype bool"),
+        (LABELS + 0.5, "label 0 is 0.5: expected a whole number (0 for the first class) or a name"),
+        ([0, 1, 2, 0, np.nan, 1], "label 4 is nan"),
+        (LABELS * 1j, "labels have the dtype complex128"),
         ([0, 1, 2, 0, 2**31, 1], "label 4 is 2147483648: expected at most 2147483647"),
         (np.full(6, 2**64 - 1, np.uint64), f"label 0 is {2**64 - 1}: expected at most"),
         ([2**70] * 6, "labels have the dtype object"),
-        (
-            np.eye(6, dtype=int),
-            "labels have the shape 6x6: expected one whole number for each image",
-        ),
-        (LABELS[:, None], "labels have the shape 6x1: expected one"),
-        (1, "labels have the shape of a single number: expected one"),
+        (np.ones((6, 3)), "labels have the shape 6x3, and their rows are not one-hot"),
+        (np.eye(6)[:, None], "labels have the shape 6x1x6: expected a whole number"),
+        (1, "labels have the shape of a single number: expected a whole number"),
         ([0, 1], "2 labels were given for 6 images: expected one for each"),
         ([], "0 labels were given for 6 images"),
-        (
-            list("abcabc"),
-            "labels have the dtype <U1: expected whole numbers, 0 for the first class",
-        ),
-        ([[0], [1, 2]], "labels are not an array of numbers"),
+        ([[0], [1, 2]], "labels are not an array ("),
         (None, "labels have the shape of a single number"),
     ],
 )
@@ -233,11 +233,90 @@ def test_pixels_are_checked_piece_by_piece(monkeypatch):
         assert f"image {bad} has" in refusal(Dataset, wrong, np.zeros(50, int))
 
 
-def test_predictions_take_any_real_values():
-    """Datasets are pixels; what a network is asked about need not be."""
+@pytest.mark.parametrize("rows", [1, 3, 700])
+def test_predictions_take_values_in_the_unit_range(rows):
+    """As datasets do: levels as floats, and normalised values, would be answered wrongly."""
     net = Network([Dense(3)], input_shape=4)
-    assert net.predict([[-3.0, 7, 0, 2]]).shape == (1,)
-    assert "image 0 has pixels that are NaN" in refusal(net.predict, [[np.nan, 7, 0, 2]])
+    fine = np.full((rows, 4), 0.5)
+    for dtype in (np.float32, np.float64):
+        assert net.predict(fine.astype(dtype)).shape == (rows,)
+        for value in (255, -0.1, 1.001):
+            bad = fine.astype(dtype)
+            bad[-1, 2] = value
+            for use in (net.predict, net.predict_proba, net.activations):
+                assert "expected [0, 1]" in refusal(use, bad)
+            assert net.predict(fine.astype(dtype)).shape == (rows,)
+    bad = fine.copy()
+    bad[-1, 0] = np.nan
+    assert f"image {rows - 1} has pixels that are NaN" in refusal(net.predict, bad)
+
+
+@pytest.mark.parametrize("level", [1, 3, 7, 15, 16, 31, 63, 64, 100, 127, 255, 1023, 4095, 65535])
+def test_whole_numbers_are_divided_by_their_largest_level(level, caplog):
+    """Scikit-learn's digits go to 16, cameras' pictures to 4095: 255 would make them dark."""
+    images = np.random.default_rng(0).integers(0, level + 1, (20, 5, 5)).astype(np.uint16)
+    images[0, 0, 0] = level
+    data = Dataset(images, np.arange(20) % 3)
+    np.testing.assert_allclose(np.asarray(data.images)[:, 0], images / level, rtol=1e-6)
+    assert (f"divided by {level}, not 255" in caplog.text) == (level not in (1, 255))
+    net = Network([Dense(3)], input_shape=(1, 5, 5))
+    net.fit(data, 1, 10, 0.1)
+    np.testing.assert_array_equal(net.predict(images), net.predict(data.images))
+    assert net.preparation.level == data.level == level
+    if level < 255:
+        assert f"expected levels 0 to {level}" in refusal(net.predict, images + 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (LABELS[:, None], None),
+        (LABELS.astype(float), None),
+        (np.eye(3)[LABELS], None),
+        (np.eye(3, dtype=bool)[LABELS], None),
+        ([str(k) for k in LABELS], None),
+        (np.array([str(k) for k in LABELS], object), None),
+        (["cat2", "cat10", "dog", "cat2", "cat10", "dog"], ("cat2", "cat10", "dog")),
+        ([b"a", b"b", b"c", b"a", b"b", b"c"], ("a", "b", "c")),
+    ],
+)
+def test_labels_of_every_kind(given, names):
+    data = Dataset(LEVELS, given)
+    np.testing.assert_array_equal(data.labels, LABELS)
+    assert data.class_names == names
+    assert Dataset(LEVELS, LABELS > 0).labels.tolist() == [0, 1, 1, 0, 1, 1]
+
+
+def test_class_names():
+    named = Dataset(LEVELS, list("abcabc"), class_names=("c", "b", "a"))
+    assert named.labels.tolist() == [2, 1, 0, 2, 1, 0]
+    assert [named.name_of(k) for k in range(4)] == ["c", "b", "a", "3"]
+    assert named[1:3].class_names == named.class_names
+    assert "the class 'c' is none of a, b" in refusal(Dataset, LEVELS, list("abcabc"), ("a", "b"))
+    assert "the largest label is 2 and there are 2 class names" in refusal(
+        Dataset, LEVELS, LABELS, ("a", "b")
+    )
+    for bad in ("abc", ("a", "a", "b"), (1, 2, 3), ()):
+        assert "class_names are" in refusal(Dataset, LEVELS, LABELS, bad)
+    net = Network([Dense(3)], input_shape=(2, 3, 4))
+    net.fit(named, 1, 6, 0.1)
+    assert net.class_names == ("c", "b", "a")
+    other = Dataset(LEVELS, list("abcabc"))
+    for use in (net.evaluate, lambda data: net.fit(named, 1, 6, 0.1, validation=data)):
+        assert "the classes are a, b, c, and the network's c, b, a" in refusal(use, other)
+
+
+def test_channels_last_are_moved_and_said(caplog):
+    last = np.moveaxis(np.repeat(LEVELS[:, :1], 3, 1).repeat(2, 2).repeat(2, 3), 1, 3)
+    assert last.shape == (6, 6, 8, 3)
+    data = Dataset(last, LABELS)
+    assert data.shape == (3, 6, 8)
+    assert "6x6x8x3 is taken for (n, rows, columns, channels)" in caplog.text
+    np.testing.assert_array_equal(data.store, np.moveaxis(last, 3, 1))
+    net = Network([Dense(3)], input_shape=(3, 6, 8))
+    np.testing.assert_array_equal(net.predict(last), net.predict(data.images))
+    for shape in ((6, 3, 8, 8), (6, 20, 4, 4), (6, 1, 3, 1), (6, 2, 3, 4)):
+        assert Dataset(np.zeros(shape), LABELS).shape == shape[1:]
 
 
 # The embedded digits

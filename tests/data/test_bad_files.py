@@ -66,7 +66,9 @@ def test_bad_idx_folders(tmp_path):
         load_data, folder
     )
     (folder / NAMES[3]).write_bytes(idx_bytes(ARRAYS[NAMES[3]].astype(">f4"), 0x0D))
-    assert "labels have the dtype >f4: expected whole numbers" in refusal(load_data, folder)
+    assert [len(part) for part in load_data(folder)] == [10, 2, 4]  # 3.0 is 3
+    (folder / NAMES[3]).write_bytes(idx_bytes((ARRAYS[NAMES[3]] / 2).astype(">f4"), 0x0D))
+    assert "label 1 is 0.5: expected a whole number" in refusal(load_data, folder)
     (folder / NAMES[3]).unlink()
     assert f"{folder} lacks t10k-labels-idx1-ubyte (or .gz): expected four" in refusal(
         load_data, folder
@@ -74,9 +76,9 @@ def test_bad_idx_folders(tmp_path):
     (folder / NAMES[3]).mkdir()
     assert f"{folder} lacks t10k-labels" in refusal(load_data, folder)
     folder = idx_folder(tmp_path / "idx2")
-    (folder / NAMES[0]).write_bytes(idx_bytes(ARRAYS[NAMES[0]][:5]))
-    (folder / NAMES[1]).write_bytes(idx_bytes(ARRAYS[NAMES[1]][:5]))
-    assert "5 training images are too few" in refusal(load_data, folder)
+    (folder / NAMES[0]).write_bytes(idx_bytes(ARRAYS[NAMES[0]][:1]))
+    (folder / NAMES[1]).write_bytes(idx_bytes(ARRAYS[NAMES[1]][:1]))
+    assert f"{folder}: 1 images of 1 classes are too few" in refusal(load_data, folder)
 
 
 @pytest.mark.parametrize("kind", ["idx", "pkl.gz"])
@@ -141,7 +143,7 @@ BAD_NPY = [
 def test_bad_npy_files(tmp_path, monkeypatch, content, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.npy").write_bytes(content)
-    message = refusal(load_images, tmp_path / "bad.npy", 1)
+    message = refusal(load_images, tmp_path / "bad.npy", (1, 4, 4))
     assert said in message
     assert message.startswith(str(tmp_path / "bad.npy"))
     with zipfile.ZipFile(tmp_path / "bad.npz", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -158,7 +160,7 @@ def test_npz_with_python_objects(tmp_path):
         load_data, tmp_path / "bad.npz"
     )
     np.save(tmp_path / "bad.npy", objects)
-    assert "bad.npy holds object" in refusal(load_images, tmp_path / "bad.npy", 1)
+    assert "bad.npy holds object" in refusal(load_images, tmp_path / "bad.npy", (1, 4, 4))
     assert not (tmp_path / "marker").exists()
 
 
@@ -172,8 +174,20 @@ def test_npz_with_python_objects(tmp_path):
         ),
         ({"a" * 90: IMAGES, **{str(i): LABELS for i in range(50)}}, ": expected images and labels"),
         ({}, "it holds nothing: expected images and labels"),
-        ({"images": IMAGES}, "it holds 'images': expected images and labels"),
-        ({"train_images": IMAGES, "train_labels": LABELS}, "it holds 'train_"),
+        ({"images": IMAGES}, "it holds 'images' and no labels of the all set among 'images'"),
+        ({"test_images": IMAGES, "test_labels": LABELS}, "it holds 'test_"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "x_extra": IMAGES, "y_extra": LABELS},
+            "'x_extra' and 'y_extra', a set of an unknown name: expected images and labels",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "x": IMAGES},
+            "'images' and 'x' could both be the images of the all set",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "x_dev": IMAGES, "y_dev": LABELS},
+            "a set without a name among others",
+        ),
         ({"train_images": IMAGES, "train_labels": LABELS, "test_images": IMAGES}, "test_images'"),
         (
             {"images": IMAGES, "labels": LABELS[:9]},
@@ -181,11 +195,11 @@ def test_npz_with_python_objects(tmp_path):
         ),
         (
             {"images": IMAGES, "labels": LABELS / 2},
-            "images and labels: labels have the dtype float64",
+            "images and labels: label 1 is 0.5: expected a whole number",
         ),
         (
-            {"images": IMAGES, "labels": np.eye(20)},
-            "labels have the shape 20x20: expected one whole number",
+            {"images": IMAGES, "labels": np.eye(20) * 2},
+            "labels have the shape 20x20, and their rows are not one-hot",
         ),
         ({"images": IMAGES, "labels": np.int64(3)}, "labels have the shape of a single number"),
         (
@@ -199,16 +213,16 @@ def test_npz_with_python_objects(tmp_path):
         ({"images": np.uint8(1), "labels": LABELS}, "images have the shape of a single number"),
         ({"images": IMAGES.astype(int) * 2, "labels": LABELS}, ": expected levels 0 to 255"),
         (
-            {"images": IMAGES * 1.0, "labels": LABELS},
-            "images and labels: image values range from 0 to 255: expected",
+            {"images": IMAGES * 1.5, "labels": LABELS},
+            "images and labels: image values range from 0 to 382.5: expected [0, 1]; divide them",
         ),
         (
             {"images": np.full((20, 4), np.nan), "labels": LABELS},
             "images and labels: image 0 has pixels that are NaN",
         ),
         (
-            {"images": IMAGES[:6], "labels": LABELS[:6]},
-            "6 images are too few to split 70 : 15 : 15: expected 7 or more",
+            {"images": IMAGES[:3], "labels": LABELS[:3]},
+            "3 images of 3 classes are too few to set 1 aside for validation or test",
         ),
         ({"images": np.full(20, b"abc"), "labels": LABELS}, "expected numbers"),
         ({"images": IMAGES * 1j, "labels": LABELS}, "expected numbers"),
@@ -274,10 +288,8 @@ def test_h5_of_other_files(tmp_path):
             ),
             lambda file: file.create_virtual_dataset("images", layout),
         ],
-        "images is not a dataset": [
-            lambda file: file.create_group("images"),
-            lambda file: file.__setitem__("images", np.dtype("f4")),
-        ],
+        "it holds 'labels' and no images": [lambda file: file.create_group("images")],
+        "images is not a dataset": [lambda file: file.__setitem__("images", np.dtype("f4"))],
         "images has the dtype": [
             lambda file: file.__setitem__("images", ["a"] * 20),
             lambda file: file.__setitem__("images", np.zeros(20, "u1,f4")),
@@ -328,6 +340,7 @@ def test_h5_is_read_when_it_is_wanted(tmp_path):
     path = half_damaged_h5(tmp_path / "data.h5")
     train, valid, _ = load_data(path)
     assert (len(train[2:9]), len(valid)) == (7, 3)
+    assert train.labels[:4].tolist() == LABELS[:4].tolist()
     np.testing.assert_array_equal(np.rint(train.images[:4, 0] * 255), IMAGES[:4])
     net = nbconv.Network([nbconv.Softmax(3)], input_shape=16)
     net.fit(train[:4], epochs=1, mini_batch_size=2, eta=0.1)

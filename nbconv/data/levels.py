@@ -1,0 +1,54 @@
+"""What level of a picture stands for 1: whole numbers are levels, real numbers are in [0, 1].
+
+Nothing is divided by 255 that does not evidently go to 255.
+"""
+
+import logging
+
+from ..errors import DataError
+
+BYTE = 255
+# The largest levels that pictures have: of 1 to 8 bits, counts of 2x2, 4x4 and 8x8 bits, per cent.
+SMALL = (1, 3, 7, 15, 16, 31, 63, 64, 100, 127)
+LARGE = (1023, 4095, 16383, 65535)  # of 10, 12, 14 and 16 bits
+NEAR = 0.8  # of the largest level there is
+
+
+def of_whole(low: int, high: int, name: str) -> int:
+    """The level that stands for 1 in whole numbers from low to high. Raises DataError.
+
+    name: of the images, for the line that says so where it is not 255; "" for none.
+    """
+    if low < 0:
+        raise DataError(
+            f"integer images range from {low} to {high}: expected levels of 0 or more; add "
+            f"{-low} if that is black"
+        )
+    if high == 0 or BYTE // 2 < high <= BYTE:
+        return BYTE
+    found = [level for level in SMALL if high == level]
+    found += [level for level in LARGE if NEAR * level <= high <= level]
+    if not found:
+        at_most = "0 to 255" if high > BYTE else f"0 to 255, and {high} is dark for white"
+        raise DataError(
+            f"integer images range from {low} to {high}: expected levels {at_most}; make them real "
+            f"values in [0, 1]: images / {high} if {high} is white, images / 255 if 255 is"
+        )
+    if name and found[0] > 1:
+        say(f"{name}: the largest level is {high}, so levels are divided by {found[0]}, not 255")
+    return found[0]
+
+
+def remedy(low: float, high: float) -> str:
+    """What to do about real values outside [0, 1]."""
+    if low >= 0:
+        full = [level for level in (*SMALL, BYTE, *LARGE) if NEAR * level <= high <= level]
+        return f"divide them by {full[0] if full else high:g}"
+    if low >= -1 and high <= 1:
+        return "(images + 1) / 2 if they go from -1 to 1"
+    return "undo what was done to them, such as a subtracted mean"
+
+
+def say(line: str) -> None:
+    """Say what was done to data that could have been meant otherwise."""
+    logging.getLogger("nbconv").warning("%s", line)

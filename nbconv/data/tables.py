@@ -1,0 +1,189 @@
+"""CSV files: a row for each image, its label and its pixels."""
+
+import csv
+import io
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from .formats import MAX_BYTES, open_unpacked, reading, refuse_page
+from .found import ALL, Found, Part, set_named
+from .levels import say
+
+Array = NDArray[Any]
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+LABEL_NAMES = ("label", "labels", "class", "target", "y", "digit", "category")
+WHAT = "a CSV file with a row for each image: its label, then its pixels"
+_LINE = 2**20  # characters at most: 200,000 pixels
+
+
+def read(path: Path) -> Found:
+    """The single set of images in a CSV file. Raises DataError."""
+    return Found({ALL: _part(path)})
+
+
+def find(folder: Path) -> Found | None:
+    """The sets in a folder of CSV files named train, test and perhaps validation; None without them."""
+    parts: dict[str, Part] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.lower().endswith(ENDINGS) and not path.name.startswith("."):
+            words = re.split(r"[\W_]+", path.name.lower())
+            if which := next((name for word in words if (name := set_named(word))), None):
+                if which in parts:
+                    raise DataError(
+                        f"{folder} holds {parts[which].what} and {path.name}, both the {which} set: "
+                        "expected one of each; or name a single file"
+                    )
+                parts[which] = _part(path)
+    if "train" not in parts:
+        return None
+    for which in [name for name, part in parts.items() if part.labels is None]:
+        if which == "train":
+            raise DataError(f"{folder}: {parts[which].what} has no labels: expected a column label")
+        say(f"{folder}: {parts[which].what} has no labels, so it is not used as the {which} set")
+        del parts[which]
+    return Found(parts)
+
+
+def _part(path: Path) -> Part:
+    """The images and, if it has any, labels of a CSV file. Raises DataError."""
+    with reading(path, WHAT):
+        with open_unpacked(path) as raw:
+            text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+            head = [line for line in (text.readline(_LINE) for _ in range(2)) if line.strip()]
+        refuse_page(path, WHAT)
+        if not head:
+            raise DataError(f"{path} is empty: expected {WHAT}")
+        delimiter = max(",;\t ", key=head[0].count)
+        first, *more = list(csv.reader(head, delimiter=delimiter))
+        has_header = not all(_is_number(cell) for cell in first[1:]) or (
+            first[0].casefold() in LABEL_NAMES
+        )
+        names = [cell.strip().casefold() for cell in first] if has_header else None
+        row = (more or [[]])[0] if has_header else first
+        if has_header and len(row) != len(first):
+            raise DataError(
+                f"{path} has {len(first)} columns in its header and {len(row)} below it"
+            )
+        return _read(path, delimiter, names, row)
+
+
+def _read(path: Path, delimiter: str, names: list[str] | None, row: list[str]) -> Part:
+    columns = len(row)
+    label = _label_column(names, row)
+    pixels = [k for k in range(columns) if k != label and (names is None or names[k] != "id")]
+    with open_unpacked(path) as raw:
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+        lines = _Bounded(text)
+        converters: Any = None
+        texts: list[str] = []
+        if label is not None and not _is_number(row[label]):
+
+            def number(cell: str) -> float:
+                texts.append(cell.strip().strip('"'))
+                return len(texts) - 1
+
+            converters = {label: number}
+        table = np.loadtxt(
+            lines, np.float32, delimiter=delimiter, skiprows=int(names is not None), ndmin=2,
+            converters=converters, quotechar='"', comments=None, encoding="utf-8",
+        )  # fmt: skip
+    if label is None and names is None:
+        label = _plausible_label(path, table)
+    if label is not None and len(pixels) == columns:
+        pixels.remove(label)
+    labels: Any = None
+    if texts:
+        labels = np.array(texts)
+    elif label is not None:
+        labels = table[:, label]
+    values = table[:, pixels] if len(pixels) < columns else table
+    if (values == np.floor(values)).all() and values.min() >= 0 and values.max() <= 65535:
+        values = values.astype(np.uint8 if values.max() <= 255 else np.uint16)
+    return Part(values, labels, path.name)
+
+
+class _Bounded:
+    """The lines of a file of which at most MAX_BYTES characters are read."""
+
+    def __init__(self, file: Any):
+        self._file, self._left = file, MAX_BYTES
+
+    def __iter__(self) -> "_Bounded":
+        return self
+
+    def __next__(self) -> str:
+        line: str = self._file.readline(_LINE)
+        self._left -= len(line)
+        if not line:
+            raise StopIteration
+        if self._left < 0 or (len(line) == _LINE and not line.endswith("\n")):
+            raise DataError(
+                f"it has more than {MAX_BYTES} characters, or {_LINE} in a line: expected {WHAT}"
+            )
+        return line
+
+
+def _label_column(names: list[str] | None, row: list[str]) -> int | None:
+    """Which column holds the labels, by its name or because it holds names; None if that is open."""
+    if names is not None:
+        named = [k for k, name in enumerate(names) if name in LABEL_NAMES]
+        if len(named) > 1:
+            raise DataError(f"several columns could be the label: {[names[k] for k in named]}")
+        if named:
+            return named[0]
+    texts = [k for k, cell in enumerate(row) if not _is_number(cell)]
+    if len(texts) > 1:
+        raise DataError(
+            f"its columns {texts[0] + 1} and {texts[1] + 1} hold no numbers ({row[texts[0]][:20]!r}, "
+            f"{row[texts[1]][:20]!r}): expected {WHAT}"
+        )
+    return texts[0] if texts else None
+
+
+def _plausible_label(path: Path, table: Array) -> int | None:
+    """The first or last column of a table without a header, whichever looks like labels.
+
+    None if neither need be one: all columns together are a square picture. Raises DataError.
+    """
+    columns = table.shape[1]
+    if _is_picture(columns) and not _is_picture(columns - 1):
+        return None
+
+    def looks_so(column: Array) -> bool:
+        is_whole = bool((column == np.floor(column)).all() and column.min() >= 0)
+        return is_whole and 1 < len(np.unique(column)) <= max(2, min(1000, len(column)))
+
+    first, last = looks_so(table[:, 0]), looks_so(table[:, -1])
+    if not first and not last:
+        raise DataError(
+            f"{path}: neither its first nor its last column looks like labels: expected a header "
+            "with a column label"
+        )
+    which = 0 if first else columns - 1
+    unclear = first and last and len(np.unique(table[:, -1])) <= len(np.unique(table[:, 0]))
+    doubt = ", though the last could be, too: a header with a column label decides"
+    say(
+        f"{path} has no header: its {'first' if first else 'last'} column is taken for the labels"
+        f"{doubt if unclear else ''}"
+    )
+    return which
+
+
+def _is_picture(pixels: int) -> bool:
+    return math.isqrt(pixels) ** 2 == pixels or (
+        pixels % 3 == 0 and math.isqrt(pixels // 3) ** 2 == pixels // 3
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""What `nbconv predict` does: pictures, folders and files of images, each prepared and answered."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import folders, pictures, sources
+from ..data.found import ALL
+from ..data.levels import BYTE, say
+from ..errors import DataError
+from ..network import Network
+
+Array = NDArray[Any]
+AT_ONCE = 256  # pictures that are prepared and answered together
+
+
+@dataclass
+class Answer:
+    """A picture's name and outputs (classes,), what was done to it, and why to doubt the answer."""
+
+    name: str
+    outputs: Array
+    done: list[str]
+    doubt: str
+
+    def best(self, count: int) -> list[tuple[int, float]]:
+        """The `count` classes with the largest outputs, (class, output), the largest first."""
+        order = np.argsort(-self.outputs, kind="stable")[:count]
+        return [(int(k), float(self.outputs[k])) for k in order]
+
+
+def answers(
+    network: Network,
+    sources_of_images: Sequence[str],
+    split: str | None = None,
+    as_is: bool = False,
+    arrays: str | None = None,
+) -> Iterator[Answer]:
+    """The network's answer about each picture.
+
+    sources_of_images: pictures, folders of them, files of images, or data sets by name or path, of
+    which `split` chooses a set. as_is: pictures are not prepared, and must have the network's size.
+    Raises DataError, SettingError.
+    """
+    if network.preparation is None and not as_is:
+        say(
+            "This network's file does not say what its training images were like (it is of an older "
+            "version, or was never trained): pictures are resized only, whatever they look like"
+        )
+    named: list[tuple[str, Any]] = []
+    for source in sources_of_images:
+        for item in _items(network, source, split, arrays):
+            named.append(item)
+            if len(named) == AT_ONCE:
+                yield from _answered(network, named, as_is)
+                named = []
+    if named:
+        yield from _answered(network, named, as_is)
+
+
+def _answered(network: Network, named: list[tuple[str, Any]], as_is: bool) -> Iterator[Answer]:
+    if as_is:
+        images = [_as_is(network, name, item) for name, item in named]
+        done: list[list[str]] = [[] for _ in named]
+    else:
+        prepared = list(network.prepared(named))
+        images, done = [each.image for each in prepared], [each.done for each in prepared]
+    stacked = np.stack(images)
+    outputs = network.predict_proba(stacked)
+    doubts = network.preparation.unlike(stacked) if network.preparation else [""] * len(named)
+    for (name, _), output, what, doubt in zip(named, outputs, done, doubts, strict=True):
+        yield Answer(name, output, what, doubt)
+
+
+def _as_is(network: Network, name: str, item: Any) -> Array:
+    """A picture as it is, (channels, rows, columns) in [0, 1]. Raises DataError for another size."""
+    shape = network.picture_shape
+    if isinstance(item, Path):
+        with pictures.opened(item) as opened:
+            picture = pictures.decoded(opened)
+            if (picture.height, picture.width) != shape[1:]:
+                raise DataError(
+                    f"{name} has {picture.height}x{picture.width} pixels: expected "
+                    f"{shape[1]}x{shape[2]}, the network's; without --as-is it is resized"
+                )
+            image: Array = pictures.fitted(picture, *shape) / np.float32(255)
+            return image
+    image = np.asarray(item, np.float32)
+    if image.size != np.prod(shape):
+        raise DataError(
+            f"{name} has the shape {'x'.join(map(str, image.shape))}: expected "
+            f"{'x'.join(map(str, shape))}, the network's"
+        )
+    return image.reshape(shape)
+
+
+def _items(
+    network: Network, source: str, split: str | None, arrays: str | None
+) -> Iterator[tuple[str, Any]]:
+    """(name, picture) of what a path or name stands for: paths, or arrays of levels or values."""
+    path = sources.as_path(source)
+    level = network.preparation.level if network.preparation else BYTE
+    is_name = sources.is_name(source)
+    if not is_name and pictures.is_picture(path.name) and not path.is_dir():
+        yield source, path
+        return
+    if not is_name and path.is_dir():
+        files = folders.pictures_in(path)
+        if files:
+            for file in files:
+                yield str(file), file
+            return
+    images = None if is_name else sources.load_images(path, network.picture_shape, level, arrays)
+    names = None
+    if images is None:
+        how = sources.options(arrays=arrays, like=network.picture_shape)
+        which, data = sources.split(source, split, how)
+        images, names = data.images, data.files
+        source = source if which == ALL else f"{source} {which}"
+    for k in range(len(images)):
+        yield (names[k] if names else f"{source}[{k}]"), images[k]

@@ -1,0 +1,220 @@
+"""Folders of pictures by class: found, named, decoded once, and what is wrong with them said."""
+
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+from conftest import POSIX
+
+import nbconv
+from nbconv import load_data
+from nbconv.data import folders, sources
+
+from .conftest import refusal
+
+pytest.importorskip("PIL", reason="reading pictures needs Pillow")
+from PIL import Image
+
+from .photos import CLASSES, write
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of the test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setattr("pooch.os_cache", lambda name: str(folder))
+    return folder / "pictures"
+
+
+def plain(folder, names, count=7, size=(6, 5), mode="L"):
+    """Pictures of one size by class: the class's number is in every pixel."""
+    for k, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for n in range(count):
+            Image.new(mode, size[::-1], 20 * k + n if mode == "L" else (20 * k + n, 0, 0)).save(
+                folder / name / f"{n}.png"
+            )
+    return folder
+
+
+def test_class_folders(tmp_path):
+    data = plain(tmp_path / "data", ("1", "2", "10"))
+    (data / ".DS_Store").write_bytes(b"x")
+    (data / "2" / "._0.png").write_bytes(b"x")
+    (data / "2" / "Thumbs.db").write_bytes(b"x")
+    (data / ".ipynb_checkpoints").mkdir()
+    shutil.copy(data / "1" / "0.png", data / ".ipynb_checkpoints" / "0.png")
+    train, valid, test = load_data(data)
+    assert [len(part) for part in (train, valid, test)] == [15, 3, 3]
+    for part in (train, valid, test):
+        assert part.class_names == ("1", "2", "10")
+        assert set(part.labels) == {0, 1, 2}
+        assert part.shape == (1, 6, 5)
+        np.testing.assert_array_equal(part.store[:, 0, 0, 0] // 20, part.labels)
+        for file, image in zip(part.files, part.store, strict=True):
+            assert Image.open(data / file).getpixel((0, 0)) == image[0, 0, 0]
+    which, whole = sources.split(str(data), None)
+    assert (which, len(whole)) == ("all", 21)
+    assert whole.files[:8] == [*(f"1/{n}.png" for n in range(7)), "2/0.png"]
+
+
+@pytest.mark.parametrize("sets", [("train", "test"), ("train", "val"), ("Training", "dev", "Test")])
+def test_sets_above_the_classes(tmp_path, sets):
+    for k, name in enumerate(sets):
+        plain(tmp_path / "data" / name, ("a", "b"), 14 - 6 * min(k, 1))
+    train, valid, test = load_data(tmp_path / "data")
+    assert train.class_names == valid.class_names == test.class_names == ("a", "b")
+    sizes = len(train), len(valid), len(test)
+    assert sizes == {"train": (23, 5, 16) if sets[1] == "test" else (24, 16, 4)}.get(
+        sets[0], (28, 16, 16)
+    )
+
+
+def test_a_class_that_the_test_set_lacks(tmp_path):
+    plain(tmp_path / "data" / "train", ("a", "b", "c"))
+    plain(tmp_path / "data" / "test", ("a", "c"))
+    test = load_data(tmp_path / "data")[2]
+    assert test.class_names == ("a", "b", "c")
+    assert set(test.labels) == {0, 2}
+    plain(tmp_path / "data" / "valid", ("a", "d"))
+    assert "there are pictures of d, and none to train on" in refusal(load_data, tmp_path / "data")
+
+
+def test_sizes_and_colours(tmp_path):
+    data = plain(tmp_path / "data", ("a", "b"), 9)
+    Image.new("RGB", (8, 8), (9, 8, 7)).save(data / "b" / "big.jpg")
+    message = refusal(load_data, data)
+    assert "its pictures have 2 sizes, such as 6x5 (18 of 19) and 8x8 pixels: expected --size" in (
+        message
+    )
+    assert load_data(data, size=8)[0].shape == (3, 8, 8)
+    assert load_data(data, size=(8, 10), channels=1)[0].shape == (1, 8, 10)
+    for bad, said in (
+        ({"size": 0}, "size is 0: expected a whole number of 1 or more"),
+        ({"size": (1, 2, 3)}, "size is (1, 2, 3): expected a whole number or a pair"),
+        ({"channels": 2}, "channels is 2: expected 1 for grey or 3"),
+        ({"size": 2.5}, "size is 2.5"),
+    ):
+        with pytest.raises(nbconv.SettingError) as caught:
+            load_data(data, **bad)
+        assert said in str(caught.value)
+
+
+def test_proportions_are_kept(tmp_path):
+    picture = np.full((20, 40, 3), 200, np.uint8)
+    picture[4:14, 10:30] = 0
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for n in range(4):
+            Image.fromarray(picture).save(tmp_path / "data" / name / f"{n}.png")
+    image = load_data(tmp_path / "data", size=20)[0].store[0]
+    dark = image[0] < 100
+    assert (dark.any(axis=1).sum(), dark.any(axis=0).sum()) == (5, 10)  # half as large, as wide
+    assert (image[:, :5] == 200).all()  # what is beside it has the border's colour
+
+
+def test_every_picture_that_cannot_be_read_is_named(tmp_path, caplog):
+    data = plain(tmp_path / "data", ("a", "b"))
+    (data / "a" / "bad.png").write_bytes(b"no picture")
+    message = refusal(load_data, data)
+    assert message == f"{data}: a/bad.png is damaged or is not a picture (PNG, JPEG, BMP, GIF, " \
+        "WebP, TIFF, PNM)"  # fmt: skip
+    whole = (data / "b" / "3.png").read_bytes()
+    (data / "b" / "cut.png").write_bytes(whole[:45])
+    (data / "b" / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    for size in (None, 6):
+        caplog.clear()
+        message = refusal(lambda: load_data(data, size=size))  # noqa: B023
+        for name in ("a/bad.png", "b/photo.heic"):
+            assert name in message
+            assert name in caplog.text
+        assert "HEIC picture, which needs pillow-heif" in caplog.text
+    assert "b/cut.png" in message
+
+
+def test_what_is_no_data_set(tmp_path, caplog):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert f"{empty} holds nothing: expected a folder of pictures" in refusal(load_data, empty)
+    data = plain(tmp_path / "data", ("a", "b"))
+    (data / "c").mkdir()
+    assert f"{data / 'c'} holds no pictures: expected some of the class c" in refusal(
+        load_data, data
+    )
+    (data / "c").rmdir()
+    (data / "a" / "notes.txt").write_text("hello")
+    Image.new("L", (5, 6)).save(data / "loose.png")
+    load_data(data)
+    assert "1 files are passed over, for their names are not those of pictures: notes.txt" in (
+        caplog.text
+    )
+    assert "1 pictures beside the class folders are passed over, such as loose.png" in caplog.text
+    shutil.rmtree(data / "b")
+    assert "two or more" in refusal(load_data, data)
+
+
+@POSIX
+def test_links(tmp_path):
+    data = plain(tmp_path / "data", ("a", "b"))
+    (tmp_path / "linked").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "linked" / name).symlink_to(data / name)
+    (data / "a" / "round").symlink_to(data / "a")
+    assert sum(map(len, load_data(tmp_path / "linked"))) == 14
+
+
+def test_pictures_are_decoded_once(tmp_path, cache, monkeypatch, caplog):
+    monkeypatch.setattr(folders, "IN_MEMORY_BYTES", 0)
+    data = plain(tmp_path / "data", ("a", "b"))
+    told = []
+    first = load_data(data, progress=lambda *done: told.append(done))
+    assert told[-1] == (14, 14)
+    (kept,) = cache.iterdir()
+    written = kept.stat().st_mtime_ns
+    monkeypatch.setattr(folders.Pictures, "_decode", lambda *_: pytest.fail("decoded again"))
+    again = load_data(data)
+    assert [part.fingerprint for part in again] == [part.fingerprint for part in first]
+    monkeypatch.undo()
+    monkeypatch.setattr("pooch.os_cache", lambda name: str(cache.parent))
+    monkeypatch.setattr(folders, "IN_MEMORY_BYTES", 0)
+    Image.new("L", (5, 6), 255).save(data / "a" / "0.png")
+    changed = load_data(data)
+    assert [part.fingerprint for part in changed] != [part.fingerprint for part in first]
+    assert len(list(cache.iterdir())) == 2
+    kept.write_bytes(b"damaged")
+    load_data(data)
+    old = time.time() - 100 * 86400
+    for file in cache.iterdir():
+        os.utime(file, (old, old))
+    load_data(data, size=7)
+    assert len(list(cache.iterdir())) == 1
+    assert written
+
+
+@POSIX
+def test_without_a_place_for_a_cache(tmp_path, cache, monkeypatch, caplog):
+    monkeypatch.setattr(folders, "IN_MEMORY_BYTES", 0)
+    data = plain(tmp_path / "data", ("a", "b"))
+    cache.parent.write_text("a file where the folder should be")
+    assert sum(map(len, load_data(data))) == 14
+    assert "cannot be written" in caplog.text
+    assert "decoded into memory" in caplog.text
+
+
+def test_many_pictures_stay_in_their_file(tmp_path, monkeypatch):
+    """They are read as they are needed: training gives the same weights as from memory."""
+    data = write(tmp_path / "data", 12)
+    results = []
+    for limit in (2**30, 0):
+        monkeypatch.setattr(folders, "IN_MEMORY_BYTES", limit)
+        monkeypatch.setattr(sources, "COPY_BYTES", limit)
+        train, valid, test = load_data(data, size=12)
+        assert isinstance(train.store, np.ndarray) == (limit > 0)
+        net = nbconv.Network([nbconv.Conv2D(2, 3), nbconv.Softmax(3)], input_shape=(3, 12, 12))
+        net.fit(train, 2, 5, 0.1, validation=valid)
+        results.append((net.parameters()[0]["weights"], net.predict(test.images), test.labels))
+        assert net.class_names == CLASSES
+    for memory, file in zip(*results, strict=True):
+        np.testing.assert_array_equal(memory, file)

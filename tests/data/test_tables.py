@@ -1,0 +1,118 @@
+"""CSV files as people have them."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from nbconv import load_data
+from nbconv.data import splits
+from nbconv.data.sources import split
+
+from .conftest import IMAGES, LABELS, refusal
+
+FLAT = IMAGES.reshape(20, 16)
+
+
+def csv(labels=LABELS, pixels=FLAT, header=None, last=False, delimiter=","):
+    """A table's text. header: its first line."""
+    lines = [header] if header else []
+    for label, row in zip(labels, pixels, strict=True):
+        cells = [*map(str, row), str(label)] if last else [str(label), *map(str, row)]
+        lines.append(delimiter.join(cells))
+    return "\n".join(lines) + "\n"
+
+
+PIXELS = ",".join(f"pixel{k}" for k in range(16))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (csv(header=f"label,{PIXELS}"), None),
+        (csv(header=f"label,{PIXELS}").replace("\n", "\r\n"), None),
+        ("\ufeff" + csv(header=f"Label,{PIXELS}"), None),
+        (csv(header=f"{PIXELS},class", last=True), None),
+        (csv(header=f"label;{PIXELS}".replace(",", ";"), delimiter=";"), None),
+        (csv(delimiter="\t"), None),
+        (csv(), None),
+        (csv(last=True, pixels=np.concatenate([FLAT * 0, FLAT], 1)[:, 12:28] * 1), None),
+        (csv(header=f"label,{PIXELS}", labels=LABELS / 1.0), None),
+        (csv(header=f"label,{PIXELS}", labels=["a", "b", "c"] * 6 + ["a", "b"]), ("a", "b", "c")),
+        (csv(labels=['"x y"', "b", "c"] * 6 + ['"x y"', "b"]), ("b", "c", "x y")),
+    ],
+)
+@pytest.mark.parametrize("is_gzipped", [False, True])
+def test_tables(tmp_path, text, names, is_gzipped):
+    path = tmp_path / ("data.csv.gz" if is_gzipped else "data.csv")
+    content = text.encode()
+    path.write_bytes(gzip.compress(content) if is_gzipped else content)
+    which, data = split(path, None)
+    assert which == "all"
+    assert data.shape == (1, 4, 4)
+    assert data.class_names == names
+    expected = LABELS if names != ("b", "c", "x y") else (LABELS + 2) % 3
+    np.testing.assert_array_equal(data.labels, expected)
+    if "x" not in text.split("\n")[0] or True:
+        pixels = data.store.reshape(20, 16)
+        assert pixels.dtype == np.uint8
+    assert [len(part) for part in load_data(path)] == [14, 3, 3]
+
+
+def test_levels_of_a_table(tmp_path, caplog):
+    """As scikit-learn's digits: the label last, levels to 16, the first pixel always 0."""
+    pixels = np.random.default_rng(0).integers(0, 17, (40, 64))
+    pixels[:, 0], pixels[0, 5] = 0, 16
+    labels = np.arange(40) % 10
+    (tmp_path / "digits.csv").write_text(csv(labels, pixels, last=True))
+    data = split(tmp_path / "digits.csv", None)[1]
+    np.testing.assert_array_equal(data.labels, labels)
+    np.testing.assert_allclose(data.images[:].reshape(40, 64), pixels / 16, rtol=1e-6)
+    assert "last column is taken for the labels" in caplog.text
+    assert "divided by 16, not 255" in caplog.text
+    (tmp_path / "reals.csv").write_text(csv(pixels=FLAT / 255))
+    np.testing.assert_allclose(
+        split(tmp_path / "reals.csv", None)[1].images[:].reshape(20, 16), FLAT / 255, rtol=1e-5
+    )
+
+
+def test_a_folder_of_tables(tmp_path, caplog):
+    """As Kaggle's: the test set has no labels, so a part of the training set is the test set."""
+    header = f"label,{PIXELS}"
+    (tmp_path / "train.csv").write_text(csv(header=header))
+    unlabelled = PIXELS + "\n" + "\n".join(",".join(map(str, row)) for row in FLAT)
+    (tmp_path / "test.csv").write_text(unlabelled)
+    (tmp_path / "sample_submission.csv").write_text("ImageId,Label\n1,0\n")
+    train, valid, test = load_data(tmp_path)
+    assert "test.csv has no labels, so it is not used as the test set" in caplog.text
+    assert [len(train), len(valid), len(test)] == [14, 3, 3]
+    (tmp_path / "test.csv").write_text(csv(header=header, pixels=255 - FLAT))
+    train, valid, test = load_data(tmp_path)
+    assert [len(train), len(valid), len(test)] == [17, 3, 20]
+    np.testing.assert_array_equal(test.store.reshape(20, 16), 255 - FLAT)
+    kept, _ = splits.set_aside(LABELS.astype(int), 1 / 6)
+    np.testing.assert_array_equal(train.labels, LABELS[kept])
+    (tmp_path / "mnist_test.csv").write_text(csv(header=header))
+    assert "both the test set: expected one of each" in refusal(load_data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty: expected a CSV file with a row for each image"),
+        ("\n\n", "is empty"),
+        (f"label,{PIXELS}\n1,2,3\n", "has 17 columns in its header and 3 below it"),
+        (csv(header=f"label,{PIXELS}") + "1,2\n", "is damaged or is not"),
+        (csv(header=f"label,{PIXELS}") + "1," + ",".join(["x"] * 16), "is damaged or is not"),
+        (csv(header=f"label,class,{PIXELS}", pixels=np.insert(FLAT, 0, 1, 1)), "several columns"),
+        (csv(labels=["a"] * 20, pixels=np.insert(FLAT.astype(str), 3, "b", 1)), "hold no numbers"),
+        ("<!DOCTYPE html>\n<html>\n", "web page"),
+        (csv(labels=LABELS * 0.5 + 0.1, pixels=FLAT / 7), "looks like labels: expected a header"),
+    ],
+)
+def test_bad_tables(tmp_path, text, said):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    message = refusal(load_data, path)
+    assert message.startswith(str(path))
+    assert said in message
