@@ -386,8 +386,11 @@ def load_data_shared(filename: str = "../data/mnist.pkl.gz") -> tuple[Pair, Pair
         raise DataError(
             f"{path} does not exist: make it with python -m nbconv.book.expand_mnist {path}"
         )
-    is_given = path.exists() or path.name != "mnist.pkl.gz"
-    sets = load_data(path if is_given else "mnist")
+    if not path.exists() and path.name != "mnist.pkl.gz":
+        raise DataError(
+            f"{path} does not exist: expected the book's mnist.pkl.gz or a file like it"
+        )
+    sets = load_data(path if path.exists() else "mnist")
     training, validation, test = (
         (Shared(x), Shared(y.astype(np.int32))) for x, y in map(arrays, sets)
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from ..errors import DataError
 
 CONNECT_SECONDS, SILENCE_SECONDS = 5, 20  # until a mirror that does not answer is given up
-LIMIT_SECONDS = 600  # for one file
+LIMIT_SECONDS = 600  # for one file, and longer if it may have more than
+BYTES_PER_SECOND = 2**18  # on a slow line
 CHUNK_BYTES = 2**16
 
 
@@ -39,7 +40,8 @@ def _fetch(address: str, most_bytes: int) -> bytes:
     """What is at an address. Raises DataError if that is too much or takes too long."""
     import requests
 
-    end = time.monotonic() + LIMIT_SECONDS
+    limit = LIMIT_SECONDS + most_bytes / BYTES_PER_SECOND
+    end = time.monotonic() + limit
     content = bytearray()
     timeouts = CONNECT_SECONDS, SILENCE_SECONDS
     with requests.get(address, timeout=timeouts, stream=True) as answer:
@@ -49,5 +51,5 @@ def _fetch(address: str, most_bytes: int) -> bytes:
             if len(content) > most_bytes:
                 raise DataError(f"more than {most_bytes} bytes came")
             if time.monotonic() > end:
-                raise DataError(f"not there after {LIMIT_SECONDS} s")
+                raise DataError(f"not there after {limit:.0f} s")
     return bytes(content)

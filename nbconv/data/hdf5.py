@@ -77,7 +77,8 @@ def names(file: Any) -> list[str]:
     """The paths of what a file holds, in groups, too, except the groups. Links are not followed."""
     import h5py
 
-    groups, found = [""], []
+    groups = [""]
+    found: list[str] = []
     while groups and len(found) < MAX_NAMES:
         path = groups.pop(0)
         for name in file[path or "/"]:

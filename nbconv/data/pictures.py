@@ -74,7 +74,7 @@ def _formats() -> list[str]:
 
     Image.init()
     try:
-        import pillow_heif  # type: ignore[import-not-found]
+        import pillow_heif
 
         pillow_heif.register_heif_opener()
         return [*(name for name in FORMATS if name in Image.OPEN), "HEIF"]
@@ -95,7 +95,10 @@ def _why(source: Path | bytes, error: Exception) -> str:
     head = source[:12] if isinstance(source, bytes) else _head(Path(source))
     name = "it" if isinstance(source, bytes) else str(source)
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1"):
-        return f"{name} is a HEIC picture, which needs pillow-heif: pip install pillow-heif, or save it as JPEG"
+        return (
+            f"{name} is a HEIC picture, which needs pillow-heif: pip install 'nbconv[heic]' (or pip "
+            "install pillow-heif), or save it as JPEG"
+        )
     return f"{name} is damaged or is not a picture (PNG, JPEG, BMP, GIF, WebP, TIFF, PNM)"
 
 

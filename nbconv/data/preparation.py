@@ -28,6 +28,7 @@ INK = 0.2  # difference from the background, of the whole range, from which a pi
 USUAL = (0.1, 99.9)  # percentiles between which the training images' mean and border lie
 MARGIN = 0.1  # by which a picture may lie outside of them
 FLAT_BACKGROUND = 0.15  # spread of the border among images that have one background
+STROKE = 0.25  # of the ink's strength, from which a pixel belongs to a stroke
 ANALYSIS = 512  # pixels, of the longer side of what is searched for ink
 BOX_SLACK = 1.0  # pixels by which boxes and centres may differ among images that were normalised
 NORMALISED_SHARE = 0.9  # of the training images that must have the same box
@@ -37,12 +38,15 @@ NORMALISED_SHARE = 0.9  # of the training images that must have the same box
 class Ink:
     """How the training images' ink lies in them.
 
-    box: pixels of the longer side of the box around it. centre: "mass" if its centre of mass is in
-    the middle, "box" if the box's middle is. background: level of the paper.
+    box: pixels of the longer side of the box around it. centre: "mass" if its centre of mass is
+    always at the same place, "box" if the box's middle is. place: where, (row, column): MNIST's
+    digits have it at (14, 14), half a pixel below and to the right of the middle. background: level of
+    the paper.
     """
 
     box: int
     centre: str
+    place: tuple[float, float]
     background: float
 
 
@@ -90,8 +94,10 @@ class Preparation:
                 raise DataError(f"its {name} goes from {low} to {high}: expected numbers in [0, 1]")
             low_high[name] = (low, high)
         if ink is not None:
-            ink = Ink(int(ink["box"]), str(ink["centre"]), float(ink["background"]))
-            if ink.box < 1 or ink.centre not in ("mass", "box") or not 0 <= ink.background <= 1:
+            row, column = map(float, ink["place"])
+            ink = Ink(int(ink["box"]), str(ink["centre"]), (row, column), float(ink["background"]))
+            is_known = ink.box > 0 and ink.centre in ("mass", "box") and 0 <= ink.background <= 1
+            if not (is_known and 0 <= row < 2**16 and 0 <= column < 2**16):
                 raise DataError(f"its ink is {ink}: expected a box, a centre and a background")
         level = int(stored["level"])
         if not 1 <= level <= 2**16:
@@ -138,19 +144,20 @@ def _ink_of(images: Array) -> Ink | None:
         return None
     if np.mean(np.abs(levels - background) <= FLAT_BACKGROUND) < NORMALISED_SHARE:
         return None
-    places = [_place(np.abs(image[0] - background)) for image in images]
-    found = np.array([place for place in places if place is not None])
+    inks = (_place(np.abs(image[0] - background)) for image in images)
+    found = np.array([place for place in inks if place is not None])
     if len(found) < NORMALISED_SHARE * len(images):
         return None
     box = int(np.median(found[:, 0]))
-    middle = (np.array(images.shape[2:]) - 1) / 2
-    distances = {
-        "mass": np.abs(found[:, 1:3] - middle).max(axis=1),
-        "box": np.abs(found[:, 3:5] - middle).max(axis=1),
-    }
+    places = {"mass": found[:, 1:3], "box": found[:, 3:5]}
+    middles = {name: np.median(centres, axis=0) for name, centres in places.items()}
+    distances = {name: np.abs(places[name] - middles[name]).max(axis=1) for name in places}
     centre = min(distances, key=lambda name: float(np.percentile(distances[name], 90)))
     fits = (np.abs(found[:, 0] - box) <= BOX_SLACK) & (distances[centre] <= BOX_SLACK)
-    return Ink(box, centre, round(background, 3)) if fits.mean() >= NORMALISED_SHARE else None
+    if fits.mean() < NORMALISED_SHARE:
+        return None
+    row, column = (round(float(each), 3) for each in middles[centre])
+    return Ink(box, centre, (row, column), round(background, 3))
 
 
 def _place(ink: Array) -> tuple[float, ...] | None:
@@ -281,10 +288,9 @@ def _conforms(image: Array, ink: Ink) -> bool:
     if place is None:
         return True  # a blank one: nothing can be done
     size, *centres = place
-    middle = (np.array(image.shape) - 1) / 2
     centre = np.array(centres[:2] if ink.centre == "mass" else centres[2:])
     return abs(size - ink.box) <= 2 * BOX_SLACK and bool(
-        (np.abs(centre - middle) <= 2 * BOX_SLACK).all()
+        (np.abs(centre - ink.place) <= 2 * BOX_SLACK).all()
     )
 
 
@@ -321,9 +327,9 @@ def _normalised(picture: Any, shape: Shape, ink: Ink, done: list[str]) -> Array:
         return pictures.fitted(flat, 1, rows, columns) / np.float32(BYTE)
     if is_dark != (ink.background > 0.5):
         done.append("inverted")
-    box = _box(_without_specks(strength > 0.4))
+    box = _box(_without_specks(strength > STROKE))
     if box is None:
-        box = _box(strength > 0.4) or (0, strength.shape[0], 0, strength.shape[1])
+        box = _box(strength > STROKE) or (0, strength.shape[0], 0, strength.shape[1])
     top, bottom, left, right = box
     scale = ink.box / max(bottom - top, right - left)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
@@ -399,14 +405,14 @@ def _without_specks(is_ink: Array) -> Array:
 
 
 def _placed(small: Array, rows: int, columns: int, ink: Ink) -> Array:
-    """The ink in the middle of an image (rows, columns) of zeros."""
+    """The ink at its place in an image (rows, columns) of zeros."""
     height, width = small.shape
     if ink.centre == "mass":
         y, x = _centre_of_mass(small)
     else:
         y, x = (height - 1) / 2, (width - 1) / 2
-    top = int(np.clip(round((rows - 1) / 2 - y), 0, max(0, rows - height)))
-    left = int(np.clip(round((columns - 1) / 2 - x), 0, max(0, columns - width)))
+    top = int(np.clip(round(ink.place[0] - y), 0, max(0, rows - height)))
+    left = int(np.clip(round(ink.place[1] - x), 0, max(0, columns - width)))
     image = np.zeros((rows, columns), np.float32)
     image[top : top + height, left : left + width] = small[: rows - top, : columns - left]
     return image

@@ -181,7 +181,7 @@ def _numbers(stream: Any, order: str, name: str, flags: int, shape: tuple[int, .
     kind, content = _element(stream, order, MAX_BYTES)
     if kind not in _STORED:
         raise DataError(f"{name} is stored as type {kind}: expected numbers")
-    values = np.frombuffer(content, np.dtype(_STORED[kind]).newbyteorder(order))
+    values = np.frombuffer(content, f"{order}{_STORED[kind]}")
     if values.size != math.prod(shape):
         raise DataError(f"{name} has {values.size} numbers for the shape {show(shape)}")
     return values.astype(dtype, copy=False).reshape(shape, order="F")

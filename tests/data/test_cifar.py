@@ -79,7 +79,7 @@ def assert_same(found, batches, classes):
         np.testing.assert_array_equal(
             found.parts[part].images, images.reshape(len(images), 3, 32, 32)
         )
-        labels = sum((batches[name][1] for name in names), start=[])
+        labels = [label for name in names for label in batches[name][1]]
         np.testing.assert_array_equal(found.parts[part].labels, labels)
     assert found.class_names == tuple(WORDS[:classes])
 
@@ -177,12 +177,12 @@ def test_folders_of_something_else(tmp_path):
 
 
 def test_missing_files(tmp_path):
-    folder, batches = binary(tmp_path / "b", 10, title=False)
+    folder, _ = binary(tmp_path / "b", 10, title=False)
     assert cifar.find(folder).class_names is None
     (folder / "data_batch_3.bin").unlink()
     message = refusal(cifar.find, folder)
     assert message.startswith(f"{folder} lacks data_batch_3.bin: expected CIFAR-10's files, data_")
-    folder, batches = pickled(tmp_path / "p", 100)
+    folder, _ = pickled(tmp_path / "p", 100)
     (folder / "test").unlink()
     assert f"{folder} lacks test: expected CIFAR-100's files, train, test" in refusal(
         cifar.find, folder

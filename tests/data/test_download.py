@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import nbconv
-from nbconv.data import sources
+from nbconv.data import named, splits
 
 from .conftest import ARRAYS, idx_bytes, refusal
 
@@ -48,7 +48,7 @@ def test_other_files_are_not_mnist(mnist, tmp_path, monkeypatch, bad):
     message = refusal(nbconv.load_data, "mnist")
     assert message.startswith(f"{tmp_path / bad} is not MNIST's file: its SHA-256 is ")
     assert hashlib.sha256(content).hexdigest() in message
-    assert sources.MNIST_FILES[bad] in message
+    assert named.MNIST_FILES[bad] in message
 
 
 @pytest.fixture
@@ -59,10 +59,8 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(
-        sources, "MNIST_MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/")
-    )
-    folder = sources.mnist_folders()[-1]
+    monkeypatch.setattr(named, "MNIST_MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/"))
+    folder = named.mnist_folders()[-1]
     if tmp_path not in folder.parents:
         pytest.skip("this system's cache folder cannot be moved")
     return folder
@@ -86,14 +84,14 @@ def mirror(tmp_path, nowhere, monkeypatch):
     for name, array in ARRAYS.items():
         (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
     hashes = {name: hashlib.sha256(idx_bytes(array)).hexdigest() for name, array in ARRAYS.items()}
-    monkeypatch.setattr(sources, "MNIST_FILES", hashes)
+    monkeypatch.setattr(named, "MNIST_FILES", hashes)
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
     )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     monkeypatch.setattr(
-        sources,
+        named,
         "MNIST_MIRRORS",
         ("http://127.0.0.1:9/", f"http://127.0.0.1:{server.server_address[1]}/"),
     )
@@ -105,8 +103,9 @@ def mirror(tmp_path, nowhere, monkeypatch):
 
 def assert_small_mnist(parts):
     assert [len(part) for part in parts] == [10, 2, 4]
-    np.testing.assert_array_equal(parts[0].store[:, 0], ARRAYS["train-images-idx3-ubyte"][:10])
-    np.testing.assert_array_equal(parts[1].store[:, 0], ARRAYS["train-images-idx3-ubyte"][10:])
+    chosen = splits.set_aside(ARRAYS["train-labels-idx1-ubyte"].astype(int), 1 / 6)
+    for part, indices in zip(parts, chosen, strict=False):
+        np.testing.assert_array_equal(part.store[:, 0], ARRAYS["train-images-idx3-ubyte"][indices])
     np.testing.assert_array_equal(parts[2].labels, ARRAYS["t10k-labels-idx1-ubyte"])
 
 
@@ -178,7 +177,7 @@ def test_a_cache_that_cannot_be_written(nowhere, tmp_path):
 @pytest.mark.parametrize("place", ["data", "data/mnist", "home"])
 def test_mnist_is_found_where_nbconv_data_says(nowhere, tmp_path, monkeypatch, place):
     hashes = {name: hashlib.sha256(idx_bytes(array)).hexdigest() for name, array in ARRAYS.items()}
-    monkeypatch.setattr(sources, "MNIST_FILES", hashes)
+    monkeypatch.setattr(named, "MNIST_FILES", hashes)
     (tmp_path / place).mkdir(exist_ok=True)
     for name, array in ARRAYS.items():
         (tmp_path / place / name).write_bytes(idx_bytes(array))
