@@ -28,7 +28,18 @@ INK = 0.2  # difference from the background, of the whole range, from which a pi
 USUAL = (0.1, 99.9)  # percentiles between which the training images' mean and border lie
 MARGIN = 0.1  # by which a picture may lie outside of them
 FLAT_BACKGROUND = 0.15  # spread of the border among images that have one background
-STROKE = 0.25  # of the ink's strength, from which a pixel belongs to a stroke
+STROKE = 0.4  # of the ink's strength, from which a pixel belongs to a stroke
+GRAIN = 0.12  # of the ink's strength, below which it is the paper's grain
+FAINT = 0.08  # difference from the paper, below which nothing is ink
+PARTS, MAX_PARTS = (
+    64,
+    40,
+)  # pixels of the longer side in which separate parts are told, and how many
+SMALL_PART = 0.06  # of the largest part's area
+NEARLY_INK, SHADOW_SHARE = 0.7, 0.12  # of the ink's strength; of the border that may be in shadow
+PAPER = 96  # pixels of the longer side in which the paper's level is looked for
+WIDEST_STROKE = 0.25  # of a picture's longer side
+THIN = 0.75  # of the training images' width of strokes, below which strokes are thin
 ANALYSIS = 512  # pixels, of the longer side of what is searched for ink
 BOX_SLACK = 1.0  # pixels by which boxes and centres may differ among images that were normalised
 NORMALISED_SHARE = 0.9  # of the training images that must have the same box
@@ -41,13 +52,14 @@ class Ink:
     box: pixels of the longer side of the box around it. centre: "mass" if its centre of mass is
     always at the same place, "box" if the box's middle is. place: where, (row, column): MNIST's
     digits have it at (14, 14), half a pixel below and to the right of the middle. background: level of
-    the paper.
+    the paper. stroke: the strokes' width in pixels.
     """
 
     box: int
     centre: str
     place: tuple[float, float]
     background: float
+    stroke: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,8 +107,10 @@ class Preparation:
             low_high[name] = (low, high)
         if ink is not None:
             row, column = map(float, ink["place"])
-            ink = Ink(int(ink["box"]), str(ink["centre"]), (row, column), float(ink["background"]))
+            numbers = float(ink["background"]), float(ink["stroke"])
+            ink = Ink(int(ink["box"]), str(ink["centre"]), (row, column), *numbers)
             is_known = ink.box > 0 and ink.centre in ("mass", "box") and 0 <= ink.background <= 1
+            is_known = is_known and 0 <= ink.stroke < 2**16
             if not (is_known and 0 <= row < 2**16 and 0 <= column < 2**16):
                 raise DataError(f"its ink is {ink}: expected a box, a centre and a background")
         level = int(stored["level"])
@@ -157,7 +171,8 @@ def _ink_of(images: Array) -> Ink | None:
     if fits.mean() < NORMALISED_SHARE:
         return None
     row, column = (round(float(each), 3) for each in middles[centre])
-    return Ink(box, centre, (row, column), round(background, 3))
+    widths = [_stroke_width(np.abs(image[0] - background)) for image in images]
+    return Ink(box, centre, (row, column), round(background, 3), round(float(np.median(widths)), 3))
 
 
 def _place(ink: Array) -> tuple[float, ...] | None:
@@ -327,47 +342,74 @@ def _normalised(picture: Any, shape: Shape, ink: Ink, done: list[str]) -> Array:
         return pictures.fitted(flat, 1, rows, columns) / np.float32(BYTE)
     if is_dark != (ink.background > 0.5):
         done.append("inverted")
-    box = _box(_without_specks(strength > STROKE))
-    if box is None:
-        box = _box(strength > STROKE) or (0, strength.shape[0], 0, strength.shape[1])
-    top, bottom, left, right = box
-    scale = ink.box / max(bottom - top, right - left)
-    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    crop = image.fromarray(strength).crop((left, top, right, bottom))
-    small = np.asarray(crop.resize(size, image.Resampling.BICUBIC)).clip(0, 1)
-    peak = np.percentile(small[small > INK], 90) if (small > INK).any() else 1.0
-    small = (small / max(peak, INK)).clip(0, 1)  # thin strokes fade when they are made smaller
+    strong = strength > STROKE
+    kept = _large_parts(strong)
+    top, bottom, left, right = _box(kept & strong) or (0, grey.shape[0], 0, grey.shape[1])
+    crop = np.where(kept, strength, 0)[top:bottom, left:right]
     done.append(f"ink of {bottom - top}x{right - left} moved and scaled")
+    small = _scaled(crop, ink.box)
+    width = _stroke_width(small)
+    if ink.stroke and width < THIN * ink.stroke:
+        radius = (ink.stroke - width) / 2 * max(crop.shape) / ink.box
+        crop = _spread(np.pad(crop, math.ceil(radius)), 2 * round(radius) + 1, np.max)
+        small = _scaled(crop, ink.box)
+        done.append("thin strokes made thicker")
     placed = _placed(small, rows, columns, ink)
     result: Array = placed if ink.background <= 0.5 else 1 - placed
     return result[None].astype(np.float32)
 
 
+def _scaled(strength: Array, box: int) -> Array:
+    """Ink with a longer side of `box` pixels."""
+    image = pictures.pillow()
+    scale = box / max(strength.shape)
+    size = tuple(max(1, round(side * scale)) for side in strength.shape[::-1])
+    picture = image.fromarray(strength).resize(size, image.Resampling.BICUBIC)
+    small: Array = np.asarray(picture).clip(0, 1)
+    peak = np.percentile(small[small > INK], 90) if (small > INK).any() else 1.0
+    return (small / max(peak, INK)).clip(0, 1)  # thin strokes fade when they are made smaller
+
+
+def _stroke_width(ink: Array) -> float:
+    """The mean width of strokes (rows, columns) in pixels: twice their area over their outline."""
+    padded = np.pad(ink, 1)
+    outline = np.hypot(np.diff(padded, axis=0)[:, :-1], np.diff(padded, axis=1)[:-1]).sum()
+    return float(2 * ink.sum() / max(outline, 1e-6))
+
+
 def _separated(grey: Array) -> tuple[Array | None, bool]:
     """(the strength of the ink in [0, 1] of each pixel, whether it is darker than the paper).
 
-    The paper is what most of the border shows, a plane of levels, for light comes from a side. None
-    if nothing differs from it.
+    None if nothing differs from the paper.
     """
-    rows, columns = grey.shape
-    paper = _paper(grey)
-    difference = grey - paper
-    smooth = _smoothed(difference) if min(rows, columns) >= 64 else difference
-    light, dark = float(smooth.max()), float(-smooth.min())
-    is_dark = dark > light
-    ink = np.maximum(-difference if is_dark else difference, 0)
-    peak = max(light, dark)
-    if peak < 0.08:
+    plane, errors = _plane(grey)
+    difference = grey - plane
+    smooth = _smoothed(difference) if min(grey.shape) >= 64 else difference
+    is_dark = float(-smooth.min()) > float(smooth.max())
+    # At the border a shadow is between paper and ink; strokes that touch it are ink.
+    shares = errors / max(float(np.abs(smooth).max()), FAINT)
+    is_flat = np.mean((shares > GRAIN) & (shares < NEARLY_INK)) < SHADOW_SHARE
+    light = 1 - grey if is_dark else grey
+    paper = (1 - plane if is_dark else plane) if is_flat else _paper(light)
+    ink = np.maximum(light - paper, 0)
+    smooth = _smoothed(ink) if min(grey.shape) >= 64 else ink
+    peak = float(smooth.max())
+    if peak < FAINT:
         return None, is_dark
     strong = ink[ink > peak / 2]
-    level = float(np.median(strong)) if len(strong) else peak
-    strength = (ink / level).clip(0, 1)
-    strength[strength < 0.15] = 0  # the paper's grain
+    strength = (ink / float(np.median(strong))).clip(0, 1)
+    # Grain, ruled lines and shadows are weak, and not where strokes are.
+    reach = 2 * (max(grey.shape) // 64) + 1
+    near = _spread((strength > STROKE).astype(np.float32), reach, np.max) > 0
+    strength[~near | (strength < GRAIN)] = 0
     return strength.astype(np.float32), is_dark
 
 
-def _paper(grey: Array) -> Array:
-    """The level of the paper at each pixel: a plane through the border, ink on it left out."""
+def _plane(grey: Array) -> tuple[Array, Array]:
+    """(the paper's level as a plane through most of the border, how far the border is from it).
+
+    Light from a side gives such a plane; a shadow on the paper does not.
+    """
     rows, columns = grey.shape
     y, x = np.mgrid[0:rows, 0:columns]
     depth = max(1, min(rows, columns) // 20)
@@ -381,7 +423,34 @@ def _paper(grey: Array) -> Array:
         errors = np.abs(terms @ plane - levels)
         fits = errors <= max(0.02, 2.5 * float(np.median(errors[fits])))
     level: Array = plane[0] + plane[1] * y / rows + plane[2] * x / columns
-    return level.astype(np.float32)
+    return level.astype(np.float32), errors
+
+
+def _paper(light: Array) -> Array:
+    """The paper's level at each pixel, where ink is lighter: what remains without lines of ink.
+
+    A morphological opening: the least level around each pixel, then the largest of those. Shadows are
+    wider than strokes and stay.
+    """
+    image = pictures.pillow()
+    rows, columns = light.shape
+    scale = min(1.0, PAPER / max(rows, columns))
+    size = max(1, round(columns * scale)), max(1, round(rows * scale))
+    small = np.asarray(image.fromarray(light).resize(size, image.Resampling.BOX))
+    reach = 2 * round(max(small.shape) * WIDEST_STROKE / 2) + 1
+    opened = _spread(_spread(small, reach, np.min), reach, np.max)
+    paper = image.fromarray(opened).resize((columns, rows), image.Resampling.BILINEAR)
+    return np.asarray(paper)
+
+
+def _spread(values: Array, reach: int, choose: Any) -> Array:
+    """The least or largest (choose) of `reach` x `reach` values around each."""
+    for axis in (0, 1):
+        edges = [(0, 0), (0, 0)]
+        edges[axis] = (reach // 2, reach // 2)
+        padded = np.pad(values, edges, mode="edge")
+        values = choose(np.lib.stride_tricks.sliding_window_view(padded, reach, axis=axis), axis=-1)
+    return np.ascontiguousarray(values)
 
 
 def _smoothed(values: Array) -> Array:
@@ -392,16 +461,34 @@ def _smoothed(values: Array) -> Array:
     return mean
 
 
-def _without_specks(is_ink: Array) -> Array:
-    """Without what a filter of 3 x 3 pixels takes away; small pictures as they are."""
-    if min(is_ink.shape) < 64:
-        return is_ink
-    from PIL import ImageFilter
-
+def _large_parts(is_ink: Array) -> Array:
+    """Where ink is, or is near it, without parts that are small beside the largest: specks, edges."""
     image = pictures.pillow()
-    mask = image.fromarray(np.where(is_ink, BYTE, 0).astype(np.uint8))
-    kept: Array = np.asarray(mask.filter(ImageFilter.MedianFilter(3))) > BYTE // 2
-    return kept
+    rows, columns = is_ink.shape
+    scale = min(1.0, PARTS / max(rows, columns))
+    size = max(1, round(columns * scale)), max(1, round(rows * scale))
+    levels = np.asarray(
+        image.fromarray(is_ink.astype(np.float32)).resize(size, image.Resampling.BOX)
+    )
+    left = levels > 0
+    parts: list[tuple[float, Array]] = []
+    while left.any() and len(parts) < MAX_PARTS:
+        part = np.zeros_like(left)
+        part[np.unravel_index(int(np.argmax(levels * left)), left.shape)] = True
+        while True:
+            grown = (_spread(part.astype(np.uint8), 3, np.max) > 0) & left
+            if (grown == part).all():
+                break
+            part = grown
+        parts.append((float(levels[part].sum()), part))
+        left = left & ~part
+    if not parts:
+        return is_ink
+    largest = max(area for area, _ in parts)
+    kept = np.any([part for area, part in parts if area >= SMALL_PART * largest], axis=0)
+    near = _spread(kept.astype(np.float32), 3, np.max)
+    wide = image.fromarray(near).resize((columns, rows), image.Resampling.NEAREST)
+    return np.asarray(wide) > 0
 
 
 def _placed(small: Array, rows: int, columns: int, ink: Ink) -> Array:

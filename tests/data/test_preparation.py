@@ -67,8 +67,11 @@ def saved(array, form="PNG", **options):
 
 
 def test_what_is_measured(net):
-    assert net.preparation.ink == Ink(20, "mass", (13.5, 13.5), 0.0)
-    assert trained(ink_images(dark=True)).preparation.ink == Ink(20, "mass", (13.5, 13.5), 1.0)
+    ink = net.preparation.ink
+    assert ink == Ink(20, "mass", (13.5, 13.5), 0.0, ink.stroke)
+    assert 6 < ink.stroke < 14  # bars of 4 to 20 pixels
+    dark = trained(ink_images(dark=True)).preparation.ink
+    assert dark == Ink(20, "mass", (13.5, 13.5), 1.0, dark.stroke)
     random = np.random.default_rng(0)
     assert trained(random.integers(0, 256, (40, 12, 12), np.uint8)).preparation.ink is None
     moved = [np.roll(image, tuple(random.integers(-4, 5, 2)), (0, 1)) for image in ink_images()]
