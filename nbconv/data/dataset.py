@@ -101,6 +101,16 @@ def four_axes(shape: Shape) -> Shape:
     )
 
 
+def square_shape(shape: Shape) -> Shape:
+    """Rows of pixels (n, pixels) as square pictures of one or three channels, if they fill them."""
+    if len(shape) == 2:
+        for channels in (1, 3):
+            side = math.isqrt(shape[1] // channels)
+            if side and channels * side * side == shape[1]:
+                return shape[0], channels, side, side
+    return shape
+
+
 def has_channels_last(shape: Shape) -> bool:
     """Whether a shape is (n, rows, columns, channels): 1, 3 or 4 behind two larger numbers."""
     return len(shape) == 4 and shape[3] in (1, 3, 4) and min(shape[1:3]) > shape[3]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .dataset import four_axes, has_channels_last
+from .dataset import four_axes, has_channels_last, square_shape
 from .formats import MAX_BYTES, reading
 from .levels import BYTE
 
@@ -108,7 +108,7 @@ class H5Images:
     def __init__(
         self, dataset: Any, indices: NDArray[np.int64] | None = None, level: float | None = None
     ):
-        shape = four_axes(dataset.shape)
+        shape = four_axes(square_shape(dataset.shape))
         self.has_channels_last = has_channels_last(shape)
         if self.has_channels_last:
             shape = shape[0], shape[3], *shape[1:3]

@@ -78,7 +78,7 @@ def read(path: Path) -> Found:
 
 def _part(paths: list[Path]) -> tuple[Part, ClassNames | None]:
     """The pictures, labels and class names in files of one set. Raises DataError."""
-    from .folders import Pictures
+    from .decoding import Pictures
 
     sources: list[bytes] = []
     names: list[str] = []

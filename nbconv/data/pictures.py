@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ ENDINGS = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".gif", ".webp", ".tif", ".tiff",
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif",
 )  # fmt: skip
+ORIENTATION = 0x0112  # in EXIF data
 INSTALL = "install it with: pip install 'nbconv[pictures]' (or pip install pillow)"
 
 
@@ -49,10 +51,8 @@ def opened(source: Path | bytes) -> Iterator["Image"]:
     """A picture in a file or in bytes, opened and not decoded yet. Raises DataError."""
     image = pillow()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about sizes, which are checked here, and odd metadata
-            file = io.BytesIO(source) if isinstance(source, bytes) else source
-            picture = image.open(file, formats=_formats())
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        picture = image.open(file, formats=_formats())
     except FileNotFoundError as error:
         raise DataError(f"{source!s} does not exist: expected a picture") from error
     except MemoryError:
@@ -68,6 +68,15 @@ def opened(source: Path | bytes) -> Iterator["Image"]:
         yield picture
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings: sizes are checked here, and odd metadata do no harm."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@cache
 def _formats() -> list[str]:
     """Those of FORMATS that this Pillow has, and HEIF if pillow-heif is installed."""
     from PIL import Image
@@ -119,21 +128,28 @@ def decoded(picture: "Image", notes: list[str] | None = None) -> "Image":
 
     said = [] if notes is None else notes
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            frames = getattr(picture, "n_frames", 1)
-            if frames > 1 and picture.format != "MPO":
-                said.append(f"the first of {frames} frames")
-                picture.seek(0)
-            picture.load()
-            upright = ImageOps.exif_transpose(picture)
+        frames = getattr(picture, "n_frames", 1)
+        if frames > 1 and picture.format != "MPO":
+            said.append(f"the first of {frames} frames")
+            picture.seek(0)
+        picture.load()
+        is_turned = orientation(picture) != 1
+        upright = ImageOps.exif_transpose(picture) if is_turned else picture
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can make Pillow raise anything
         raise DataError(f"it is damaged and cannot be decoded: {str(error)[:100]}") from error
-    if picture.getexif().get(0x0112, 1) not in (0, 1):
+    if is_turned:
         said.append("turned upright")
     return _plain(upright, said)
+
+
+def orientation(picture: "Image") -> int:
+    """How a picture is to be turned, by its EXIF data: 1 for not at all."""
+    if picture.format in ("JPEG", "PNG", "WEBP") and "exif" not in picture.info:
+        return 1  # which is found out faster
+    number = picture.getexif().get(ORIENTATION, 1)
+    return number if number in range(1, 9) else 1
 
 
 def _plain(picture: "Image", notes: list[str]) -> "Image":

@@ -227,7 +227,8 @@ def prepare(
     for name, item in items:
         try:
             done: list[str] = []
-            image = _one(item, shape, like, done)
+            with pictures.quiet():
+                image = _one(item, shape, like, done)
         except DataError as error:
             text = str(error)
             raise DataError(text if text.startswith(name) else f"{name}: {text}") from error

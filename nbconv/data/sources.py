@@ -41,8 +41,9 @@ from .dataset import (
     four_axes,
     image_store,
     pieces,
+    square_shape,
 )
-from .folders import Pictures, Progress
+from .decoding import Pictures, Progress
 from .found import ALL, SETS, Found, Part
 from .labels import check_class_names, numbers_of
 
@@ -160,7 +161,8 @@ def load_images(
             return None
         if images.shape in (shape, shape[1:]):
             images = images[None]
-        store = image_store(square(channels_first(images, str(path))), level)
+        array = channels_first(images, str(path))
+        store = image_store(array.reshape(square_shape(array.shape)), level)
         check_pixels(store)
         return Images(store)
 
@@ -358,7 +360,8 @@ def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[St
                     f"{checks.show(part.images.shape[1:])}"
                 )
         else:
-            part.images = square(channels_first(np.asarray(part.images), f"{name}: {part.what}"))
+            array = channels_first(np.asarray(part.images), f"{name}: {part.what}")
+            part.images = array.reshape(square_shape(array.shape))
     of_levels = _level_of({w: p for w, p in parts.items() if p.images.dtype.kind in "iu"}, name)
     of_values = _level_of({w: p for w, p in parts.items() if p.images.dtype.kind == "f"}, name)
     stores: list[Store] = []
@@ -412,19 +415,6 @@ def _as_store(images: Any, level: float) -> Store:
     if images.dtype.kind == "f" and level != 1:
         images = images / images.dtype.type(level)
     return image_store(images, int(level) if images.dtype.kind in "iu" else levels.BYTE)
-
-
-def square(images: Array) -> Array:
-    """Rows of pixels (n, pixels) as square pictures of one channel, or of three, if they fill one."""
-    if images.ndim != 2:
-        return images
-    for channels in (1, 3):
-        side = math.isqrt(images.shape[1] // channels)
-        if side and channels * side * side == images.shape[1]:
-            if channels == 3:
-                levels.say(f"rows of {images.shape[1]} pixels are taken for 3 x {side} x {side}")
-            return images.reshape(len(images), channels, side, side)
-    return images
 
 
 def _decoded(images: list[Any], how: Options, name: str) -> list[Store]:

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from conftest import POSIX
 
 import nbconv
 from nbconv import load_data
-from nbconv.data import folders, sources
+from nbconv.data import decoding, sources
 
 from .conftest import refusal
 
@@ -166,19 +168,20 @@ def test_links(tmp_path):
 
 
 def test_pictures_are_decoded_once(tmp_path, cache, monkeypatch, caplog):
-    monkeypatch.setattr(folders, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(decoding, "IN_MEMORY_BYTES", 0)
     data = plain(tmp_path / "data", ("a", "b"))
     told = []
     first = load_data(data, progress=lambda *done: told.append(done))
     assert told[-1] == (14, 14)
     (kept,) = cache.iterdir()
     written = kept.stat().st_mtime_ns
-    monkeypatch.setattr(folders.Pictures, "_decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoding.Pictures, "_all", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoding.Pictures, "looked_at", lambda _: (Counter({(6, 5): 14}), False))
     again = load_data(data)
     assert [part.fingerprint for part in again] == [part.fingerprint for part in first]
     monkeypatch.undo()
     monkeypatch.setattr("pooch.os_cache", lambda name: str(cache.parent))
-    monkeypatch.setattr(folders, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(decoding, "IN_MEMORY_BYTES", 0)
     Image.new("L", (5, 6), 255).save(data / "a" / "0.png")
     changed = load_data(data)
     assert [part.fingerprint for part in changed] != [part.fingerprint for part in first]
@@ -195,7 +198,7 @@ def test_pictures_are_decoded_once(tmp_path, cache, monkeypatch, caplog):
 
 @POSIX
 def test_without_a_place_for_a_cache(tmp_path, cache, monkeypatch, caplog):
-    monkeypatch.setattr(folders, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(decoding, "IN_MEMORY_BYTES", 0)
     data = plain(tmp_path / "data", ("a", "b"))
     cache.parent.write_text("a file where the folder should be")
     assert sum(map(len, load_data(data))) == 14
@@ -203,12 +206,38 @@ def test_without_a_place_for_a_cache(tmp_path, cache, monkeypatch, caplog):
     assert "decoded into memory" in caplog.text
 
 
+def test_child_processes_decode_many_pictures(tmp_path, cache, monkeypatch):
+    """The same images, notes and errors as in this process; what was seen of them is kept, too."""
+    data = write(tmp_path / "data", 12)
+    expected = [part.fingerprint for part in load_data(data, size=20)]
+    monkeypatch.setattr(decoding, "MANY", 1)
+    started = []
+    popen = decoding.subprocess.Popen
+    monkeypatch.setattr(
+        decoding.subprocess, "Popen", lambda *a, **o: (started.append(a), popen(*a, **o))[1]
+    )
+    told = []
+    found = load_data(data, size=20, progress=lambda *done: told.append(done))
+    assert [part.fingerprint for part in found] == expected
+    assert len(started) == 2 * decoding.PROCESSES
+    assert told[-1] == (36, 36)
+    load_data(data, size=20)
+    assert len(started) == 2 * decoding.PROCESSES
+    assert {file.suffix for file in cache.iterdir()} == {".npy", ".json"}
+    (data / "disc" / "bad é.png").write_bytes(b"no picture")
+    assert "disc/bad é.png is damaged or is not a picture" in refusal(load_data, data)
+    monkeypatch.setattr(
+        decoding.child, "command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"]
+    )
+    assert "ended with the code 3: expected 0" in refusal(load_data, data)
+
+
 def test_many_pictures_stay_in_their_file(tmp_path, monkeypatch):
     """They are read as they are needed: training gives the same weights as from memory."""
     data = write(tmp_path / "data", 12)
     results = []
     for limit in (2**30, 0):
-        monkeypatch.setattr(folders, "IN_MEMORY_BYTES", limit)
+        monkeypatch.setattr(decoding, "IN_MEMORY_BYTES", limit)
         monkeypatch.setattr(sources, "COPY_BYTES", limit)
         train, valid, test = load_data(data, size=12)
         assert isinstance(train.store, np.ndarray) == (limit > 0)
