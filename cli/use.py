@@ -204,6 +204,8 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
                 "cost": network.cost,
                 "parameters": network.engine.count,
                 "dtype": network.dtype,
+                "class_names": network.class_names,
+                "preparation": network.preparation and network.preparation.to_dict(),
                 "seed": network.seed,
                 "epoch": state.epoch,
                 "step": state.step,
@@ -214,6 +216,8 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
         )
         return
     click.echo(network.summary())
+    if network.class_names:
+        click.echo(f"\nclasses: {printable(', '.join(network.class_names))}")
     if settings:
         shown = [
             f"{name} {value}" for name, value in settings.items() if value not in (None, False)

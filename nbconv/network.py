@@ -212,7 +212,7 @@ class Network:
         )
         for name, data in (("train", train), ("validation", validation), ("test", test)):
             if data is not None or name == "train":
-                self._check_data(data, name, train.class_names)
+                self.check_data(data, name, train.class_names)
         if validation is None and (
             checked.patience is not None or checked.schedule.startswith("halve")
         ):
@@ -280,8 +280,8 @@ class Network:
     def predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
         """The class of each image: (n,).
 
-        images: (n, channels, rows, columns), also with the channels last, or (n, pixels): levels of
-        the training images' kind or values in [0, 1], taken as they are. Pictures of other sizes
+        images: (n, channels, rows, columns), also with the channels last, or (n, pixels), or one
+        image: levels of the training images' kind or values in [0, 1], taken as they are. Pictures of other sizes
         and kinds: `prepare`. Raises DataError.
         """
         z = self.engine.outputs(self._shaped(images), has_activation=False)
@@ -342,7 +342,7 @@ class Network:
         predicted or is not there, and "confusion", (classes, classes): how many images of class j
         were taken for class k.
         """
-        self._check_data(data, "data")
+        self.check_data(data, "data")
         cost, correct = self.engine.evaluate(data)
         result: dict[str, Any] = {
             "cost": cost / len(data),
@@ -357,7 +357,7 @@ class Network:
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
         """The mean gradient of the cost (no regularisation, no dropout), in the structure of `parameters`."""
         data = Dataset.from_store(self._given(images), labels)
-        self._check_data(data, "images")
+        self.check_data(data, "images")
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
 
@@ -380,7 +380,7 @@ class Network:
         dead_k: share of ReLU neurons (or feature maps) that are 0 for every image. Raises
         DataError.
         """
-        self._check_data(data, "data")
+        self.check_data(data, "data")
         return monitors.measure(self.engine, data)
 
     def parameters(self) -> list[dict[str, Array]]:
@@ -452,6 +452,8 @@ class Network:
             store = images.store
         else:
             array = as_array(images, "images")
+            if array.shape in (self.input_shape, self.picture_shape[1:]):
+                array = array[None]  # one image
             if array.shape[1:] != self.input_shape and self._has_channels_last(array.shape):
                 array = np.moveaxis(array, 3, 1)
             level = self.preparation.level if self.preparation else BYTE
@@ -478,10 +480,13 @@ class Network:
                 "network's input shape"
             )
 
-    def _check_data(
+    def check_data(
         self, data: Dataset | None, name: str, class_names: ClassNames | None = None
     ) -> None:
-        """Raise DataError unless it is a Dataset that fits; class_names: left out, the network's."""
+        """Raise DataError unless data are a Dataset that the network can use.
+
+        name: of the data, for the error. class_names: those expected; left out, the network's.
+        """
         if not isinstance(data, Dataset):
             raise DataError(
                 f"{name} is a {type(data).__name__}: expected a Dataset, such as "

@@ -113,7 +113,13 @@ def test_what_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = sum(project["optional-dependencies"].values(), project["dependencies"])
     declared = {re.match(r"[\w-]+", line)[0] for line in lines}
-    names = {"PIL": "pillow", "llvmlite": "numba", "cuda": "numba-cuda", "numba_cuda": "numba-cuda"}
+    names = {
+        "PIL": "pillow",
+        "llvmlite": "numba",
+        "cuda": "numba-cuda",
+        "numba_cuda": "numba-cuda",
+        "pillow_heif": "pillow-heif",
+    }
     for path, package, module in sources():
         if module == "nbconv.data.make_digits":
             continue

@@ -105,6 +105,16 @@ def test_all_of_a_file_with_one_set_is_used(invoke, tmp_path, digits_net):
     assert "digits has the sets train, valid, test: expected one of" in wrong
 
 
+def test_errors_of_shape_and_classes_name_the_data(invoke, tmp_path, digits_net):
+    np.savez(tmp_path / "large.npz", images=np.zeros((9, 5, 5), np.uint8), labels=np.arange(9) % 2)
+    for arguments in (("eval", digits_net, "--data", "large.npz"),
+                      ("train", "--net", "64-10", "--data", "large.npz")):  # fmt: skip
+        said = invoke(*arguments, code=1).stderr
+        assert "large.npz: images are 1x5x5: expected 64, the network's input shape" in said
+    said = invoke("train", "--net", "25-1", "--data", "large.npz", code=1).stderr
+    assert "large.npz: the largest label is 1 and the network has 1 classes" in said
+
+
 def test_names_and_paths(invoke, tmp_path, digits_net):
     """digits is the embedded set; ./digits is a folder, if there is one."""
     assert len(invoke("predict", digits_net, "digits").stdout.splitlines()) == 301

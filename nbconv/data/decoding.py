@@ -223,7 +223,7 @@ class Pictures:
         def run(first: int, stop: int) -> None:
             nonlocal done
             job = {"task": task, "first": first, "place": place}
-            job["sources"] = [os.fspath(os.path.abspath(s)) for s in self.sources[first:stop]]  # type: ignore[arg-type]  # all are paths
+            job["sources"] = [os.fspath(os.path.abspath(s)) for s in self.sources[first:stop]]
             with subprocess.Popen(
                 child.command("nbconv.data.decoding"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUTF8": "1"},

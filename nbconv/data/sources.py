@@ -362,6 +362,9 @@ def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[St
         else:
             array = channels_first(np.asarray(part.images), f"{name}: {part.what}")
             part.images = array.reshape(square_shape(array.shape))
+            if array.ndim == 2 and part.images.ndim == 4 and part.images.shape[1] == 3:
+                shape = checks.show(part.images.shape[1:])
+                levels.say(f"{name}: rows of {array.shape[1]} pixels are taken for {shape}")
     of_levels = _level_of({w: p for w, p in parts.items() if p.images.dtype.kind in "iu"}, name)
     of_values = _level_of({w: p for w, p in parts.items() if p.images.dtype.kind == "f"}, name)
     stores: list[Store] = []

@@ -101,6 +101,7 @@ def begin(
         dtype=settings["dtype"],
         initialiser=settings["initialiser"],
     )
+    network.check_data(train, settings["data"])
     network.state.run = settings
     check_place(out)
     if out.exists():
@@ -198,6 +199,7 @@ def images_for(
         arrays = arrays or run.get("arrays")
     how = sources.options(run.get("size"), run.get("channels"), arrays, like=network.picture_shape)
     which, images = sources.split(data, split, how)
+    network.check_data(images, data)
     return data, which, images
 
 

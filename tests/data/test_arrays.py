@@ -287,6 +287,19 @@ def test_labels_of_every_kind(given, names):
     assert Dataset(LEVELS, LABELS > 0).labels.tolist() == [0, 1, 1, 0, 1, 1]
 
 
+def test_one_image_may_stand_alone():
+    net = Network([Dense(3)], input_shape=(2, 3, 4))
+    flat = Network([Dense(3)], input_shape=12)
+    square = Network([Dense(3)], input_shape=16)
+    for network, image in (
+        (net, VALUES[0]),
+        (flat, VALUES[0, 0].ravel()),
+        (square, np.ones((4, 4))),
+    ):
+        assert network.predict(image).shape == (1,)
+        np.testing.assert_array_equal(network.predict(image), network.predict(image[None]))
+
+
 def test_class_names():
     named = Dataset(LEVELS, list("abcabc"), class_names=("c", "b", "a"))
     assert named.labels.tolist() == [2, 1, 0, 2, 1, 0]
