@@ -64,17 +64,12 @@ def _h5(path: Path, arrays: Mapping[str, str] | None, needs_labels: bool) -> Fou
         sets = pairs(names, arrays)
         if needs_labels or not sets:
             check_complete(sets, names)
-        return Found(
-            {
-                which: Part(
-                    hdf5.open_images(file, pair["images"]),
-                    hdf5.read_labels(file, pair["labels"]) if "labels" in pair else None,
-                    _what(pair),
-                )
-                for which, pair in sets.items()
-                if "images" in pair
-            }
-        )
+        parts = {}
+        for which, pair in sets.items():
+            if "images" in pair:
+                labels = hdf5.read_labels(file, pair["labels"]) if "labels" in pair else None
+                parts[which] = Part(hdf5.open_images(file, pair["images"]), labels, _what(pair))
+        return Found(parts)
 
 
 def _what(pair: Mapping[str, str]) -> str:

@@ -146,7 +146,7 @@ def test_h5_of_many_gigabytes(tmp_path):
     )
     assert with_little_memory(tmp_path, code, megabytes=600, seconds=60) == [
         "1666667 333333 2000000",
-        "25 1.0",
+        "30 1.0",
         "True",
     ]
 
