@@ -1,6 +1,5 @@
 """What the commands share: options, errors as one line and an exit code, JSON."""
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -119,6 +118,7 @@ def announce_compilation() -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; NaN, which JSON lacks, as null."""
+    import json
 
     def plain(item: Any) -> Any:
         if isinstance(item, dict):

@@ -3,7 +3,6 @@
 NumPy is imported only where it is needed: the command line reads the settings for its help.
 """
 
-import difflib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -121,6 +120,8 @@ def known(names: Collection[str], settings: Collection[str]) -> None:
     """Raise SettingError for a name that is not a setting, and suggest the most similar one."""
     for name in names:
         if name not in settings:
+            import difflib
+
             (nearest,) = difflib.get_close_matches(name, settings, n=1, cutoff=0)
             raise SettingError(
                 f"{name} is not a setting: did you mean {nearest}? Expected one of "
