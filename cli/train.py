@@ -143,6 +143,7 @@ def _print_result(run: Any, as_json: bool) -> None:
     state = run.network.state
     best = state.best
     seconds = sum(state.history["seconds"])
+    warning = run.still_guessing() and state.warning
     if as_json:
         print_json(
             {
@@ -154,6 +155,7 @@ def _print_result(run: Any, as_json: bool) -> None:
                 "best_epoch": best.epoch,
                 "validation_accuracy": best.validation_accuracy,
                 "test_accuracy": best.test_accuracy,
+                "warning": warning or None,
                 "settings": state.run,
                 "history": dict(state.history),
             }
@@ -165,5 +167,7 @@ def _print_result(run: Any, as_json: bool) -> None:
         f"({round(best.test_accuracy * total)} of {total}) at epoch {best.epoch}, "
         f"the best in validation with {percent(best.validation_accuracy)}."
     )
+    if warning:
+        click.echo(printable(f"Nothing was learned. {warning}"))
     click.echo(f"{state.epoch} epochs in {duration(seconds)}. Checkpoint: {run.out}")
     click.echo(f"Try next: nbconv inspect {run.out}")

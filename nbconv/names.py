@@ -1,5 +1,5 @@
 """The names that settings choose from, here without NumPy for the command line."""
 
 DTYPES = ("float32", "float64")
-INITIALISERS = ("default", "large", "glorot", "he", "book3")
+INITIALISERS = ("auto", "default", "large", "glorot", "he", "book3")
 BACKENDS = ("auto", "cpu", "cuda", "reference")

@@ -59,7 +59,9 @@ class Network:
     cost: "log-likelihood" behind Softmax, "cross-entropy" behind a sigmoid layer, "quadratic"
     behind any Dense; left out, the one named first that fits. backend: "auto", "cpu", "cuda" or
     "reference". seed: of the initial weights, the order of the images and the dropout. dtype:
-    "float32" or "float64". initialiser: "default", "large", "glorot", "he" or "book3". Raises
+    "float32" or "float64". initialiser: "auto" (the book's for sigmoid neurons, He's
+    for ReLUs, Glorot's for others and softmax), "default" (the book's), "large", "glorot", "he" or
+    "book3". Raises
     SettingError, BackendError.
     """
 
@@ -72,7 +74,7 @@ class Network:
         backend: str = "auto",
         seed: int = 0,
         dtype: str | type[np.floating[Any]] = "float32",
-        initialiser: str = "default",
+        initialiser: str = "auto",
     ):
         specs, shape = given_layers(layers, input_shape)
         self.seed = checks.seed("seed", seed)
@@ -88,7 +90,13 @@ class Network:
         self.state = State()
         self.class_names: ClassNames | None = None
         self.preparation: preparation.Preparation | None = None
-        self.engine.initialise(self.initialiser, self.seed, type(last).__name__ == "Softmax")
+        activations = [
+            getattr(spec, "activation", "sigmoid")
+            for spec, layer in zip(specs, self.engine.layers, strict=True)
+            if layer.weights_shape
+        ]
+        has_softmax = type(last).__name__ == "Softmax"
+        self.engine.initialise(self.initialiser, self.seed, has_softmax, activations)
 
     def _engine(self, kernels: Backend) -> Engine:
         """The engine on a backend."""

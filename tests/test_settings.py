@@ -80,7 +80,7 @@ def test_values_become_plain_python():
 
 
 def test_every_initialiser_has_a_name():
-    assert tuple(DEVIATIONS) == names.INITIALISERS
+    assert ("auto", *DEVIATIONS) == names.INITIALISERS
 
 
 def test_the_help_of_train_is_light():

@@ -5,7 +5,7 @@ import os
 import threading
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..layers import Distortion, Layer, Randomness, Rates
 from ..layers.build import parameter_count
 from ..layers.costs import Cost
 from ..layers.dense import DenseLayer
-from ..layers.initialisers import initialise
+from ..layers.initialisers import initialise, suiting
 from ..layers.recorder import Recorder
 from ..threads import Pace, most_tried
 from .microbatch import Replicas
@@ -144,14 +144,20 @@ class Engine:
         flats = self.parameters, self.velocity, self.gradient
         return [flat[part] for flat in flats for part in (weights, biases)]
 
-    def initialise(self, name: str, seed: int, has_softmax: bool) -> None:
-        """Fill the parameters by the initialiser of that name."""
+    def initialise(
+        self, name: str, seed: int, has_softmax: bool, activations: Sequence[str]
+    ) -> None:
+        """Fill the parameters by the initialiser of that name.
+
+        activations: of the layers with parameters, for "auto".
+        """
         flat = np.empty(self.count, self.dtype)
         pairs = zip(self.with_parameters, self.views(flat), strict=True)
         for index, (layer, pair) in enumerate(pairs):
             is_softmax = has_softmax and layer is self.with_parameters[-1]
             fans = (*layer.fans, layer.pooled)
-            initialise(*pair, name, fans, is_softmax, (seed, 0, index))
+            chosen = suiting(activations[index], is_softmax) if name == "auto" else name
+            initialise(*pair, chosen, fans, is_softmax, (seed, 0, index))
         self.write(self.parameters, flat)
 
     def _plan(self, task: Task, count: int, dtype: np.dtype[Any]) -> PacedPlan:

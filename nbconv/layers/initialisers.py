@@ -26,6 +26,21 @@ DEVIATIONS: dict[str, Callable[[int, int, int], tuple[float, float]]] = {
 }
 
 
+# "auto": which of them suits the activation that a layer's neurons have.
+_SUITING = {
+    "sigmoid": "default",
+    "tanh": "glorot",
+    "linear": "glorot",
+    "relu": "he",
+    "leaky_relu": "he",
+}
+
+
+def suiting(activation: str, is_softmax: bool) -> str:
+    """The initialiser that "auto" stands for: the book's for sigmoid neurons, Glorot's or He's for others."""
+    return "glorot" if is_softmax else _SUITING.get(activation.partition(":")[0], "default")
+
+
 def initialise(
     weights: NDArray[np.floating],
     biases: NDArray[np.floating],

@@ -18,6 +18,7 @@ from ..data.dataset import Dataset
 from ..errors import CheckpointError, SettingError
 from ..files import check_place, claimed, keep_old, old_name, one_line
 from ..network import Network
+from ..training import diagnosis
 from ..training.history import History
 from ..training.loop import Metrics, fingerprint
 from ..training.settings import Settings
@@ -59,6 +60,12 @@ class Run:
                 progress=progress,
                 **self.arguments,
             )
+
+    def still_guessing(self) -> bool:
+        """Whether the best epoch's answers are no better than naming the commonest class."""
+        best = self.network.state.best
+        share = np.bincount(self.validation.labels).max() / len(self.validation)
+        return best is not None and bool(best.validation_accuracy <= diagnosis.CHANCE * share)
 
     def save(self) -> None:
         """Save to `out`; another run's file there is kept first."""

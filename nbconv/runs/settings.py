@@ -40,7 +40,12 @@ class NetworkSettings(Checked):
         "Arrays of an .npz or .h5 file by their role: train_images=NAME,train_labels=NAME,...",
         checks.text,
     )
-    initialiser: str = setting("default", "Initial weights.", checks.choice, choices=INITIALISERS)
+    initialiser: str = setting(
+        "auto",
+        "Initial weights; auto: what suits the activation, default: the book's.",
+        checks.choice,
+        choices=INITIALISERS,
+    )
     dtype: str = setting("float32", "Precision.", checks.choice, choices=DTYPES)
     seed: int = setting(0, "Seed of weights, order and dropout.", checks.seed)
     dropout: float = setting(

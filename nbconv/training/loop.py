@@ -1,5 +1,6 @@
 """The loop over epochs and mini-batches."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from ..engine.engine import Engine
 from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError
 from ..layers import Randomness, Rates
-from . import monitors, schedules
+from . import diagnosis, monitors, schedules
 from .settings import Settings
 from .signals import signals
 from .state import Best, State
@@ -71,6 +72,7 @@ class Training:
         """
         state, settings = self.state, self.settings
         state.begin(settings, fingerprint(self.train, self.validation))
+        begun, steps, was_checked, state.warning = state.epoch, state.step, False, ""
         if not settings.momentum:
             self.engine.write(self.engine.velocity, 0)
         with signals() as check_signals:
@@ -92,6 +94,8 @@ class Training:
                 state.epoch += 1
                 state.epoch_step, state.epoch_seconds = 0, 0.0
                 state.history.add(report, threads)
+                if not was_checked and diagnosis.is_due(state.epoch - begun, state.step - steps):
+                    was_checked, state.warning = True, self._diagnosis(report["cost"])
                 self.save()
                 if self.callback:
                     self.callback({"epoch": state.epoch, **report, "threads": float(threads)})
@@ -100,6 +104,16 @@ class Training:
                 except Interrupted as stop:
                     stop.saved = True
                     raise
+
+    def _diagnosis(self, cost: float) -> str:
+        """A line, which is also logged, if the epoch was no better than guessing; else ""."""
+        accuracy = float(self.engine.read(self.engine.sums)[1]) / self.examples
+        line = diagnosis.nothing_learned(
+            self.engine, self.train, self.settings, self.state.epoch, cost, accuracy
+        )
+        if line:
+            logging.getLogger("nbconv").warning("%s", line)
+        return line
 
     def _epoch(self, check_signals: Callable[[], None]) -> None:
         """The mini-batches of one epoch, or what is left of it; the last may be smaller."""

@@ -35,6 +35,7 @@ class State:
     begun: int = 0  # the epoch after which these settings and data came into force
     data: str = ""  # fingerprints of the training and validation data
     run: dict[str, Any] = field(default_factory=dict)  # of `nbconv train`: its `RunSettings`
+    warning: str = ""  # why the last fit was no better than guessing at first; it is not saved
 
     def begin(self, settings: Settings, data: str) -> None:
         """Go on where the training stopped; a half epoch of other settings or data begins anew."""

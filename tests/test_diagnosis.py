@@ -1,0 +1,101 @@
+"""A training in which nothing is learned is told, with its cause, and no other."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nbconv
+from nbconv import Conv2D, Dense, MaxPool2D, Network, Softmax
+from nbconv.training.diagnosis import guessing
+
+HIDDEN = [Conv2D(4, 3, activation="relu"), MaxPool2D(2), Dense(20, activation="relu"), Softmax(10)]
+
+
+def test_guessing_is_the_best_constant_answer():
+    labels = np.array([0] * 6 + [1] * 3 + [3])
+    p = np.array([0.6, 0.3, 0, 0.1])
+    y = np.eye(4)[labels]
+    for cost, of in (
+        ("log-likelihood", lambda a: -np.log(a[labels])),
+        ("cross-entropy", lambda a: -(y * np.log(a) + (1 - y) * np.log(1 - a)).sum(axis=1)),
+        ("quadratic", lambda a: ((a - y) ** 2).sum(axis=1) / 2),
+    ):
+        found, share = guessing(cost, labels, 4)
+        assert share == 0.6
+        assert found == pytest.approx(of(np.clip(p, 1e-12, 1)).mean(), abs=1e-9)
+        other = np.clip(p + np.array([0.05, -0.05, 0.01, -0.01]), 1e-12, 1)
+        assert found < of(other).mean()
+
+
+def trained(digits, net, **settings):
+    options = {"epochs": 6, "mini_batch_size": 10, "eta": 0.05} | settings
+    net.fit(digits[0], validation=digits[1], **options)
+    return net.state.warning
+
+
+def test_dead_neurons(digits, caplog):
+    net = Network(HIDDEN, (1, 8, 8))
+    parameters = net.parameters()
+    parameters[1]["biases"] -= 100
+    net.set_parameters(parameters)
+    line = trained(digits, net)
+    assert "the network is no better than guessing: cost 2.3" in line
+    assert "100 % of the ReLUs of layer 2 are dead" in line
+    assert caplog.messages == [line]
+
+
+def test_saturated_neurons(digits):
+    layers = [Dense(20, activation="tanh"), Softmax(10)]
+    net = Network(layers, 64)
+    parameters = net.parameters()
+    parameters[0]["biases"] += 100
+    net.set_parameters(parameters)
+    line = trained(digits, net)
+    assert "100 % of the neurons of layer 1 are saturated" in line
+    assert "a smaller eta than 0.05" in line
+
+
+def test_vanishing_gradients(digits):
+    line = trained(digits, Network([64, *[20] * 7, 10]), eta=0.1)
+    assert "The gradient vanishes: layer 1 learns" in line
+
+
+def test_what_learns_is_not_told(digits, caplog):
+    assert trained(digits, Network(HIDDEN, (1, 8, 8))) == ""
+    assert trained(digits, Network([64, 30, 10]), eta=0.5) == ""
+    one = nbconv.Dataset(digits[0].images, np.zeros(len(digits[0]), int))
+    Network([64, 30, 10]).fit(one, 6, 10, 0.1)
+    few = [part[:100] for part in digits]
+    assert (
+        trained(few, Network([64, *[20] * 7, 10])) == ""
+    )  # a hundred steps are not enough to tell
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "leaky_relu", "linear"])
+def test_auto_initialises_for_the_activation(digits, activation, seed):
+    """Biases 0 and the deviation that keeps signals alive, but for sigmoid neurons: the book's."""
+    layers = [Dense(400, activation=activation), Dense(300, activation=activation), Softmax(10)]
+    net = Network(layers, 784, seed=seed)
+    first, second, last = net.parameters()
+    deviation = {
+        "sigmoid": 1 / np.sqrt(400), "tanh": np.sqrt(2 / 700), "linear": np.sqrt(2 / 700),
+        "relu": np.sqrt(2 / 400), "leaky_relu": np.sqrt(2 / 400),
+    }[activation]  # fmt: skip
+    assert second["weights"].std() == pytest.approx(deviation, rel=0.02)
+    assert (second["biases"].std() > 0.9) == (activation == "sigmoid")
+    assert last["weights"].std() == pytest.approx(np.sqrt(2 / 310), rel=0.05)
+    assert not last["biases"].any()
+    assert first["weights"].shape == (400, 784)
+
+
+def test_the_command_says_it_again(invoke, tmp_path):
+    arguments = ("train", "--net", "64-20-20-20-20-20-20-20-10", "--epochs", 6)
+    done = invoke(*arguments)
+    assert "Nothing was learned. After 5 epochs the network is no better than" in done.stdout
+    told = json.loads(invoke(*arguments, "--json").stdout)["warning"]
+    assert told.startswith("After 5 epochs")
+    fine = ("train", "--net", "64-30-10", "--eta", 0.5, "--epochs", 6, "--json")
+    assert json.loads(invoke(*fine).stdout)["warning"] is None
