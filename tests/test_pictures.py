@@ -22,7 +22,7 @@ COMMANDS = re.search(r"```sh\n(nbconv train.*?)```", PAGE, re.DOTALL).group(1).s
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("photos") / "photos", 80)
+    return write(tmp_path_factory.mktemp("photos") / "photos", 140)
 
 
 @pytest.fixture(autouse=True)
@@ -56,12 +56,12 @@ def test_the_walk(invoke, tmp_path, photos, kind):
     train, evaluate, predict, plot = (line.split()[1:] for line in COMMANDS)
     train[train.index("photos")] = data
     said = invoke(*train).stderr
-    assert "Images of each class: disc 56, square 56, stripes 56" in said
-    assert "168 training images, 36 for validation and 36 for the test" in said
+    assert "Images of each class: disc 98, square 98, stripes 98" in said
+    assert "294 training images, 63 for validation and 63 for the test" in said
     shown = invoke(*evaluate).stdout
     assert float(shown.split()[0]) >= 80
     assert re.search(r"^class +images +precision +recall +F1$", shown, re.MULTILINE)
-    assert re.search(r"^stripes +12 +\d", shown, re.MULTILINE)
+    assert re.search(r"^stripes +21 +\d", shown, re.MULTILINE)
     head, row = invoke(*predict).stdout.splitlines()
     assert head.split() == ["image", *["class", "probability"] * 2, "note"]
     assert re.match(r"new\.jpg +stripes +0\.\d{4} +(disc|square) +0\.\d{4} +resized from", row)
@@ -72,8 +72,8 @@ def test_the_walk(invoke, tmp_path, photos, kind):
     result = net.evaluate(
         split(photos, None, nbconv.data.sources.options(size=32))[1], per_class=True
     )
-    assert result["confusion"].sum(axis=1).tolist() == [80] * 3
-    np.testing.assert_allclose(result["recall"], np.diag(result["confusion"]) / 80)
+    assert result["confusion"].sum(axis=1).tolist() == [140] * 3
+    np.testing.assert_allclose(result["recall"], np.diag(result["confusion"]) / 140)
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,16 @@ CLASSES = ("disc", "square", "stripes")
 
 
 def photo(kind, random, least=32, most=200):
-    """A light figure on a dark ground with grain, or the reverse, of random size and place."""
-    columns, rows = random.integers(least, most + 1, 2)
+    """A light figure on a dark ground with grain, of random colours and size, near the middle."""
+    columns = int(random.integers(least, most + 1))
+    rows = int(np.clip(columns * random.uniform(0.8, 1.25), least, most))
     ground = random.integers(40, 100, 3)
     grain = random.normal(0, 8, (rows, columns, 3))
     picture = Image.fromarray((ground + grain).clip(0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(picture)
     colour = tuple(int(level) for level in ground + 120)
     side = min(rows, columns) * random.uniform(0.6, 0.8)
-    x, y = random.uniform(0.1, columns - side), random.uniform(0.1, rows - side)
+    x, y = ((length - side) / 2 + random.uniform(-0.1, 0.1) * side for length in (columns, rows))
     if kind == "disc":
         draw.ellipse((x, y, x + side, y + side), fill=colour)
     elif kind == "square":
