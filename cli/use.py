@@ -147,19 +147,21 @@ def predict(
     announce_compilation()
     network = Network.load(checkpoint, backend=backend, weights=weights)
     top = min(top, network.classes)
+
+    def classes(answer: Any) -> list[dict[str, Any]]:
+        return [
+            {"label": k, "class": network.name_of(k), "probability": chance}
+            for k, chance in answer.best(top)
+        ]
+
     if as_json:
         print_json(
             [
                 {
                     "image": number,
                     "name": answer.name,
-                    "label": answer.best(1)[0][0],
-                    "class": network.name_of(answer.best(1)[0][0]),
-                    "probability": answer.best(1)[0][1],
-                    "top": [
-                        {"label": k, "class": network.name_of(k), "probability": chance}
-                        for k, chance in answer.best(top)
-                    ],
+                    **classes(answer)[0],
+                    "top": classes(answer),
                     "done": answer.done,
                     "doubt": answer.doubt or None,
                 }

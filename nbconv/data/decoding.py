@@ -33,9 +33,7 @@ Progress = Callable[[int, int], None]
 Size = tuple[int, int]  # rows, columns
 VERSION = 1  # of what decoding gives; a new one makes the caches anew
 IN_MEMORY_BYTES = 2**24  # of decoded pictures that need no cache
-MANY = (
-    1000  # pictures from which child processes decode them: Python's lock lets one thread at a time
-)
+MANY = 1000  # pictures from which child processes decode: Python lets one thread work at a time
 AT_ONCE = 200  # pictures between two reports of a child
 CACHE_DAYS = 60  # after which a cache that nobody has used is removed
 PROCESSES = min(8, os.cpu_count() or 1)
@@ -215,7 +213,7 @@ class Pictures:
     def _in_children(
         self, task: str, progress: Progress | None, place: dict[str, Any] | None
     ) -> Report:
-        """Each child process has every PROCESSES-th run of pictures. Raises DataError if one fails."""
+        """Each child process has a share of the pictures. Raises DataError if one fails."""
         whole, lock, done = Report(), threading.Lock(), 0
         bounds = np.linspace(0, len(self), PROCESSES + 1).astype(int)
         failed: list[int] = []
@@ -223,7 +221,7 @@ class Pictures:
         def run(first: int, stop: int) -> None:
             nonlocal done
             job = {"task": task, "first": first, "place": place}
-            job["sources"] = [os.fspath(os.path.abspath(s)) for s in self.sources[first:stop]]
+            job["sources"] = [os.path.abspath(s) for s in self.sources[first:stop]]
             with subprocess.Popen(
                 child.command("nbconv.data.decoding"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUTF8": "1"},
@@ -231,7 +229,7 @@ class Pictures:
                 running.append(process)
                 assert process.stdin
                 assert process.stdout
-                process.stdin.write(json.dumps(job).encode("utf-8", "surrogateescape") + b"\n")
+                process.stdin.write(json.dumps(job).encode() + b"\n")
                 process.stdin.flush()
                 for line in process.stdout:
                     with lock:
@@ -330,9 +328,9 @@ TASKS: dict[str, Callable[[Any, int, Report], None]] = {"look": _look, "check": 
 
 
 def main() -> None:
-    """What a child does: a task on its pictures, with a number for each run that is done."""
+    """What a child does: a task on its pictures, with a line each time that AT_ONCE are done."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    job = json.loads(sys.stdin.buffer.readline().decode("utf-8", "surrogateescape"))
+    job = json.loads(sys.stdin.buffer.readline())
     child.end_with_parent(lambda: os._exit(1))
     if job["task"] == "decode":
         place = job["place"]

@@ -20,7 +20,7 @@ JUNK = ("thumbs.db", "desktop.ini", "__macosx")
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is none of the user's own: hidden, or an operating system's."""
-    return name.startswith((".", "._")) or name.casefold() in JUNK
+    return name.startswith(".") or name.casefold() in JUNK
 
 
 def find(folder: Path) -> Found | None:
@@ -32,11 +32,13 @@ def find(folder: Path) -> Found | None:
     sets = {which: each for each in folders if (which := set_named(each.name))}
     if "train" in sets and all(set_named(each.name) for each in folders):
         named = {which: _classes(each) for which, each in sets.items()}
-        if any(not classes for classes in named.values()):
-            empty = next(sets[which] for which, classes in named.items() if not classes)
-            if all(not classes for classes in named.values()):
-                return None
-            raise DataError(f"{empty} holds no pictures: expected a folder for each class in it")
+        if not any(named.values()):
+            return None
+        for which, classes in named.items():
+            if not classes:
+                raise DataError(
+                    f"{sets[which]} holds no pictures: expected a folder for each class in it"
+                )
     else:
         named = {ALL: _classes(folder)}
         if len(named[ALL]) < 2:
@@ -67,21 +69,22 @@ def _folders(folder: Path) -> list[Path]:
 def _classes(folder: Path) -> dict[str, list[Path]]:
     """The pictures of each class folder. Raises DataError if one is empty and others are not."""
     found = {each.name: pictures_in(each) for each in _folders(folder)}
-    if any(found.values()):
-        for name, files in found.items():
-            if not files:
-                raise DataError(
-                    f"{folder / name} holds no pictures: expected some of the class {name}; remove "
-                    "the folder if it is none"
-                )
-        loose = [each.name for each in folder.iterdir() if pictures.is_picture(each.name)
-                 and not is_hidden(each.name)]  # fmt: skip
-        if loose:
-            say(
-                f"{folder}: {len(loose)} pictures beside the class folders are passed over, such as {loose[0]}"
+    if not any(found.values()):
+        return {}
+    for name, files in found.items():
+        if not files:
+            raise DataError(
+                f"{folder / name} holds no pictures: expected some of the class {name}; remove "
+                "the folder if it is none"
             )
-        return found
-    return {}
+    names = [each.name for each in folder.iterdir() if not is_hidden(each.name)]
+    loose = [name for name in names if pictures.is_picture(name)]
+    if loose:
+        say(
+            f"{folder}: {len(loose)} pictures beside the class folders are passed over, such as "
+            f"{loose[0]}"
+        )
+    return found
 
 
 def pictures_in(folder: Path) -> list[Path]:

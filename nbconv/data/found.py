@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DataError
@@ -47,7 +47,6 @@ class Found:
 
     parts: dict[str, Part]
     class_names: ClassNames | None = None
-    notes: list[str] = field(default_factory=list)
 
 
 def set_named(name: str) -> str | None:

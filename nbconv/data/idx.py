@@ -155,7 +155,8 @@ def read(folder: Path, name: str, class_names: ClassNames | None = None) -> Foun
     parts = {}
     for which, said, images_name, labels_name in kind.parts:
         images_path, labels_path = files[images_name], files[labels_name]
-        assert images_path is not None and labels_path is not None  # noqa: PT018
+        assert images_path is not None
+        assert labels_path is not None
         images = read_images(images_path)
         parts[which] = Part(
             images if kind.is_upright else images.swapaxes(-1, -2),

@@ -4,6 +4,7 @@ Nothing is divided by 255 that does not evidently go to 255.
 """
 
 import logging
+from collections.abc import Iterable
 
 from ..errors import DataError
 
@@ -26,8 +27,7 @@ def of_whole(low: int, high: int, name: str) -> int:
         )
     if high == 0 or BYTE // 2 < high <= BYTE:
         return BYTE
-    found = [level for level in SMALL if high == level]
-    found += [level for level in LARGE if NEAR * level <= high <= level]
+    found = [level for level in SMALL if high == level] + _full(high, LARGE)
     if not found:
         at_most = "0 to 255" if high > BYTE else f"0 to 255, and {high} is dark for white"
         raise DataError(
@@ -39,10 +39,15 @@ def of_whole(low: int, high: int, name: str) -> int:
     return found[0]
 
 
+def _full(high: float, levels: Iterable[int]) -> list[int]:
+    """Those levels to which numbers of at most `high` evidently go."""
+    return [level for level in levels if NEAR * level <= high <= level]
+
+
 def remedy(low: float, high: float) -> str:
     """What to do about real values outside [0, 1]."""
     if low >= 0:
-        full = [level for level in (*SMALL, BYTE, *LARGE) if NEAR * level <= high <= level]
+        full = _full(high, (*SMALL, BYTE, *LARGE))
         return f"divide them by {full[0] if full else high:g}"
     if low >= -1 and high <= 1:
         return "(images + 1) / 2 if they go from -1 to 1"

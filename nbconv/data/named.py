@@ -341,8 +341,7 @@ def _get(name: str) -> Path:
 
 def _downloaded(source: Source, file: str, digest: str) -> bytes:
     def check(content: bytes) -> None:
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != digest:
-            raise DataError(f"{file} is not {source.title}'s")
+        _check(content, digest, file, source)
 
     return download(file, source.mirrors, source.most_bytes, check)
 
@@ -373,8 +372,14 @@ def _archive(name: str) -> BinaryIO:
     return io.BytesIO(content)
 
 
-def _md5() -> Any:
-    return hashlib.md5(usedforsecurity=False)
+def _md5(content: bytes = b"") -> Any:
+    return hashlib.md5(content, usedforsecurity=False)
+
+
+def _check(content: bytes, digest: str, name: str, source: Source) -> None:
+    """Raise DataError unless the content has that MD5."""
+    if _md5(content).hexdigest() != digest:
+        raise DataError(f"{name} is not {source.title}'s")
 
 
 def _zipped(name: str) -> Iterator[tuple[str, bytes]]:
@@ -396,8 +401,7 @@ def _tarred(name: str) -> Iterator[tuple[str, bytes]]:
                 digest = missing.pop(entry.name, None) if entry.isreg() else None
                 if digest is not None:
                     content = _content(archive.extractfile(entry), entry.name)
-                    if hashlib.md5(content, usedforsecurity=False).hexdigest() != digest:
-                        raise DataError(f"its {entry.name} is not {source.title}'s")
+                    _check(content, digest, f"its {entry.name}", source)
                     yield entry.name.rpartition("/")[2], content
                 if not missing:
                     return

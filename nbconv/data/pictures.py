@@ -40,7 +40,7 @@ def is_picture(name: str | os.PathLike[str]) -> bool:
 def pillow() -> Any:
     """The module PIL.Image. Raises DataError if Pillow is not installed."""
     try:
-        from PIL import Image, ImageOps  # noqa: F401 -- both are used
+        from PIL import Image
     except ImportError as error:
         raise DataError(f"reading pictures needs Pillow; {INSTALL}") from error
     return Image

@@ -31,10 +31,8 @@ FLAT_BACKGROUND = 0.15  # spread of the border among images that have one backgr
 STROKE = 0.4  # of the ink's strength, from which a pixel belongs to a stroke
 GRAIN = 0.12  # of the ink's strength, below which it is the paper's grain
 FAINT = 0.08  # difference from the paper, below which nothing is ink
-PARTS, MAX_PARTS = (
-    64,
-    40,
-)  # pixels of the longer side in which separate parts are told, and how many
+PARTS = 64  # pixels of the longer side in which separate parts are told
+MAX_PARTS = 40  # that are looked at
 SMALL_PART = 0.06  # of the largest part's area
 NEARLY_INK, SHADOW_SHARE = 0.7, 0.12  # of the ink's strength; of the border that may be in shadow
 PAPER = 96  # pixels of the longer side in which the paper's level is looked for

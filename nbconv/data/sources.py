@@ -130,14 +130,6 @@ def load_data(
     return _divided(_sets(source, options(size, channels, arrays, progress)), source)
 
 
-def load_sets(source: str | os.PathLike[str], how: Options | None = None) -> dict[str, Dataset]:
-    """The data sets of a source as it has them, not divided: "train", "valid", "test", or "all".
-
-    Raises DataError.
-    """
-    return _sets(source, how or Options())
-
-
 def load_images(
     path: Path, shape: checks.Shape, level: int = levels.BYTE, arrays_by_role: Any = None
 ) -> Images | None:
@@ -168,13 +160,13 @@ def load_images(
 
 
 def split(
-    source: str | os.PathLike[str], which: str | None, how: Options | None = None
+    source: str | os.PathLike[str], which: str | None, how: Options = Options()
 ) -> tuple[str, Dataset]:
     """(name, one set of a source): "train", "validation", "test", or "all" images in their order.
 
     which: left out, the test set, or all of a source that has one set only. Raises DataError.
     """
-    sets = load_sets(source, how)
+    sets = _sets(source, how)
     if which == ALL or (which is None and ALL in sets):
         if ALL not in sets:
             raise DataError(
@@ -186,6 +178,7 @@ def split(
 
 
 def _sets(source: str | os.PathLike[str], how: Options) -> dict[str, Dataset]:
+    """The sets of a source as it has them, not divided: "train", "valid", "test", or "all"."""
     if source == DIGITS:
         return _assembled(_digits(), how, DIGITS)
     if source in named.NAMES:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import show
 from ..data import folders, pictures, sources
 from ..data.found import ALL
 from ..data.levels import BYTE, say
@@ -87,13 +88,12 @@ def _as_is(network: Network, name: str, item: Any) -> Array:
                     f"{name} has {picture.height}x{picture.width} pixels: expected "
                     f"{shape[1]}x{shape[2]}, the network's; without --as-is it is resized"
                 )
-            image: Array = pictures.fitted(picture, *shape) / np.float32(255)
+            image: Array = pictures.fitted(picture, *shape) / np.float32(BYTE)
             return image
     image = np.asarray(item, np.float32)
     if image.size != np.prod(shape):
         raise DataError(
-            f"{name} has the shape {'x'.join(map(str, image.shape))}: expected "
-            f"{'x'.join(map(str, shape))}, the network's"
+            f"{name} has the shape {show(image.shape)}: expected {show(shape)}, the network's"
         )
     return image.reshape(shape)
 
@@ -102,20 +102,18 @@ def _items(
     network: Network, source: str, split: str | None, arrays: str | None
 ) -> Iterator[tuple[str, Any]]:
     """(name, picture) of what a path or name stands for: paths, or arrays of levels or values."""
-    path = sources.as_path(source)
-    level = network.preparation.level if network.preparation else BYTE
-    is_name = sources.is_name(source)
-    if not is_name and pictures.is_picture(path.name) and not path.is_dir():
-        yield source, path
-        return
-    if not is_name and path.is_dir():
-        files = folders.pictures_in(path)
-        if files:
-            for file in files:
-                yield str(file), file
+    images, names = None, None
+    if not sources.is_name(source):
+        path = sources.as_path(source)
+        if path.is_dir():
+            if files := folders.pictures_in(path):
+                yield from ((str(file), file) for file in files)
+                return
+        elif pictures.is_picture(path.name):
+            yield source, path
             return
-    images = None if is_name else sources.load_images(path, network.picture_shape, level, arrays)
-    names = None
+        level = network.preparation.level if network.preparation else BYTE
+        images = sources.load_images(path, network.picture_shape, level, arrays)
     if images is None:
         how = sources.options(arrays=arrays, like=network.picture_shape)
         which, data = sources.split(source, split, how)

@@ -1,7 +1,6 @@
 """Is anything being learned? And if not, why: chapter 5's subject."""
 
 import math
-import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +67,7 @@ def _cause(engine: Engine, data: Dataset, settings: Settings) -> str:
                 f"{100 * share:.0f} % of the neurons of layer {layer} are saturated: try a smaller eta "
                 f"than {settings.eta:g}, and the initialiser auto"
             )
-    speeds = [value for metric, value in measured.items() if re.fullmatch(r"speed_\d+", metric)]
+    speeds = [value for metric, value in measured.items() if metric.startswith("speed_")]
     if len(speeds) > 1 and speeds[0] < VANISHED * speeds[-1]:
         slower = speeds[-1] / speeds[0] if speeds[0] else math.inf
         return (
