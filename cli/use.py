@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from ..names import SPLITS
 from .group import JSON, announce_compilation, backend_options, percent, print_json
 
 WEIGHTS = click.option(
@@ -17,7 +18,7 @@ WEIGHTS = click.option(
 DATA = click.option("--data", help="A data set's name or path.  [default: what it was trained on]")
 SPLIT = click.option(
     "--split",
-    type=click.Choice(("train", "validation", "test", "all")),
+    type=click.Choice(SPLITS),
     help="Which part of the data.  [default: test, or all of data that has one part]",
 )
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))

@@ -62,6 +62,13 @@ def check_environment() -> None:
         raise SettingError(f"NUMBA_NUM_THREADS is {asked}: expected 1 or more; or unset it")
 
 
+def say(line: str) -> None:
+    """Warn with a line: what was done to data that could have been meant otherwise, or goes wrong."""
+    import logging  # not for `nbconv --help`
+
+    logging.getLogger("nbconv").warning("%s", line)
+
+
 def printable(text: str) -> str:
     """A text that a terminal shows and does not obey: other characters become spaces."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -153,6 +153,19 @@ def _flush_folder(path: Path) -> None:
             )
 
 
+def cache_folder() -> Path:
+    """Where nbconv keeps what it has downloaded, decoded or unpacked for this user."""
+    import pooch
+
+    return Path(pooch.os_cache("nbconv"))
+
+
+def identity(path: Path) -> bytes:
+    """What tells a file from others and from what it was before: name, size and time. Raises OSError."""
+    file = os.stat(path)
+    return os.fsencode(os.path.abspath(path)) + f" {file.st_size} {file.st_mtime_ns}\n".encode()
+
+
 def old_name(path: Path) -> Path:
     """Where the file that was at `path` is kept when another run takes its place."""
     return path.with_name(f"{path.name}.old")

@@ -2,4 +2,5 @@
 
 DTYPES = ("float32", "float64")
 INITIALISERS = ("auto", "default", "large", "glorot", "he", "book3")
+SPLITS = ("train", "validation", "test", "all")  # the last: of data with one set
 BACKENDS = ("auto", "cpu", "cuda", "reference")

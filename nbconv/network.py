@@ -28,7 +28,7 @@ from .data.dataset import (
     class_name,
     image_store,
 )
-from .data.labels import ClassNames
+from .data.labels import ClassNames, confusion_matrix
 from .data.levels import BYTE
 from .engine.engine import Engine
 from .engine.probe import units
@@ -549,8 +549,7 @@ def by_class(
     labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int
 ) -> dict[str, Array]:
     """Precision, recall, F1 and confusion matrix, as `Network.evaluate` gives them."""
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
+    confusion = confusion_matrix(labels, predictions, classes)
     right = np.diag(confusion).astype(float)
     with np.errstate(invalid="ignore"):
         return {

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from ..errors import DataError
+from ..errors import DataError, say
+from ..files import cache_folder, identity
 from .formats import reading
 from .found import Found
-from .levels import say
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_FILES = 2_000_000
@@ -26,13 +26,9 @@ def unpacked(path: Path) -> Path:
 
     Only plain files and folders are unpacked, and none outside of that folder.
     """
-    import pooch
-
-    root = Path(pooch.os_cache("nbconv")) / "archives"
+    root = cache_folder() / "archives"
     with reading(path, "a zip or tar archive"):
-        file = os.stat(path)
-        key = f"{path.absolute()} {file.st_size} {file.st_mtime_ns}"
-        folder = root / hashlib.sha256(key.encode()).hexdigest()[:32]
+        folder = root / hashlib.sha256(identity(path)).hexdigest()[:32]
         if not folder.is_dir():
             try:
                 root.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import Shape, show
-from ..errors import DataError
+from ..errors import DataError, say
 from . import levels
 from .labels import ClassNames, check_class_names, numbers_of
 
@@ -101,6 +101,17 @@ def four_axes(shape: Shape) -> Shape:
     )
 
 
+def check_shape(shape: Shape) -> Shape:
+    """The shape as `four_axes` gives it. Raises DataError also if there are no images, or no pixels."""
+    four = four_axes(shape)
+    if 0 in shape:
+        raise DataError(
+            f"images have the shape {show(shape)}: expected at least one image with at least one "
+            "pixel"
+        )
+    return four
+
+
 def square_shape(shape: Shape) -> Shape:
     """Rows of pixels (n, pixels) as square pictures of one or three channels, if they fill them."""
     if len(shape) == 2:
@@ -121,20 +132,19 @@ def channels_first(array: Array, name: str = "images") -> Array:
     if not has_channels_last(array.shape):
         return array
     moved = np.moveaxis(array, 3, 1)
-    levels.say(
+    say(
         f"{name}: the shape {show(array.shape)} is taken for (n, rows, columns, channels), so one "
         f"image is {show(moved.shape[1:])}"
     )
     return moved
 
 
-def image_store(images: ArrayLike, level: int | None = levels.BYTE, name: str = "images") -> Array:
+def image_store(images: ArrayLike, level: int = levels.BYTE) -> Array:
     """Images in the form that the kernels read.
 
     images: (n, channels, rows, columns), (n, rows, columns) or (n, pixels). level: the whole number
-    that stands for 1; None to find it in the images. name: of them, for lines. Returns (n, channels,
-    rows, columns), C order, uint8, float32 or float64 in native byte order; a copy only if
-    necessary. Raises DataError.
+    that stands for 1. Returns (n, channels, rows, columns), C order, uint8, float32 or float64 in
+    native byte order; a copy only if necessary. Raises DataError.
     """
     array = as_array(images, "images")
     if (
@@ -152,17 +162,10 @@ def image_store(images: ArrayLike, level: int | None = levels.BYTE, name: str = 
             f"images have the dtype {array.dtype}: expected uint8 levels 0 to 255 or real values "
             "in [0, 1]"
         )
-    shape = four_axes(array.shape)
-    if array.size == 0:
-        raise DataError(
-            f"images have the shape {show(array.shape)}: expected at least one image with at "
-            "least one pixel"
-        )
+    shape = check_shape(array.shape)
     if kind in "iu" and (array.dtype != np.uint8 or level != levels.BYTE):
         low, high = int(array.min()), int(array.max())
-        if level is None:
-            level = levels.of_whole(low, high, name)
-        elif low < 0 or high > level:
+        if low < 0 or high > level:
             raise DataError(
                 f"integer images range from {low} to {high}: expected levels 0 to {level}, or real "
                 "values in [0, 1]"
@@ -260,9 +263,9 @@ class Dataset:
             store = images.store
         else:
             array = channels_first(as_array(images, "images"))
-            store = image_store(array, None)
-            if array.dtype.kind in "iu" and store.dtype != np.uint8:
-                level = levels.of_whole(int(array.min()), int(array.max()), "")
+            if array.dtype.kind in "iu" and array.size:
+                level = levels.of_whole(int(array.min()), int(array.max()), "images")
+            store = image_store(array, level)
         check_pixels(store)
         names = check_class_names(class_names)
         (numbers,), names = numbers_of([labels], [store.shape[0]], names)

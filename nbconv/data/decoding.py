@@ -14,19 +14,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
+from contextlib import suppress
+from functools import cached_property, partial
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import child
-from ..errors import DataError, printable
-from ..files import created
+from ..errors import DataError, printable, say
+from ..files import cache_folder, created, identity
 from . import pictures
 from .labels import natural_order
-from .levels import say
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -124,15 +124,16 @@ class Pictures:
 
         Raises DataError, naming every picture that cannot be read.
         """
-        kept = _cache_folder() / f"{self._key('look')}.json"
-        try:
-            report = Report.from_json(kept.read_bytes())
-        except (OSError, ValueError, TypeError):
-            report = self._all("look", None, None)
-            if report.bad:  # all of them, those that are found bad when they are decoded, too
-                self._refuse(self._all("check", None, None))
-            if len(self) >= MANY:
-                _keep(kept, report.to_json().encode())
+        is_kept = len(self) >= MANY
+        if is_kept:
+            with suppress(OSError, ValueError, TypeError):
+                report = Report.from_json(self._kept("look.json").read_bytes())
+                return report.sizes, report.has_colours
+        report = self._all("look", None, None)
+        if report.bad:  # all of them, those that are found bad when they are decoded, too
+            self._refuse(self._all("check", None, None))
+        if is_kept:
+            _keep(self._kept("look.json"), report.to_json().encode())
         return report.sizes, report.has_colours
 
     def decoded(self, channels: int, size: Size, progress: Progress | None = None) -> Array:
@@ -143,7 +144,7 @@ class Pictures:
         shape = (len(self), channels, *size)
         if int(np.prod(shape)) <= IN_MEMORY_BYTES and len(self) < MANY:
             return self._in_memory(shape, progress)
-        cache = _cache_folder() / f"{self._key(f'{channels} {size}')}.npy"
+        cache = self._kept(f"{channels} {size}.npy")
         try:
             stored: Array = np.load(cache, mmap_mode="r")
             if stored.shape == shape and stored.dtype == np.uint8:
@@ -278,27 +279,28 @@ class Pictures:
             printable(f"{len(bad)} pictures cannot be read: {names}{more}; remove or replace them")
         )
 
-    def _key(self, what: str) -> str:
-        """Which pictures, and what of them is kept."""
-        digest = hashlib.sha256(f"{VERSION} {what}".encode())
+    @cached_property
+    def _identity(self) -> bytes:
+        """Which pictures they are."""
+        digest = hashlib.sha256()
         for source in self.sources:
-            if isinstance(source, bytes):
-                digest.update(hashlib.sha256(source).digest())
-            else:
-                file = os.stat(source)
-                name = os.fsencode(os.path.abspath(source))
-                digest.update(name + f" {file.st_size} {file.st_mtime_ns}\n".encode())
-        return digest.hexdigest()[:32]
+            digest.update(
+                identity(source) if isinstance(source, Path) else hashlib.sha256(source).digest()
+            )
+        return digest.digest()
+
+    def _kept(self, what: str) -> Path:
+        """The file of the cache for something of these pictures. what: ends with the file's ending."""
+        digest = hashlib.sha256(self._identity + f"{VERSION} {what}".encode()).hexdigest()
+        return cache_folder() / "pictures" / f"{digest[:32]}{PurePath(what).suffix}"
 
 
 def _keep(path: Path, content: bytes) -> None:
     """Write a file of the cache, if there is a place for it."""
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with created(path) as file:
             file.write(content)
-    except OSError:
-        pass
 
 
 def _allocate(file: BinaryIO, size: int) -> None:
@@ -308,20 +310,12 @@ def _allocate(file: BinaryIO, size: int) -> None:
     file.truncate(size)
 
 
-def _cache_folder() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("nbconv")) / "pictures"
-
-
 def _remove_old(folder: Path) -> None:
     """Remove caches that have not been used for long."""
     for file in folder.glob("*"):
-        try:
+        with suppress(OSError):
             if time.time() - file.stat().st_mtime > CACHE_DAYS * 86400:
                 file.unlink()
-        except OSError:
-            pass
 
 
 TASKS: dict[str, Callable[[Any, int, Report], None]] = {"look": _look, "check": _check}

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import show
-from ..errors import DataError
+from ..errors import DataError, say
 from . import pictures
 from .decoding import Pictures
 from .found import ALL, Found, Part, set_named
 from .labels import natural_order
-from .levels import say
 
 JUNK = ("thumbs.db", "desktop.ini", "__macosx")
 

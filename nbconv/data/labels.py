@@ -34,6 +34,15 @@ def check_class_names(names: Iterable[Any] | None) -> ClassNames | None:
     return tuple(map(str, given))
 
 
+def confusion_matrix(
+    labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    """(classes, classes): how many images of class j were taken for class k."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, predictions), 1)
+    return counts
+
+
 def numbers_of(
     labels: Sequence[ArrayLike], counts: Sequence[int], class_names: ClassNames | None
 ) -> tuple[list[NDArray[np.int64]], ClassNames | None]:

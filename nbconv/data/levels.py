@@ -3,10 +3,9 @@
 Nothing is divided by 255 that does not evidently go to 255.
 """
 
-import logging
 from collections.abc import Iterable
 
-from ..errors import DataError
+from ..errors import DataError, say
 
 BYTE = 255
 # The largest levels that pictures have: of 1 to 8 bits, counts of 2x2, 4x4 and 8x8 bits, per cent.
@@ -18,7 +17,7 @@ NEAR = 0.8  # of the largest level there is
 def of_whole(low: int, high: int, name: str) -> int:
     """The level that stands for 1 in whole numbers from low to high. Raises DataError.
 
-    name: of the images, for the line that says so where it is not 255; "" for none.
+    name: of the images, for the line that says so where it is not 255.
     """
     if low < 0:
         raise DataError(
@@ -34,7 +33,7 @@ def of_whole(low: int, high: int, name: str) -> int:
             f"integer images range from {low} to {high}: expected levels {at_most}; make them real "
             f"values in [0, 1]: images / {high} if {high} is white, images / 255 if 255 is"
         )
-    if name and found[0] > 1:
+    if found[0] > 1:
         say(f"{name}: the largest level is {high}, so levels are divided by {found[0]}, not 255")
     return found[0]
 
@@ -52,8 +51,3 @@ def remedy(low: float, high: float) -> str:
     if low >= -1 and high <= 1:
         return "(images + 1) / 2 if they go from -1 to 1"
     return "undo what was done to them, such as a subtracted mean"
-
-
-def say(line: str) -> None:
-    """Say what was done to data that could have been meant otherwise."""
-    logging.getLogger("nbconv").warning("%s", line)

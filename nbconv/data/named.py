@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..files import replace
+from ..files import cache_folder, replace
 from . import cifar, formats, idx
 from .download import download
 from .found import Found, Part
@@ -193,12 +193,6 @@ def _data_folder() -> Path | None:
         ) from error
 
 
-def _cache() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("nbconv"))
-
-
 # MNIST
 
 
@@ -206,7 +200,7 @@ def mnist_folders() -> list[Path]:
     """The folders that are searched for MNIST, in order; the last one is the cache."""
     data = _data_folder()
     places = [data / "mnist", data, data / "MNIST" / "raw"] if data else []
-    return [*places, _cache() / "mnist"]
+    return [*places, cache_folder() / "mnist"]
 
 
 def find_mnist() -> Path | None:
@@ -295,7 +289,7 @@ def folders_of(name: str) -> list[Path]:
     data = _data_folder()
     source = SOURCES[name]
     places = [data / place for place in (name, *source.folders)] if data else []
-    return [*places, _cache() / source.cache]
+    return [*places, cache_folder() / source.cache]
 
 
 def _find(name: str) -> Path | None:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import checks
-from ..errors import DataError
+from ..errors import DataError, say
+from ..names import SPLITS
 from . import (
     archives,
     arrays,
@@ -38,7 +39,7 @@ from .dataset import (
     Store,
     channels_first,
     check_pixels,
-    four_axes,
+    check_shape,
     image_store,
     pieces,
     square_shape,
@@ -174,7 +175,7 @@ def split(
             )
         return ALL, sets[ALL]
     which = which or "test"
-    return which, _divided(sets, source)[("train", "validation", "test").index(which)]
+    return which, _divided(sets, source)[SPLITS.index(which)]
 
 
 def _sets(source: str | os.PathLike[str], how: Options) -> dict[str, Dataset]:
@@ -302,14 +303,9 @@ def _check_shape(part: Part) -> None:
     shape = getattr(part.images, "shape", None)
     if shape is not None:
         try:
-            four_axes(shape)
+            check_shape(shape)
         except DataError as error:
             raise DataError(f"{part.what}: {error}") from error
-        if 0 in shape:
-            raise DataError(
-                f"{part.what}: images have the shape {checks.show(shape)}: expected at least one "
-                "image with at least one pixel"
-            )
 
 
 def _numbers(found: Found) -> tuple[list[NDArray[np.int64]], Any]:
@@ -348,7 +344,7 @@ def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[St
     for part in parts.values():
         if isinstance(part.images, hdf5.H5Images):
             if part.images.has_channels_last:
-                levels.say(
+                say(
                     f"{name}: {part.what.split(' and ')[0]} has its channels last, so one image is "
                     f"{checks.show(part.images.shape[1:])}"
                 )
@@ -357,7 +353,7 @@ def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[St
             part.images = array.reshape(square_shape(array.shape))
             if array.ndim == 2 and part.images.ndim == 4 and part.images.shape[1] == 3:
                 shape = checks.show(part.images.shape[1:])
-                levels.say(f"{name}: rows of {array.shape[1]} pixels are taken for {shape}")
+                say(f"{name}: rows of {array.shape[1]} pixels are taken for {shape}")
     of_levels = _level_of({w: p for w, p in parts.items() if p.images.dtype.kind in "iu"}, name)
     of_values = _level_of({w: p for w, p in parts.items() if p.images.dtype.kind == "f"}, name)
     stores: list[Store] = []
@@ -386,7 +382,7 @@ def _level_of(parts: Mapping[str, Part], name: str) -> float:
         return 1
     if low < 0 or high not in (*levels.SMALL, levels.BYTE, *levels.LARGE):
         return 1  # which is refused later, with the remedy
-    levels.say(f"{name}: values go from {low:g} to {high:g}, so they are divided by {high:g}")
+    say(f"{name}: values go from {low:g} to {high:g}, so they are divided by {high:g}")
     return float(high)
 
 
@@ -436,7 +432,7 @@ def _check_classes(sets: Mapping[str, Dataset], name: str) -> None:
             strange = np.setdiff1d(data.labels, train.labels)
             if len(strange):
                 listed = ", ".join(data.name_of(int(k)) for k in strange[:5])
-                levels.say(f"{name}: the {which} set has the class {listed}, and training has not")
+                say(f"{name}: the {which} set has the class {listed}, and training has not")
 
 
 def _divided(sets: dict[str, Dataset], source: object) -> Splits:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, say
+from .dataset import square_shape
 from .formats import MAX_BYTES, open_unpacked, reading, refuse_page
 from .found import ALL, Found, Part, set_named
-from .levels import say
 
 Array = NDArray[Any]
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -176,9 +175,7 @@ def _plausible_label(path: Path, table: Array) -> int | None:
 
 
 def _is_picture(pixels: int) -> bool:
-    return math.isqrt(pixels) ** 2 == pixels or (
-        pixels % 3 == 0 and math.isqrt(pixels // 3) ** 2 == pixels // 3
-    )
+    return len(square_shape((1, pixels))) == 4
 
 
 def _is_number(cell: str) -> bool:

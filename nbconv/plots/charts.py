@@ -9,6 +9,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
 from ..data.dataset import class_name
+from ..data.labels import confusion_matrix
 from ..errors import DataError, SettingError
 from .style import (
     GREY,
@@ -282,8 +283,7 @@ def confusion(
             "each for each image, and at least one image"
         )
     classes = int(max(correct.max(), predicted.max())) + 1
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (correct, predicted), 1)
+    counts = confusion_matrix(correct, predicted, classes)
     errors = counts - np.diag(np.diag(counts))
     ax = single_axes(ax, 6.6, 6)
     shades = np.where(np.eye(classes), np.nan, errors)

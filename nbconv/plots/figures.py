@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from .. import checks
 from ..data.dataset import Dataset
 from ..errors import SettingError
+from ..names import SPLITS
 from ..network import Network
-from ..runs.run import SPLITS, images_for
+from ..runs.run import images_for
 from . import charts, images
 
 

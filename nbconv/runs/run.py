@@ -24,7 +24,6 @@ from ..training.loop import Metrics, fingerprint
 from ..training.settings import Settings
 from .settings import DEFAULTS, RunSettings
 
-SPLITS = ("train", "validation", "test", "all")
 UNEQUAL = 10  # times as many images of one class as of another
 _OF_TRAINING = tuple(each.name for each in fields(Settings))
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..checks import show
 from ..data import folders, pictures, sources
 from ..data.found import ALL
-from ..data.levels import BYTE, say
-from ..errors import DataError
+from ..data.levels import BYTE
+from ..errors import DataError, say
 from ..network import Network
 
 Array = NDArray[Any]

@@ -1,6 +1,5 @@
 """The loop over epochs and mini-batches."""
 
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from ..data.dataset import Dataset
 from ..engine.engine import Engine
 from ..engine.plan import DIVERGED
-from ..errors import DataError, DivergedError, Interrupted, SettingError
+from ..errors import DataError, DivergedError, Interrupted, SettingError, say
 from ..layers import Randomness, Rates
 from . import diagnosis, monitors, schedules
 from .settings import Settings
@@ -112,7 +111,7 @@ class Training:
             self.engine, self.train, self.settings, self.state.epoch, cost, accuracy
         )
         if line:
-            logging.getLogger("nbconv").warning("%s", line)
+            say(line)
         return line
 
     def _epoch(self, check_signals: Callable[[], None]) -> None:

@@ -34,7 +34,7 @@ def places(tmp_path, monkeypatch):
     data.mkdir()
     monkeypatch.setenv("NBCONV_DATA", str(data))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(named, "_cache", lambda: cache)
+    monkeypatch.setattr(named, "cache_folder", lambda: cache)
     for name, source in named.SOURCES.items():
         monkeypatch.setitem(named.SOURCES, name, replace(source, mirrors=(CLOSED,)))
     return data, cache
