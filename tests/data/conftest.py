@@ -1,10 +1,14 @@
 """What the tests of data share: small arrays, the files that hold them, how one is refused."""
 
 import gzip
+import http.server
 import io
 import os
 import pickle
 import struct
+import threading
+from contextlib import contextmanager
+from functools import partial
 
 import h5py
 import numpy as np
@@ -81,6 +85,16 @@ def assert_refused_or(expected, source):
         assert len(str(error).splitlines()) == 1  # noqa: PT017
 
 
+def unless_refused(path, action, argument):
+    """What an action gives, or None if it is refused with a DataError that begins with the path."""
+    try:
+        return action(argument)
+    except nbconv.DataError as error:
+        message = str(error)
+    assert message.startswith(str(path))
+    return None
+
+
 def npy_bytes(array=IMAGES, header=None, version=b"\1\0", length=None):
     if header is None:
         file = io.BytesIO()
@@ -94,6 +108,28 @@ def npy_bytes(array=IMAGES, header=None, version=b"\1\0", length=None):
 
 def header(shape, descr="'|u1'"):
     return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}\n"
+
+
+@contextmanager
+def served(folder):
+    """A server of a folder on this machine: (it, its address, the paths that it is asked for)."""
+    asked = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server, f"http://127.0.0.1:{server.server_address[1]}/", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Code:

@@ -3,11 +3,8 @@
 import errno
 import gzip
 import hashlib
-import http.server
 import os
 import shutil
-import threading
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,7 @@ import pytest
 import nbconv
 from nbconv.data import named, splits
 
-from .conftest import ARRAYS, idx_bytes, refusal
+from .conftest import ARRAYS, idx_bytes, refusal, served
 
 
 def test_mnist(mnist):
@@ -73,32 +70,15 @@ def mirror(tmp_path, nowhere, monkeypatch):
     The second mirror, the first one is closed.
     """
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        asked: list[str] = []  # noqa: RUF012
-
-        def log_message(self, *_):
-            self.asked.append(self.path)
-
     folder = tmp_path / "mirror"
     folder.mkdir()
     for name, array in ARRAYS.items():
         (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
     hashes = {name: hashlib.sha256(idx_bytes(array)).hexdigest() for name, array in ARRAYS.items()}
     monkeypatch.setattr(named, "MNIST_FILES", hashes)
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    monkeypatch.setattr(
-        named,
-        "MNIST_MIRRORS",
-        ("http://127.0.0.1:9/", f"http://127.0.0.1:{server.server_address[1]}/"),
-    )
-    yield server, folder, Quiet.asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(folder) as (server, address, asked):
+        monkeypatch.setattr(named, "MNIST_MIRRORS", ("http://127.0.0.1:9/", address))
+        yield server, folder, asked
 
 
 def assert_small_mnist(parts):

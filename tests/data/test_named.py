@@ -2,21 +2,18 @@
 
 import gzip
 import hashlib
-import http.server
 import io
 import pickle
 import tarfile
-import threading
 import zipfile
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 
 from nbconv.data import idx, named
 
-from .conftest import ARRAYS, NAMES, idx_bytes, idx_folder, refusal
+from .conftest import ARRAYS, NAMES, idx_bytes, idx_folder, refusal, served
 from .test_cifar import WORDS, assert_same, binary, pickled
 from .test_idx import IMAGES, emnist, qmnist
 
@@ -44,26 +41,12 @@ def places(tmp_path, monkeypatch):
 def mirror(tmp_path, places, monkeypatch):
     """A server on this machine: its folder, and what it was asked for."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        asked: list[str] = []  # noqa: RUF012
-
-        def log_message(self, *_):
-            self.asked.append(self.path)
-
     folder = tmp_path / "mirror"
     folder.mkdir()
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    for name, source in named.SOURCES.items():
-        address = f"http://127.0.0.1:{server.server_address[1]}/"
-        monkeypatch.setitem(named.SOURCES, name, replace(source, mirrors=(CLOSED, address)))
-    yield folder, Quiet.asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(folder) as (_, address, asked):
+        for name, source in named.SOURCES.items():
+            monkeypatch.setitem(named.SOURCES, name, replace(source, mirrors=(CLOSED, address)))
+        yield folder, asked
 
 
 def offer(monkeypatch, folder, name, files, **changes):
