@@ -7,8 +7,6 @@ import gzip
 import hashlib
 import io
 import os
-import tarfile
-import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -378,6 +376,8 @@ def _check(content: bytes, digest: str, name: str, source: Source) -> None:
 
 def _zipped(name: str) -> Iterator[tuple[str, bytes]]:
     """The names and contents of the files of one of EMNIST's sets, from their archive."""
+    import zipfile
+
     where = formats.reading(Path(*SOURCES[name].files), "EMNIST's archive")
     with _archive(name) as file, where, zipfile.ZipFile(file) as archive:
         for each in idx.KINDS[name].files:
@@ -387,6 +387,8 @@ def _zipped(name: str) -> Iterator[tuple[str, bytes]]:
 
 def _tarred(name: str) -> Iterator[tuple[str, bytes]]:
     """The names and contents of CIFAR's files, from their archive."""
+    import tarfile
+
     source = SOURCES[name]
     missing = dict(source.members)
     with _archive(name) as file, formats.reading(Path(*source.files), "CIFAR's archive"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +15,7 @@ from numpy.typing import NDArray
 from .. import checks
 from ..errors import DataError, say
 from ..names import SPLITS
-from . import (
-    archives,
-    arrays,
-    cifar,
-    folders,
-    formats,
-    hdf5,
-    idx,
-    levels,
-    named,
-    parquet,
-    pickles,
-    pictures,
-    splits,
-    svhn,
-    tables,
-)
+from . import arrays, cifar, formats, hdf5, idx, levels, named, pickles, splits
 from .dataset import (
     Dataset,
     Images,
@@ -44,9 +28,11 @@ from .dataset import (
     pieces,
     square_shape,
 )
-from .decoding import Pictures, Progress
 from .found import ALL, SETS, Found, Part
 from .labels import check_class_names, numbers_of
+
+if TYPE_CHECKING:
+    from .decoding import Progress
 
 Array = NDArray[Any]
 Splits = tuple[Dataset, Dataset, Dataset]  # training, validation, test
@@ -72,7 +58,7 @@ class Options:
     size: tuple[int, int] | None = None
     channels: int | None = None
     arrays: Mapping[str, str] = field(default_factory=dict)
-    progress: Progress | None = None
+    progress: "Progress | None" = None
     like: checks.Shape | None = None
 
 
@@ -80,7 +66,7 @@ def options(
     size: Any = None,
     channels: Any = None,
     arrays: Any = None,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
     like: checks.Shape | None = None,
 ) -> Options:
     """Options, checked.
@@ -106,7 +92,7 @@ def load_data(
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     arrays: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
 ) -> Splits:
     """Training, validation and test data.
 
@@ -215,9 +201,11 @@ def find(path: Path, names: Mapping[str, str], needs_labels: bool = True) -> Fou
     name = path.name.lower()
     if name.endswith(arrays.ENDINGS):
         return arrays.read(path, names, needs_labels)
-    for endings, read in _READERS.items():
+    for endings, read in _readers().items():
         if name.endswith(endings):
             return read(path)
+    from . import archives
+
     if name.endswith(archives.ENDINGS):
         return archives.read(path, lambda folder: _in_folder(folder, names))
     raise DataError(f"{path} has an unknown extension: expected {SOURCES}")
@@ -236,16 +224,22 @@ def _pickle(path: Path) -> Found:
     )
 
 
-_READERS: dict[tuple[str, ...], Callable[[Path], Found]] = {
-    (".pkl", ".pkl.gz"): _pickle,
-    tables.ENDINGS: tables.read,
-    (".parquet",): parquet.read,
-    (".mat",): svhn.read,
-}
+def _readers() -> dict[tuple[str, ...], Callable[[Path], Found]]:
+    """The formats of single files. They are imported only where a path is read."""
+    from . import parquet, svhn, tables
+
+    return {
+        (".pkl", ".pkl.gz"): _pickle,
+        tables.ENDINGS: tables.read,
+        (".parquet",): parquet.read,
+        (".mat",): svhn.read,
+    }
 
 
 def _in_folder(folder: Path, names: Mapping[str, str]) -> Found:
     """The data sets in a folder, whatever their kind. Raises DataError."""
+    from . import folders, parquet, svhn, tables
+
     for reader in (idx, cifar, svhn, parquet, tables, folders):
         found: Found | None = reader.find(folder)
         if found is not None:
@@ -339,7 +333,7 @@ def _in_memory(images: hdf5.H5Images) -> Array:
 def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[Store], int]:
     """The images of each part as a store, and the level that stood for 1 in all of them."""
     images = [part.images for part in parts.values()]
-    if any(isinstance(each, Pictures) for each in images):
+    if not all(hasattr(each, "shape") for each in images):  # Pictures have none yet
         return _decoded(images, how, name), levels.BYTE
     for part in parts.values():
         if isinstance(part.images, hdf5.H5Images):
@@ -364,6 +358,8 @@ def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[St
         except DataError as error:
             raise DataError(f"{part.what}: {error}") from error
     if how.size or how.channels:
+        from . import pictures
+
         stores = [pictures.resized(np.asarray(s[:]), how.channels, how.size) for s in stores]
     return stores, int(of_levels)
 
@@ -411,6 +407,8 @@ def _as_store(images: Any, level: float) -> Store:
 
 def _decoded(images: list[Any], how: Options, name: str) -> list[Store]:
     """Pictures of all sets, decoded to one size and number of channels. Raises DataError."""
+    from . import folders
+
     size, channels = how.size, how.channels
     if how.like:
         channels = channels or (1 if how.like[0] == 1 else 3)
