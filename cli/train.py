@@ -103,8 +103,7 @@ def train(
         ),
         err=True,
     )
-    if line := runs.classes_line(run.train):
-        click.echo(printable(line), err=True)
+    click.echo(printable(runs.classes_line(run.train)), err=True)
     if backends.threading_layer() == "workqueue":
         click.echo(
             "Numba's omp threading layer is missing, training is slower: see nbconv doctor",

@@ -32,7 +32,7 @@ from .data.labels import ClassNames, confusion_matrix
 from .data.levels import BYTE
 from .engine.engine import Engine
 from .engine.probe import units
-from .errors import CheckpointError, DataError, SettingError
+from .errors import CheckpointError, DataError, SettingError, say
 from .files import check_place
 from .kernels.interface import Backend
 from .layers import Layer, LayerSpec, Rates, costs, given_layers, to_dict
@@ -466,6 +466,11 @@ class Network:
                 array = np.moveaxis(array, 3, 1)
             level = self.preparation.level if self.preparation else BYTE
             store = image_store(array, level)
+            if store.dtype == np.uint8 and 0 < (high := int(store.max())) <= BYTE // 2:
+                say(
+                    f"images: the largest level is {high}, and levels are divided by 255, as those of "
+                    f"the training images: pass images / {high} if {high} is white"
+                )
         self._check_shape(tuple(store.shape[1:]), "images")
         return store
 

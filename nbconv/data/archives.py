@@ -53,6 +53,8 @@ def unpacked(path: Path) -> Path:
 def _unpack(path: Path, folder: Path) -> None:
     left = MAX_UNPACKED
     for count, (name, file) in enumerate(_members(path)):
+        if count >= MAX_FILES:
+            raise _too_much(path)
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if ".." in parts or name.startswith("/") or any(":" in part for part in parts):
             raise DataError(
@@ -63,12 +65,16 @@ def _unpack(path: Path, folder: Path) -> None:
         with open(target, "wb") as out:
             while chunk := file.read(_CHUNK):
                 left -= len(chunk)
-                if left < 0 or count >= MAX_FILES:
-                    raise DataError(
-                        f"{path} unpacks to more than {MAX_UNPACKED} bytes or {MAX_FILES} files: "
-                        "unpack it yourself and name the folder"
-                    )
+                if left < 0:
+                    raise _too_much(path)
                 out.write(chunk)
+
+
+def _too_much(path: Path) -> DataError:
+    return DataError(
+        f"{path} unpacks to more than {MAX_UNPACKED} bytes or {MAX_FILES} files: unpack it yourself "
+        "and name the folder"
+    )
 
 
 def _members(path: Path) -> Iterator[tuple[str, BinaryIO | Any]]:

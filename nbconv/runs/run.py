@@ -167,18 +167,15 @@ def resume(
 
 
 def classes_line(train: Dataset) -> str:
-    """The images of each class, if the classes have names or very unequal numbers; else ""."""
+    """The images of each class, and that they are very unequal, if they are."""
     counts = np.bincount(train.labels)
     least, most = int(counts[counts > 0].min()), int(counts.max())
-    is_unequal = most >= UNEQUAL * least
-    if not train.class_names and not is_unequal:
-        return ""
     shown = [f"{train.name_of(k)} {count:,}" for k, count in enumerate(counts)]
     if len(shown) > 12:
         shown = [*shown[:10], f"... ({len(shown)} classes, {least:,} to {most:,} images)"]
     line = f"Images of each class: {', '.join(shown)}"
     rare = train.name_of(int(np.flatnonzero(counts == least)[0]))
-    if is_unequal:
+    if most >= UNEQUAL * least:
         line += f". They are very unequal: of {rare}, {least:,}, little can be learned"
     return line
 

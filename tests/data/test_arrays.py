@@ -267,6 +267,16 @@ def test_whole_numbers_are_divided_by_their_largest_level(level, caplog):
         assert f"expected levels 0 to {level}" in refusal(net.predict, images + 1)
 
 
+def test_dark_levels_are_not_predicted_without_a_word(caplog):
+    """Levels to 16 for a network whose images went to 255: scikit-learn's digits again."""
+    net = Network([Dense(3)], input_shape=(2, 3, 4))
+    net.predict(LEVELS)
+    net.predict(np.zeros_like(LEVELS))
+    assert not caplog.messages
+    net.predict(LEVELS % 17)
+    assert "the largest level is 16, and levels are divided by 255" in caplog.messages[0]
+
+
 @pytest.mark.parametrize(
     ("given", "names"),
     [

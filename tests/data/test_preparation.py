@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tarfile
 import zipfile
 import zlib
 
@@ -10,7 +11,7 @@ import pytest
 
 import nbconv
 from nbconv import Network, Softmax
-from nbconv.data import pictures
+from nbconv.data import archives, pictures
 from nbconv.data.preparation import Ink, Preparation
 
 from .conftest import IMAGES, refusal
@@ -285,6 +286,31 @@ def test_zip_of_pictures(tmp_path, monkeypatch):
     assert not (tmp_path / "out.png").exists()
     (tmp_path / "bad.zip").write_bytes(path.read_bytes()[:300])
     assert str(tmp_path / "bad.zip") in refusal(nbconv.load_data, tmp_path / "bad.zip")
+    assert len(list((tmp_path / "cache" / "archives").iterdir())) == 1
+
+
+def test_archives_have_bounds(tmp_path, monkeypatch):
+    """Of bytes and of files, empty ones too; a tar archive is read like a zip archive."""
+    monkeypatch.setattr("pooch.os_cache", lambda name: str(tmp_path / "cache"))
+    path = tmp_path / "data.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("a", "b"):
+            for n in range(7):
+                content = saved(np.full((4, 4), n, np.uint8))
+                entry = tarfile.TarInfo(f"{name}/{n}.png")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    assert [len(part) for part in nbconv.load_data(path)] == [10, 2, 2]
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for n in range(9):
+            archive.writestr(f"a/{n}.png", b"")
+    monkeypatch.setattr(archives, "MAX_FILES", 8)
+    assert "unpacks to more than" in refusal(nbconv.load_data, tmp_path / "many.zip")
+    monkeypatch.setattr(archives, "MAX_FILES", 100)
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 100)
+    with zipfile.ZipFile(tmp_path / "large.zip", "w") as archive:
+        archive.writestr("a/0.png", bytes(101))
+    assert "unpacks to more than 100 bytes" in refusal(nbconv.load_data, tmp_path / "large.zip")
     assert len(list((tmp_path / "cache" / "archives").iterdir())) == 1
 
 
