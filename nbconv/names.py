@@ -2,5 +2,6 @@
 
 DTYPES = ("float32", "float64")
 INITIALISERS = ("auto", "default", "large", "glorot", "he", "book3")
+DROPOUT_SCALINGS = ("inverted", "book")
 SPLITS = ("train", "validation", "test", "all")  # the last: of data with one set
 BACKENDS = ("auto", "cpu", "cuda", "reference")

@@ -28,7 +28,7 @@ def _size(text: str) -> int | tuple[int, int]:
     return (int(rows), int(columns)) if columns else int(rows)
 
 
-def _layer(part: str, activation: str, dropout: float) -> LayerSpec | None:
+def _layer(part: str, activation: str, dropout: float, dropout_scaling: str) -> LayerSpec | None:
     """The layer that one part of the notation describes, or None. Raises SettingError."""
     if match := _CONV.fullmatch(part):
         filters, kernel, stride, padding = match.groups()
@@ -39,7 +39,7 @@ def _layer(part: str, activation: str, dropout: float) -> LayerSpec | None:
         kind, size, stride = match.groups()
         return _POOLS[kind](_size(size), _size(stride) if stride else None)
     if match := _DENSE.fullmatch(part):
-        return Dense(int(match[1]), activation, dropout)
+        return Dense(int(match[1]), activation, dropout, dropout_scaling)
     return None
 
 
@@ -50,11 +50,14 @@ def _where(text: str, parts: list[str], index: int) -> str:
 
 
 def parse(
-    text: str, activation: str = "sigmoid", dropout: float = 0.0
+    text: str,
+    activation: str = "sigmoid",
+    dropout: float = 0.0,
+    dropout_scaling: str = "inverted",
 ) -> list[LayerSpec] | list[int]:
     """The layers, or for the book's shorthand the sizes, that a network's notation describes.
 
-    activation: of all layers but the last. dropout: the rate for the inputs of each dense layer.
+    activation: of all layers but the last. dropout and dropout_scaling: of each dense layer.
     Raises SettingError.
     """
     parts = text.split("-")
@@ -72,7 +75,7 @@ def parse(
     layers: list[LayerSpec] = []
     for index, part in enumerate(parts):
         try:
-            layer = _layer(part, activation, dropout)
+            layer = _layer(part, activation, dropout, dropout_scaling)
         except SettingError as error:
             raise SettingError(f"{_where(text, parts, index)}: {error}") from error
         if layer is None:
@@ -87,4 +90,4 @@ def parse(
         raise SettingError(
             f"{_where(text, parts, len(parts) - 1)} is the last layer: expected e.g. 10N"
         )
-    return [*layers[:-1], Softmax(last.neurons, dropout)]
+    return [*layers[:-1], Softmax(last.neurons, dropout, dropout_scaling)]

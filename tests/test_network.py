@@ -188,6 +188,10 @@ REFUSED = {
     "true": (lambda: Dense(True), "Dense neurons is True"),
     "unknown activation": (lambda: Dense(3, activation="none"), "sigmoid, tanh, relu, linear"),
     "dropout 1": (lambda: Dense(3, dropout=1.0), "Dense dropout is 1.0"),
+    "dropout scaling": (
+        lambda: Dense(3, dropout_scaling="test"),
+        "Dense dropout_scaling is 'test'",
+    ),
     "dropout NaN": (lambda: Softmax(3, dropout=float("nan")), "Softmax dropout is nan"),
     "no layers": (lambda: Network([], IMAGE), "list of layers"),
     "one size": (lambda: Network([784]), "at least one layer"),

@@ -12,7 +12,7 @@ _SIGMOID = {**_COMMON, "activation": "sigmoid", "eta": 0.1, "lmbda": 0.0}
 _TANH = {**_SIGMOID, "activation": "tanh", "eta": 0.03}  # the book states no eta and no lmbda
 _RELU = {**_COMMON, "activation": "relu", "eta": 0.03, "lmbda": 1.0}
 _EXPANDED = {**_RELU, "expand": True}
-_DROPOUT = {**_EXPANDED, "lmbda": 0.0, "dropout": 0.5, "epochs": 40}
+_DROPOUT = {**_EXPANDED, "lmbda": 0.0, "epochs": 40, "dropout": 0.5, "dropout_scaling": "book"}
 
 EXPERIMENTS: dict[str, dict[str, Any]] = {
     "fc": {**_SIGMOID, "net": "100N-10N"},

@@ -20,12 +20,11 @@ from ..data import load_data
 from ..data.dataset import Dataset, check_pixels, image_store
 from ..engine.engine import Engine
 from ..errors import DataError, DivergedError, SettingError
-from ..layers import Conv2D, Layer, LayerSpec, MaxPool2D, Randomness, Rates
+from ..layers import Conv2D, Dense, Layer, LayerSpec, MaxPool2D, Randomness, Rates
 from ..layers.build import build_layers
 from ..layers.costs import LogLikelihood
 from ..layers.recorder import Recorder
 from .column_vectors import sigmoid
-from .dropout import ScaledDense
 from .mnist_loader import arrays
 
 __all__ = [
@@ -195,7 +194,7 @@ class FullyConnectedLayer(_Layer):
         self.activation_fn = activation_fn
         self.p_dropout = p_dropout
         self.inputs = (checks.count("n_in", n_in),)
-        self.specs = [ScaledDense(n_out, _activation(activation_fn), p_dropout)]
+        self.specs = [Dense(n_out, _activation(activation_fn), p_dropout, "book")]
         self._draw((n_in, n_out), n_out, n_out)
 
 
@@ -211,7 +210,7 @@ class SoftmaxLayer(_Layer):
         self.n_out = n_out
         self.p_dropout = p_dropout
         self.inputs = (checks.count("n_in", n_in),)
-        self.specs = [ScaledDense(n_out, "linear", p_dropout)]
+        self.specs = [Dense(n_out, "linear", p_dropout, "book")]
         self._set_parameters(np.zeros((n_in, n_out)), np.zeros(n_out))
 
 

@@ -56,6 +56,9 @@ CASES = {
     "dense, relu": Case([*_RELU_LAYERS, Softmax(3)], (13,)),
     "dense, linear": Case([Dense(7, activation="linear"), Softmax(3)], (13,)),
     "dropout": Case([*_DROPOUT_LAYERS, Softmax(3, dropout=0.5)], (20,)),
+    "dropout, the book's scaling": Case(
+        [Dense(9, dropout=0.3, dropout_scaling="book"), Softmax(3)], (20,)
+    ),
     "log-likelihood cost": Case([Softmax(4)], (6,)),
     "cross-entropy cost": Case([Dense(5), Dense(4)], (6,), "cross-entropy"),
     "quadratic cost": Case([Dense(5), Dense(4)], (6,), "quadratic"),

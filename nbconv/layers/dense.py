@@ -1,13 +1,14 @@
 """Dense layers, the softmax layer among them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from .. import activations, checks
 from ..checks import Shape
+from ..names import DROPOUT_SCALINGS
 from .base import Array, Layer, LayerSpec, Update
 from .recorder import Recorder
 
@@ -16,13 +17,18 @@ from .recorder import Recorder
 class Dense(LayerSpec):
     """`neurons` neurons, each connected to every input: a = sigma(w x + b), equation (25).
 
-    activation: "sigmoid", "tanh", "relu", "linear" or "leaky_relu[:SLOPE]". dropout: the share of
-    the layer's inputs left out at random while training, in [0, 1). Raises SettingError.
+    activation: "sigmoid", "tanh", "relu", "linear" or "leaky_relu[:SLOPE]". dropout: the share p of
+    the layer's inputs left out at random while training, in [0, 1). dropout_scaling: "inverted"
+    divides the kept inputs by 1 - p while training; "book" multiplies all inputs by 1 - p
+    afterwards instead, as the book's network3. With the same w and eta these are different
+    descents: "inverted" has gradients larger by 1 / (1 - p), and for the same outputs a w smaller
+    by 1 - p. Raises SettingError.
     """
 
     neurons: int
     activation: str = "sigmoid"
     dropout: float = 0.0
+    dropout_scaling: str = "inverted"
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -31,6 +37,7 @@ class Dense(LayerSpec):
         object.__setattr__(
             self, "dropout", checks.number(f"{name} dropout", self.dropout, below=1.0)
         )
+        checks.choice(f"{name} dropout_scaling", self.dropout_scaling, DROPOUT_SCALINGS)
 
     @property
     def notation(self) -> str:
@@ -46,21 +53,29 @@ class Dense(LayerSpec):
     @property
     def scales(self) -> tuple[float, float]:
         """The factors of the inputs that are kept while training, and of all inputs afterwards."""
-        return 1 / (1 - self.dropout), 1.0
+        kept = 1 - self.dropout
+        return (1.0, kept) if self.dropout_scaling == "book" else (1 / kept, 1.0)
 
 
 @dataclass(frozen=True)
 class Softmax(Dense):
     """The last layer of a classifier: the activations are the probabilities of the classes, equation (78).
 
-    dropout: the share of the layer's inputs left out at random while training, in [0, 1).
+    dropout and dropout_scaling: see `Dense`.
     """
 
     activation: str = "linear"
 
-    def __init__(self, neurons: int, dropout: float = 0.0, activation: str = "linear"):
-        for name, value in (("neurons", neurons), ("activation", activation), ("dropout", dropout)):
-            object.__setattr__(self, name, value)
+    def __init__(
+        self,
+        neurons: int,
+        dropout: float = 0.0,
+        dropout_scaling: str = "inverted",
+        activation: str = "linear",
+    ):
+        given = neurons, activation, dropout, dropout_scaling
+        for each, value in zip(fields(Dense), given, strict=True):
+            object.__setattr__(self, each.name, value)
         self.__post_init__()
         checks.choice("Softmax activation", activation, ("linear",))
 

@@ -17,6 +17,7 @@ from ..data import sources
 from ..data.dataset import Dataset
 from ..errors import CheckpointError, SettingError
 from ..files import check_place, claimed, keep_old, old_name, one_line
+from ..layers import LayerSpec
 from ..network import Network
 from ..training import diagnosis
 from ..training.history import History
@@ -98,7 +99,7 @@ def begin(
     settings = checked(given)
     sets = load(settings, decoding)
     train = sets[0]
-    layers = notation.parse(settings["net"], settings["activation"], settings["dropout"])
+    layers = _layers(settings)
     network = Network(
         layers,
         train.shape if not isinstance(layers[0], int) else None,
@@ -276,5 +277,11 @@ def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dic
     named = {name: value for name, value in given.items() if name != "net" or not experiment}
     settings = asdict(RunSettings(**{**base, **experiment, **named}))
     settings["data"] = _whole(settings["data"])
-    notation.parse(settings["net"], settings["activation"], settings["dropout"])
+    _layers(settings)
     return settings
+
+
+def _layers(settings: Mapping[str, Any]) -> list[LayerSpec] | list[int]:
+    """The layers, or sizes, that the settings describe. Raises SettingError."""
+    names = "net", "activation", "dropout", "dropout_scaling"
+    return notation.parse(*(settings[name] for name in names))

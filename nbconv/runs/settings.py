@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import activations, checks
 from ..checks import Checked, setting
-from ..names import DTYPES, INITIALISERS
+from ..names import DROPOUT_SCALINGS, DTYPES, INITIALISERS
 from ..training.settings import Settings
 
 
@@ -53,6 +53,13 @@ class NetworkSettings(Checked):
         "Share of the dense layers' inputs left out, in [0, 1).",
         checks.number,
         below=1.0,
+    )
+    dropout_scaling: str = setting(
+        "inverted",
+        "inverted: kept inputs are divided by 1 - dropout in training; book: all inputs are "
+        "multiplied by it afterwards.",
+        checks.choice,
+        choices=DROPOUT_SCALINGS,
     )
 
 
