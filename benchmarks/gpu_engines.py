@@ -23,19 +23,18 @@ class Nbconv:
         images = random.integers(0, 256, (count, *PIXELS), np.uint8)
         self.data = Dataset(images, random.integers(0, CLASSES, count))
         self.order = random.integers(0, count, (ROWS, mini_batch))
-        self.rates = Rates(ETA, 0, 0, 0, False)
+        self.rates = np.tile(Rates(ETA), (ROWS, 1))
         self.randomness = Randomness(0, 0)
-        self.etas = np.full(ROWS, ETA)
 
     def milliseconds(self, mini_batches: int) -> float:
         """The time of these many mini-batches, at most ROWS."""
         from nbconv.kernels.cuda import device
         from numba import cuda
 
-        order, etas = self.order[:mini_batches], self.etas[:mini_batches]
+        order, rates = self.order[:mini_batches], self.rates[:mini_batches]
         started, done = cuda.event(), cuda.event()
         started.record(device._compute())
-        self.net.engine.descend(self.data, order, self.randomness, self.rates, etas)
+        self.net.engine.descend(self.data, order, self.randomness, rates)
         done.record(device._compute())
         done.synchronize()
         return float(cuda.event_elapsed_time(started, done))

@@ -321,7 +321,9 @@ class Kernels(Protocol):
     def images_last(self, out: Array, a: Array, /) -> None:
         """out[i, n] = a[n, i]: the inverse of `images_first`. out: overwritten."""
 
-    # Stochastic gradient descent
+    # The update. rates: (eta, decay, decay_l1, momentum or beta1, nesterov, beta2, bias1, bias2,
+    # decoupled, limit), float64, indices in kernels/scalar.py. decay is lmbda / n, decay_l1
+    # likewise for L1; nesterov and decoupled are 0 or 1.
 
     def sgd(
         self, w: Array, b: Array, v_w: Array, v_b: Array, dw: Array, db: Array, rates: Array, /
@@ -329,24 +331,39 @@ class Kernels(Protocol):
         """v = momentum v - eta g, w = w + v, equations (107), (108), with g = dC/dw + decay w + decay_l1 sgn(w).
 
         With nesterov, w = w + momentum v - eta g (Sutskever et al. 2013). Biases likewise, but g =
-        dC/db.
-        rates: (eta, decay, decay_l1, momentum, nesterov), float64; decay is lmbda / n, decay_l1
-        likewise for L1, nesterov 0 or 1. All flat; w, b and, unless momentum is 0, v_w and v_b:
-        updated.
+        dC/db. All flat; w, b and, unless momentum is 0, v_w and v_b: updated.
+        """
+
+    def adam(
+        self, w: Array, b: Array, m_w: Array, m_b: Array, s_w: Array, s_b: Array, dw: Array,
+        db: Array, rates: Array, /,
+    ) -> None:  # fmt: skip
+        """m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, w = w - eta m' / (sqrt(s') + eps).
+
+        m' = m / bias1, s' = s / bias2, with bias1 = 1 - beta1^t and bias2 = 1 - beta2^t in step t,
+        eps = 1e-8 (Kingma, Ba 2015). g = dC/dw + decay w + decay_l1 sgn(w); decoupled, g has no
+        decay w, and w = w - eta decay w first (Loshchilov, Hutter 2019). Biases likewise, but g =
+        dC/db. All flat; w, b, m and s: updated.
+        """
+
+    def clip(self, g: Array, sums: Array, rates: Array, /) -> None:
+        """g = g min(1, limit / |g|), |g| the norm of all gradients together (Pascanu et al. 2013).
+
+        g: flat, updated. sums: (parts,), float64, room for intermediate results.
         """
 
     def add(self, total: Array, part: Array, /) -> None:
         """total = total + part: the gradients of micro-batches. Both flat; total: updated."""
 
     def advance(
-        self, counters: Array, rates: Array, sums: Array, etas: Array, bound: float, /
+        self, counters: Array, rates: Array, sums: Array, rows: Array, bound: float, /
     ) -> None:
-        """On to the next mini-batch, with its eta.
+        """On to the next mini-batch, with its rates.
 
         counters: (seed, step, mini_batch, finite), int64, updated: seed and step key the random
         numbers, mini_batch is the index of the mini-batch in this run, finite the number of
-        mini-batches up to the first that did not leave sums[0] below `bound`. rates[0]:
-        overwritten. etas: one for each mini-batch of the run, and one more.
+        mini-batches up to the first that did not leave sums[0] below `bound`. rates: overwritten.
+        rows: the rates of each mini-batch of the run, and a row more.
         """
 
 

@@ -17,6 +17,9 @@ LN2_LOW = 1.9082149292705877e-10
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, SplitMix64's step
 
 SEED, STEP, MINI_BATCH, FINITE = range(4)  # indices of the counters: see the kernel `advance`
+# Indices of the rates, the numbers of one update: see the kernels `sgd`, `adam` and `clip`.
+ETA, DECAY, DECAY_L1, MOMENTUM, NESTEROV, BETA2, BIAS1, BIAS2, DECOUPLED, LIMIT = range(10)
+EPSILON = 1e-8  # of Adam
 
 
 @register_jitable

@@ -2,6 +2,7 @@
 
 DTYPES = ("float32", "float64")
 INITIALISERS = ("auto", "default", "large", "glorot", "he", "book3")
+OPTIMISERS = ("sgd", "adam", "adamw")
 DROPOUT_SCALINGS = ("inverted", "book")
 SPLITS = ("train", "validation", "test", "all")  # the last: of data with one set
 BACKENDS = ("auto", "cpu", "cuda", "reference")

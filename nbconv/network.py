@@ -35,13 +35,13 @@ from .engine.probe import units
 from .errors import CheckpointError, DataError, SettingError, say
 from .files import check_place
 from .kernels.interface import Backend
-from .layers import Layer, LayerSpec, Rates, costs, given_layers, to_dict
+from .layers import Layer, LayerSpec, costs, given_layers, to_dict
 from .layers.build import build_layers, check_last
 from .layers.recorder import Recorder
 from .names import DTYPES, INITIALISERS
 from .tables import aligned
 from .threads import using as using_threads
-from .training import monitors
+from .training import monitors, optimisers
 from .training.history import History
 from .training.loop import Metrics, Training
 from .training.settings import Settings, takes_settings
@@ -109,12 +109,7 @@ class Network:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy (copy.copy, copy.deepcopy, pickle) is a network of its own, as far as this one."""
-        engine = self.engine
-        with engine.lock:
-            flats = [
-                engine.read(flat).copy()
-                for flat in (engine.parameters, engine.velocity, engine.sums)
-            ]
+        with self.engine.lock:
             made = {
                 "cost": self.cost,
                 "backend": self.backend,
@@ -122,8 +117,9 @@ class Network:
                 "dtype": self.dtype,
                 "initialiser": self.initialiser,
             }
-            learned = self.state, self.class_names, self.preparation
-            return _again, (type(self), self.specs, self.input_shape, made, flats, learned)
+            learned = self.engine.learned()
+            about = self.state, self.class_names, self.preparation
+            return _again, (type(self), self.specs, self.input_shape, made, learned, about)
 
     @property
     def cost(self) -> str:
@@ -258,16 +254,13 @@ class Network:
 
     def _precompile_description(self, settings: Settings) -> str:
         """What `nbconv.runs.precompile` has to know of this network and its training, as JSON."""
-        rates = Rates(
-            settings.eta, settings.lmbda, settings.lmbda_l1, settings.momentum, settings.nesterov
-        )
         described = {"cost": self.cost, "dtype": self.dtype, "backend": self.backend}
         layers = [to_dict(spec) for spec in self.specs]
         given = {
             "layers": layers,
             "input_shape": self.input_shape,
             "settings": described,
-            "rates": rates,
+            "descent": optimisers.descent(settings),
             "distortion": settings.distortion,
         }
         return json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
@@ -442,9 +435,8 @@ class Network:
         """
         name, kernels = backends.select(backend)
         if kernels is not self.engine.backend:
-            engine, before = self._engine(kernels), self.engine
-            for array in ("parameters", "velocity", "sums"):
-                engine.write(getattr(engine, array), before.read(getattr(before, array)))
+            engine = self._engine(kernels)
+            engine.learn(self.engine.learned())
             self.engine = engine
         self.backend = name
         return self
@@ -585,13 +577,11 @@ def _again(
     specs: Sequence[LayerSpec],
     shape: Shape,
     made: dict[str, Any],
-    flats: Sequence[Array],
-    learned: tuple[State, ClassNames | None, preparation.Preparation | None],
+    learned: Mapping[str, Array],
+    about: tuple[State, ClassNames | None, preparation.Preparation | None],
 ) -> Network:
     """The network that `Network.__reduce__` describes."""
     network = kind(specs, shape, **made)
-    engine = network.engine
-    for flat, values in zip((engine.parameters, engine.velocity, engine.sums), flats, strict=True):
-        engine.write(flat, values)
-    network.state, network.class_names, network.preparation = copy.deepcopy(learned)
+    network.engine.learn(learned)
+    network.state, network.class_names, network.preparation = copy.deepcopy(about)
     return network

@@ -192,6 +192,24 @@ def sgd(parameters, velocity, gradient, weights, eta, decay, decay_l1, momentum,
     return parameters, velocity
 
 
+def adam(parameters, m, s, gradient, weights, step, *, eta, decay, decay_l1, betas, decoupled):
+    """(parameters, m, s) after step number `step`, from 1."""
+    parameters, m, s = (np.array(array, np.float64) for array in (parameters, m, s))
+    for i in range(len(parameters)):
+        w, g = parameters[i], float(gradient[i])
+        if i < weights:
+            g += decay_l1 * np.sign(w)
+            if decoupled:
+                parameters[i] -= eta * decay * w
+            else:
+                g += decay * w
+        m[i] = betas[0] * m[i] + (1 - betas[0]) * g
+        s[i] = betas[1] * s[i] + (1 - betas[1]) * g**2
+        mean, square = m[i] / (1 - betas[0] ** step), s[i] / (1 - betas[1] ** step)
+        parameters[i] -= eta * mean / (np.sqrt(square) + 1e-8)
+    return parameters, m, s
+
+
 SHIFTS = (
     (0, 0),
     (-1, 0),

@@ -25,6 +25,7 @@ from numba.cuda import compiler, dispatcher
 
 import nbconv
 from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
+from nbconv.engine.plan import Descent
 from nbconv.layers import Distortion, Randomness, Rates
 
 ARCHITECTURES = ("75", "80", "90", "100")
@@ -65,14 +66,12 @@ def launches():
             cost = name if name in ("cross-entropy", "quadratic") else None
             network = nbconv.Network(layers, (2, 44, 44), cost=cost, dtype=dtype)
             data = nbconv.Dataset(np.zeros((64, 2, 44, 44), np.uint8), np.zeros(64, int))
-            for momentum in (0.0, 0.9):
-                rates = Rates(0.1, 0, 0, momentum, False)
-                order, distortion = (
-                    np.arange(64)[None],
-                    Distortion(0, 0, 1, 0) if momentum else None,
-                )
+            for optimiser in ("plain", "sgd", "adam"):
+                order, rates = np.arange(64)[None], np.array([Rates(0.1)])
+                distortion = Distortion(0, 0, 1, 0) if optimiser == "sgd" else None
+                descent = Descent(optimiser, is_clipped=optimiser == "adam")
                 network.engine.descend(
-                    data, order, Randomness(0, 0), rates, np.ones(1), distortion=distortion
+                    data, order, Randomness(0, 0), rates, descent, distortion=distortion
                 )
             network.evaluate(data)
             network.predict_proba(data.images[:3].astype(dtype))

@@ -323,9 +323,7 @@ def test_launches_of_a_mini_batch(monkeypatch):
     layers = [Conv2D(20, 5), MaxPool2D(2), Conv2D(40, 5), MaxPool2D(2), Dense(100), Softmax(10)]
     network = nbconv.Network(layers, (1, 28, 28), backend="cuda")
     data = nbconv.Dataset(np.zeros((10, 1, 28, 28), np.uint8), np.zeros(10, int))
-    network.engine.descend(
-        data, np.arange(10)[None], Randomness(0, 0), Rates(0.1, 0, 0, 0, False), np.ones(1)
-    )
+    network.engine.descend(data, np.arange(10)[None], Randomness(0, 0), np.array([Rates(0.1)]))
     assert len(calls) == (26 if device.IS_SIMULATED else 25)  # tiles are smaller in the simulator
 
 

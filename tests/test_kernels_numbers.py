@@ -9,6 +9,7 @@ from conftest import close, unless_simulated
 from nbconv.kernels import scalar
 
 from nbconv.activations import parse
+from nbconv.layers import Rates
 
 KINDS = {name: parse("activation", name) for name in oracle.ACTIVATIONS}
 Z = np.concatenate(
@@ -114,6 +115,11 @@ def test_nan_shows_in_the_cost(kernels, dtype):
         assert math.isnan(sums[0]), name
 
 
+def halved(weights, *arrays):
+    """The weights' part and the biases' part of each array."""
+    return [half for array in arrays for half in (array[:weights], array[weights:])]
+
+
 @pytest.mark.parametrize("weights", unless_simulated([0, 1, 20_000, 16_384, 40_000], [0, 7, 9]))
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 def test_sgd(kernels, dtype, weights, momentum, nesterov):
@@ -122,15 +128,41 @@ def test_sgd(kernels, dtype, weights, momentum, nesterov):
     parameters, velocity, gradient = (random.standard_normal(size).astype(dtype) for _ in range(3))
     parameters[::7] = 0
     right = oracle.sgd(parameters, velocity, gradient, weights, 0.1, 0.01, 0.02, momentum, nesterov)
-    halves = [
-        half
-        for array in (parameters, velocity, gradient)
-        for half in (array[:weights], array[weights:])
-    ]
-    kernels.sgd(*halves, np.array([0.1, 0.01, 0.02, momentum, nesterov]))
+    halves = halved(weights, parameters, velocity, gradient)
+    kernels.sgd(*halves, np.array(Rates(0.1, 0.01, 0.02, momentum, nesterov), np.float64))
     close(parameters, right[0], dtype, 4)
     if momentum:
         close(velocity, right[1], dtype, 4)
+
+
+@pytest.mark.parametrize("weights", unless_simulated([0, 1, 20_000, 16_384, 40_000], [0, 7, 9]))
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("step", [1, 3])
+def test_adam(kernels, dtype, weights, decoupled, step):
+    random = np.random.default_rng(1)
+    size, betas = unless_simulated(40_000, 9), (0.7, 0.9)
+    parameters, m, s, gradient = (random.standard_normal(size).astype(dtype) for _ in range(4))
+    parameters[::7], s = 0, s**2
+    settings = {"eta": 0.1, "decay": 0.01, "decay_l1": 0.02, "betas": betas, "decoupled": decoupled}
+    right = oracle.adam(parameters, m, s, gradient, weights, step, **settings)
+    bias1, bias2 = 1 - betas[0] ** step, 1 - betas[1] ** step
+    rates = Rates(0.1, 0.01, 0.02, betas[0], False, betas[1], bias1, bias2, decoupled)
+    kernels.adam(*halved(weights, parameters, m, s, gradient), np.array(rates, np.float64))
+    for found, expected in zip((parameters, m, s), right, strict=True):
+        close(found, expected, dtype, 8)
+
+
+@pytest.mark.parametrize("size", unless_simulated([1, 64, 1000, 40_001], [1, 70]))
+@pytest.mark.parametrize("share", [0.5, 1.5])
+def test_clip(kernels, dtype, size, share):
+    """Scaled down to the limit, its direction kept; a shorter gradient is left as it is."""
+    g = np.random.default_rng(1).standard_normal(size).astype(dtype)
+    before, norm = g.copy(), math.sqrt((g.astype(np.float64) ** 2).sum())
+    kernels.clip(g, np.empty(64), np.array(Rates(0.1, limit=share * norm), np.float64))
+    if share > 1:
+        assert np.array_equal(g, before)
+    else:
+        close(g, before.astype(np.float64) * share, dtype, 4)
 
 
 @pytest.mark.parametrize("size", unless_simulated([1, 16_384, 40_001], [1, 70]))
@@ -142,15 +174,12 @@ def test_add(kernels, dtype, size):
 
 def test_advance(kernels):
     """Mini-batches count as long as the summed cost is below the bound, up to the first that leaves it above."""
-    counters, rates, etas = (
-        np.array([7, 40, 0, 0]),
-        np.array([0.5, 0.1, 0, 0, 0]),
-        np.array([0.5, 0.4, 0.3, 0.2]),
-    )
+    counters, rows = np.array([7, 40, 0, 0]), np.arange(12.0).reshape(4, 3)
+    rates = rows[0].copy()
     for cost, expected in ((1.0, [7, 41, 1, 1]), (np.nan, [7, 42, 2, 1]), (1.0, [7, 43, 3, 1])):
-        kernels.advance(counters, rates, np.array([cost, 0.0]), etas, 2.0)
+        kernels.advance(counters, rates, np.array([cost, 0.0]), rows, 2.0)
         assert counters.tolist() == expected
-        assert rates.tolist() == [etas[counters[2]], 0.1, 0, 0, 0]
+        assert np.array_equal(rates, rows[counters[2]])
 
 
 # The gathers are compiled for each pair of dtypes and each layout: not every combination is.

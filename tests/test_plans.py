@@ -37,7 +37,7 @@ def test_rates_and_randomness_are_read_anew(digits):
     changes = []
     for step, eta in ((0, 0.0), (0, 1.0), (1, 1.0), (1, 2.0)):
         engine.parameters[:] = before
-        engine.descend(data, order, Randomness(3, step), Rates(0, 0, 0, 0, False), np.array([eta]))
+        engine.descend(data, order, Randomness(3, step), np.array([Rates(eta)]))
         changes.append(engine.parameters - before)
     assert len(engine.plans) == 1
     assert not changes[0].any()

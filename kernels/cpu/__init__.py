@@ -41,4 +41,4 @@ from .layout import gather, images_first, images_last, outside_unit
 from .memory import HAS_THREADS, INFERENCE_BATCH, PRECOMPILES, micro_batches, zeros
 from .pool import max_pool2d_backward, max_pool2d_forward
 from .program import Program
-from .update import sgd
+from .update import adam, clip, sgd

@@ -43,4 +43,4 @@ from .pool import (
     max_pool2d_forward,
 )
 from .program import Program
-from .update import add, advance, sgd
+from .update import adam, add, advance, clip, sgd

@@ -299,7 +299,7 @@ class Network:
         self.test_mb_predictions = partial(self._predictions, test)
         order = np.arange(len(training)).reshape(-1, mini_batch_size)
         decay = checks.number("lmbda", lmbda) / len(order)
-        rates = Rates(checks.number("eta", eta), decay, 0.0, 0.0, False)
+        rates = Rates(checks.number("eta", eta), decay)
         best_validation_accuracy = 0.0
         for epoch in range(checks.count("epochs", epochs)):
             self._train(training, order, rates, epoch)
@@ -327,8 +327,8 @@ class Network:
                 print(f"Training mini-batch number {iteration}")
             first = iteration - start
             rows = order[first : first + BATCHES_PER_CALL - iteration % BATCHES_PER_CALL]
-            etas = np.full(len(rows), rates.eta)
-            if engine.descend(data, rows, Randomness(0, self._step), rates, etas) < len(rows):
+            now, each = Randomness(0, self._step), np.tile(rates, (len(rows), 1))
+            if engine.descend(data, rows, now, each) < len(rows):
                 raise DivergedError(
                     f"the cost is beyond all bounds at iteration {iteration}: try a smaller eta"
                 )

@@ -4,6 +4,7 @@
 /layers/<index>-<name> weights, biases
 /optimizer             velocity, in the same groups, unless it is 0; eta, momentum, lmbda, schedule
 /training              how far the training is, its settings as JSON, the best epoch
+/second_moment         Adam's, in the same groups; updates that it has made
 /best                  the best epoch's weights and biases, in the same groups
 /pictures              class names and what the training images have in common, as JSON
 /history/<metric>      one number for each epoch
@@ -81,6 +82,9 @@ def _contents(network: "Network") -> Contents:
         name: float(settings.get(name, 0.0)) for name in ("eta", "momentum", "lmbda")
     }
     contents.attributes["optimizer"]["schedule"] = str(settings.get("schedule", "constant"))
+    if state.updates:
+        _put(contents, network, "second_moment", engine.read(engine.second_moment))
+        contents.attributes["second_moment"] = {"updates": state.updates}
     contents.attributes["training"] = {
         "epoch": state.epoch,
         "step": state.step,
@@ -159,6 +163,10 @@ def take(network: "Network", contents: Contents) -> None:
         engine.write(engine.parameters, _flat(contents.arrays, network, "layers"))
         if any(name.startswith("optimizer/") for name in contents.arrays):
             engine.write(engine.velocity, _flat(contents.arrays, network, "optimizer"))
+        updates = int(contents.attributes.get("second_moment", {}).get("updates", 0))
+        if updates:
+            values = _flat(contents.arrays, network, "second_moment")
+            engine.write(engine.second_moment, values)
         training = contents.attributes["training"]
         engine.write(engine.sums, (float(training["epoch_cost"]), float(training["epoch_correct"])))
         settings, run = json.loads(str(training["settings"])), json.loads(str(training["run"]))
@@ -178,6 +186,7 @@ def take(network: "Network", contents: Contents) -> None:
             epoch=int(training["epoch"]),
             step=int(training["step"]),
             epoch_step=int(training["epoch_step"]),
+            updates=updates,
             begun=int(training["begun"]),
             epoch_seconds=float(training["epoch_seconds"]),
             history=_history(contents, monitors.names(engine)),
@@ -205,6 +214,8 @@ def _check_state(network: "Network") -> None:
         raise SettingError(
             f"its settings came into force after epoch {state.begun} of {state.epoch}"
         )
+    if not 0 <= state.updates <= state.step:
+        raise SettingError(f"Adam has made {state.updates} updates in {state.step} mini-batches")
     if not 0 <= state.epoch_step <= state.step < 2**62 or (state.epoch_step and not state.settings):
         raise SettingError(
             f"it is at mini-batch {state.epoch_step} of an epoch and {state.step} in all"

@@ -5,8 +5,8 @@ import os
 import threading
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,14 @@ from ..layers.recorder import Recorder
 from ..threads import Pace, most_tried
 from .microbatch import Replicas
 from .paced import PacedPlan
-from .plan import OUTPUTS, Counters, Planner, Registers, Task
+from .plan import OUTPUTS, Counters, Descent, Planner, Registers, Task
 
 Array = NDArray[Any]
+PLAIN = Descent()
 GRADIENT_BATCH = 64  # images at a time for a mean gradient
 EVALUATION_ROWS = 16  # mini-batches that are evaluated in one run, which nothing can interrupt
 MAX_PLANS = 32  # kept at most: a training has two or three sizes of mini-batch
-NO_ETAS = np.zeros(2)
+NO_RATES = np.zeros((2, len(Rates._fields)))
 SMALL_BYTES = 2**15  # of images whose copy costs less than another description for the program
 
 
@@ -84,7 +85,7 @@ class Engine:
         self.parameters, self.gradient, self.velocity = (
             zeros((self.count,), dtype) for _ in range(3)
         )
-        views = (self.views(flat) for flat in (self.parameters, self.gradient, self.velocity))
+        views = (self.views(flat) for flat in (self.parameters, self.gradient))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
         registers = Registers(
@@ -98,9 +99,18 @@ class Engine:
         self.sums, self.scores = registers.sums, registers.scores
         self.outside_unit = registers.outside_unit
         maps = layers[: -sum(isinstance(layer, DenseLayer) for layer in layers)]
+        self.maps = sum(layer in maps for layer in self.with_parameters)
         self.replicas = Replicas(maps, build, recorder, dtype)
         self.planner = Planner(
-            layers, self.replicas, cost, self.pixels, registers, self._flat(maps), recorder, dtype
+            layers,
+            self.replicas,
+            cost,
+            self.pixels,
+            registers,
+            self.gradient,
+            self.updated,
+            recorder,
+            dtype,
         )
         self.seconds: defaultdict[int, float] = defaultdict(float)  # of work, by number of threads
         # Of outputs: plan, where few images are copied to, labels for images that have none, and
@@ -135,13 +145,36 @@ class Engine:
             weights_at, biases_at = weights_end, biases_end
         return views
 
-    def _flat(self, maps: list[Layer]) -> list[Array]:
-        """w, b, v_w, v_b, dw, db of all layers of feature maps: the first in the flat buffers, so in one piece each."""
-        shapes = self.shapes[: sum(layer in maps for layer in self.with_parameters)]
+    @cached_property
+    def second_moment(self) -> Array:
+        """Of each parameter's gradient, for Adam: s in the kernel `adam`."""
+        return self.recorder.backend.zeros((self.count,), self.dtype)
+
+    def learned(self) -> dict[str, Array]:
+        """Copies, for the host, of all that training has changed: see `learn`."""
+        names = ["parameters", "velocity", "sums"]
+        if "second_moment" in vars(self):
+            names.append("second_moment")
+        with self.lock:
+            return {name: self.read(getattr(self, name)).copy() for name in names}
+
+    def learn(self, learned: Mapping[str, Array]) -> None:
+        """Be as far as the engine whose `learned` this is."""
+        for name, values in learned.items():
+            self.write(getattr(self, name), values)
+
+    def updated(self, optimiser: str) -> list[Array]:
+        """The flat w, b, v_w, v_b, dw, db that the kernel of an optimiser takes, with s_w, s_b for "adam".
+
+        "plain": of the layers of feature maps alone, the first in the flat buffers. Dense layers
+        are updated by `dense_descend`.
+        """
+        shapes = self.shapes[: self.maps] if optimiser == "plain" else self.shapes
         weights = slice(0, sum(math.prod(w) for w, _ in shapes))
         first = self.weights_count
         biases = slice(first, first + sum(math.prod(b) for _, b in shapes))
-        flats = self.parameters, self.velocity, self.gradient
+        kept = [self.second_moment] if optimiser == "adam" else []
+        flats = self.parameters, self.velocity, *kept, self.gradient
         return [flat[part] for flat in flats for part in (weights, biases)]
 
     def initialise(
@@ -194,23 +227,27 @@ class Engine:
             images, labels, positions = data.batch(order[rows], shifts)
             yield rows, self.backend.upload(images), self.backend.upload(labels), positions
 
-    def _run(self, task: Task, data: Dataset, order: Array, now: Randomness, etas: Array) -> int:
+    def _run(
+        self, task: Task, data: Dataset, order: Array, now: Randomness, rates: Array | None = None
+    ) -> int:
         """Run a task on the mini-batches in the rows of `order`.
 
         Returns how many kept the summed cost below `DIVERGED`, up to the first that did not.
         """
         plan = self._plan(task, order.shape[1], data.store.dtype)
+        rates = np.zeros((len(order), self.rates.size)) if rates is None else rates
         uploads = self._uploads(data, order, task.shifts)
         upload, finite = next(uploads, None), 0
         while upload is not None:
             rows, images, labels, positions = upload
             self.write(self.counters, Counters(now.seed, now.step + rows.start))
-            if task.has_update:
-                self.write(self.rates[:1], etas[rows.start])
-            plan.run(len(positions), images, labels, positions, np.append(etas[rows], 0.0))
+            if task.descent:
+                self.write(self.rates, rates[rows.start])
+            row_more = np.append(rates[rows], rates[:1], axis=0)
+            plan.run(len(positions), images, labels, positions, row_more)
             upload = next(uploads, None)  # copied while the device works
             finite += Counters(*map(int, self.read(self.counters))).finite
-            if task.has_update and finite < rows.stop:
+            if task.descent and finite < rows.stop:
                 break
         return finite
 
@@ -219,21 +256,21 @@ class Engine:
         data: Dataset,
         order: Array,
         now: Randomness,
-        rates: Rates,
-        etas: Array,
+        rates: Array,
+        descent: Descent = PLAIN,
         shifts: int = 1,
         distortion: Distortion | None = None,
     ) -> int:
-        """Train on the mini-batches in the rows of `order`, with one of `etas` each: forward, backward, update.
+        """Train on the mini-batches in the rows of `order`: forward, backward, update.
+
+        rates: of each mini-batch, (mini-batches, numbers), see `Rates`.
 
         Cost and right answers are added to `sums`. Returns how many mini-batches kept the summed
         cost below `DIVERGED`, up to the first that did not; what follows that one is worthless.
         """
-        is_plain = not rates.momentum and not rates.decay_l1
         with self.lock:
-            self.write(self.rates, rates)
-            task = Task(True, True, True, True, is_plain, shifts=shifts, distortion=distortion)
-            return self._run(task, data, order, now, etas)
+            task = Task(True, True, True, descent, shifts=shifts, distortion=distortion)
+            return self._run(task, data, order, now, rates)
 
     def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:
         """(summed cost, right answers) over a dataset; with randomness, as while training."""
@@ -242,7 +279,7 @@ class Engine:
         with self.lock:
             self.write(self.scores, 0)
             for order in _orders(len(data), self.backend.INFERENCE_BATCH):
-                self._run(task, data, order, now, np.zeros(len(order)))
+                self._run(task, data, order, now)
             cost, correct = self.read(self.scores)
         return float(cost), int(correct)
 
@@ -279,7 +316,7 @@ class Engine:
             elif plan.is_direct:
                 images = images.reshape(count, -1)
             self.backend.write(self.counters, 0)
-            done = plan.run(1, self.backend.upload(images), labels, order, NO_ETAS)
+            done = plan.run(1, self.backend.upload(images), labels, order, NO_RATES)
             if images.dtype != np.uint8 and self.read(self.outside_unit)[0]:
                 self.write(self.outside_unit, 0)
                 raise FloatingPointError
@@ -299,7 +336,7 @@ class Engine:
         for order in _orders(len(data), size):
             for part in order:
                 with self.lock:
-                    self._run(task, data, part[None], now, np.zeros(1))
+                    self._run(task, data, part[None], now)
                     total += self.read(self.gradient) * (len(part) / len(data))
         return total.astype(self.dtype)
 

@@ -62,11 +62,7 @@ class Replicas:
                 if first.weights_shape:
                     d_weights = zeros(first.d_weights.shape, self.dtype)
                     d_biases = zeros(first.d_biases.shape, self.dtype)
-                    parameters, velocities = (
-                        (first.weights, first.biases),
-                        (first.v_weights, first.v_biases),
-                    )
-                    own.attach(parameters, (d_weights, d_biases), velocities)
+                    own.attach((first.weights, first.biases), (d_weights, d_biases))
             self._replicas.append(Replica(layers, self.recorder, self.dtype))
         return self._replicas[index]
 

@@ -4,7 +4,7 @@ The layers of feature maps (convolution, pooling) take a mini-batch in micro-bat
 (microbatch.py), the dense layers behind them take it whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,14 +14,22 @@ from numpy.typing import NDArray
 
 from ..checks import Shape
 from ..kernels.interface import Program
-from ..layers import Distortion, Layer, Update, Workspace
+from ..layers import Distortion, Layer, Rates, Workspace
 from ..layers.costs import Cost
 from ..layers.dense import DenseLayer
 from ..layers.recorder import Recorder
 from .microbatch import MicroBatch, Replicas
 
 Array = NDArray[Any]
+NORM_PARTS = 64  # partial sums of a gradient's norm
 DIVERGED = 1e12  # no weight, and no epoch's summed cost, of a training that learns comes near
+
+
+class Descent(NamedTuple):
+    """Which kernels update the parameters."""
+
+    optimiser: str = "plain"  # or "sgd", "adam"; plain: without momentum and L1
+    is_clipped: bool = False
 
 
 class Task(NamedTuple):
@@ -30,8 +38,7 @@ class Task(NamedTuple):
     has_dropout: bool = False
     has_cost: bool = False
     has_gradient: bool = False
-    has_update: bool = False
-    is_plain: bool = False  # the update, see `Update`
+    descent: Descent | None = None
     has_activation: bool = False  # of the last layer
     shifts: int = 1  # versions of each image, see `gather`
     distortion: Distortion | None = None
@@ -69,7 +76,11 @@ class Plan:
 
 
 class Planner:
-    """Records plans. maps: flat w, b, v_w, v_b, dw, db of all layers of feature maps together."""
+    """Records plans.
+
+    gradient: of all parameters, flat. updated: gives what an optimiser's kernel updates by its name,
+    see `Engine.updated`.
+    """
 
     def __init__(
         self,
@@ -78,7 +89,8 @@ class Planner:
         cost: Cost,
         pixels: Shape,
         registers: Registers,
-        maps: Sequence[Array],
+        gradient: Array,
+        updated: Callable[[str], list[Array]],
         recorder: Recorder,
         dtype: np.dtype[Any],
     ):
@@ -87,7 +99,8 @@ class Planner:
         self.cost = cost
         self.pixels = pixels
         self.registers = registers
-        self.maps = maps
+        self.gradient = gradient
+        self.updated = updated
         self.recorder = recorder
         self.kernels = recorder.kernels
         self.buffers = Workspace(recorder, dtype)
@@ -102,11 +115,11 @@ class Planner:
         """
         labels = self.buffers.array("labels", (count,), np.int64)
         neurons = self.buffers.array("neurons", (count, self.dense[0].fans[0]))
-        # Placeholders: each run has other images, labels, order and etas.
+        # Placeholders: each run has other images, labels, order and rates.
         is_direct = self.is_direct(task, dtype)
         images = neurons if is_direct else np.zeros((1, *self.pixels), dtype)
         all_labels = np.zeros(1, np.int64)
-        order, etas = np.zeros((1, count), np.int64), np.zeros(2)
+        order, rates = np.zeros((1, count), np.int64), np.zeros((2, len(Rates._fields)))
         registers = self.registers
         out: list[Array] = []
 
@@ -138,9 +151,9 @@ class Planner:
                 gather(neurons, self.buffers, 0, count)
             out.append(self._from_neurons(task, neurons, labels, rows))
             sums = self._sums(task)
-            self.kernels.advance(registers.counters, registers.rates, sums, etas, DIVERGED)
+            self.kernels.advance(registers.counters, registers.rates, sums, rates, DIVERGED)
 
-        program = self.recorder.program(mini_batch, (images, all_labels, order, etas))
+        program = self.recorder.program(mini_batch, (images, all_labels, order, rates))
         return Plan(program, out[0])
 
     def is_direct(self, task: Task, dtype: np.dtype[Any]) -> bool:
@@ -173,7 +186,7 @@ class Planner:
 
     def _sums(self, task: Task) -> Array:
         """What a task adds its cost and right answers to."""
-        return self.registers.sums if task.has_update else self.registers.scores
+        return self.registers.sums if task.descent else self.registers.scores
 
     def _from_neurons(self, task: Task, a: Array, labels: Array, rows: int) -> Array:
         """From the first dense layer to z, to the cost, and the whole backward pass."""
@@ -185,24 +198,25 @@ class Planner:
             scale = 1 / len(labels) if task.has_gradient else 1.0
             self.cost.delta(self.kernels, delta, self._sums(task), a, labels, scale)
             if task.has_gradient:
-                rates = self.registers.rates
-                update = Update(rates, task.is_plain) if task.has_update else None
-                self._backward(delta, randomness, update, rows)
+                self._backward(delta, randomness, task.descent, rows)
+                if task.descent:
+                    self._descend(task.descent)
         if task.has_activation:
             self.cost.activate(self.kernels, a)
         return a
 
     def _backward(
-        self, delta: Array, randomness: Array | None, update: Update | None, rows: int
+        self, delta: Array, randomness: Array | None, descent: Descent | None, rows: int
     ) -> None:
         """From delta of the last layer to the mean gradient of the cost, layer by layer.
 
-        With `update`, each layer's parameters are updated as soon as nothing needs the old ones.
+        With a plain descent, dense layers are updated as soon as nothing needs the old parameters.
         """
+        rates = self.registers.rates if descent == Descent() else None
         maps, count = self.replicas.layers, len(delta)
         needs_dx = self._needs_dx[: len(maps)], self._needs_dx[len(maps) :]
         for dense, dense_needs_dx in zip(reversed(self.dense), reversed(needs_dx[1]), strict=True):
-            delta = dense.backward(delta, randomness, dense_needs_dx, update)
+            delta = dense.backward(delta, randomness, dense_needs_dx, rates)
         if not needs_dx[1][0]:
             return
 
@@ -220,6 +234,16 @@ class Planner:
         for replica, _ in [micro_batch for row in schedule for micro_batch in row][1:]:
             for layer, first in zip(replica.layers, maps, strict=True):
                 first.add_gradients(layer)
-        if update is not None:
-            w, b, v_w, v_b, dw, db = self.maps
-            self.kernels.sgd(w, b, v_w, v_b, dw, db, update.rates)
+
+    def _descend(self, descent: Descent) -> None:
+        """The update, of all parameters or of those that are not yet updated."""
+        rates = self.registers.rates
+        w, b, v_w, v_b, *second, dw, db = self.updated(descent.optimiser)
+        if descent.is_clipped:
+            sums = self.buffers.array("sums of squares", (NORM_PARTS,), np.float64)
+            self.kernels.clip(self.gradient, sums, rates)
+        if descent.optimiser == "adam":
+            s_w, s_b = second
+            self.kernels.adam(w, b, v_w, v_b, s_w, s_b, dw, db, rates)
+        elif w.size:
+            self.kernels.sgd(w, b, v_w, v_b, dw, db, rates)

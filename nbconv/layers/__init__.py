@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..checks import Shape
 from ..errors import SettingError
-from .base import Distortion, Layer, LayerSpec, Randomness, Rates, Update, Workspace
+from .base import Distortion, Layer, LayerSpec, Randomness, Rates, Workspace
 from .conv import Conv2D
 from .dense import Dense, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D, Pool2D
@@ -28,7 +28,6 @@ __all__ = [
     "Randomness",
     "Rates",
     "Softmax",
-    "Update",
     "Workspace",
     "from_dict",
     "given_layers",

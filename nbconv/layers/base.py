@@ -15,13 +15,18 @@ Pair = tuple[Array, Array]
 
 
 class Rates(NamedTuple):
-    """The factors of an update: see the kernel `sgd`."""
+    """The numbers of an update, in the order in which kernels read them (kernels/scalar.py)."""
 
     eta: float
-    decay: float  # lmbda / n
-    decay_l1: float
-    momentum: float
-    nesterov: bool
+    decay: float = 0.0  # lmbda / n
+    decay_l1: float = 0.0
+    momentum: float = 0.0  # beta1 of Adam
+    nesterov: bool = False
+    beta2: float = 0.0
+    bias1: float = 1.0  # 1 - beta1^t in Adam's step t
+    bias2: float = 1.0
+    is_decoupled: bool = False
+    limit: float = 0.0  # of the gradient's norm
 
 
 class Randomness(NamedTuple):
@@ -38,13 +43,6 @@ class Distortion(NamedTuple):
     zoom: float  # share
     shift: float  # pixels
     elastic: float  # pixels
-
-
-class Update(NamedTuple):
-    """How the layers update their parameters."""
-
-    rates: Array  # `Rates`, in an array that the kernels read
-    is_plain: bool  # a step is eta times the gradient and the weight decay, without momentum and L1
 
 
 class Workspace:
@@ -93,11 +91,10 @@ class Layer(ABC):
         self.buffers = Workspace(recorder, dtype)  # kept from the forward to the backward pass
         self.scratch = self.buffers  # free once the next layer has run; replicas share it
 
-    def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
-        """Set weights and biases, their gradients and velocities: views into the network's flat buffers."""
+    def attach(self, parameters: Pair, gradients: Pair) -> None:
+        """Set weights and biases, and their gradients: views into the network's flat buffers."""
         self.weights, self.biases = parameters
         self.d_weights, self.d_biases = gradients
-        self.v_weights, self.v_biases = velocities
 
     @abstractmethod
     def forward(self, x: Array, randomness: Array | None) -> Array:
@@ -118,11 +115,6 @@ class Layer(ABC):
         if self.weights_shape:
             self.kernels.add(self.d_weights.reshape(-1), other.d_weights.reshape(-1))
             self.kernels.add(self.d_biases, other.d_biases)
-
-    def descend(self, update: Update) -> None:
-        """Update the parameters by their gradients: one step of stochastic gradient descent."""
-        w, v_w, dw = (array.reshape(-1) for array in (self.weights, self.v_weights, self.d_weights))
-        self.kernels.sgd(w, self.biases, v_w, self.v_biases, dw, self.d_biases, update.rates)
 
 
 @dataclass(frozen=True)

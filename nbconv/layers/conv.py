@@ -85,9 +85,9 @@ class ConvLayer(Layer):
         self.fans = (geometry.channels * area, geometry.filters * area)
         self.pool: MaxPoolLayer | None = None  # the max pooling that is fused into this layer
 
-    def attach(self, parameters: Pair, gradients: Pair, velocities: Pair) -> None:
+    def attach(self, parameters: Pair, gradients: Pair) -> None:
         """Set the parameters, and build the tables that the kernels read."""
-        super().attach(parameters, gradients, velocities)
+        super().attach(parameters, gradients)
         self.taps = self._copied(self.geometry.taps)
         if self.pool is not None:
             tables = conv_pool_tables(self.geometry, self.pool.geometry)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import activations, checks
 from ..checks import Shape
 from ..names import DROPOUT_SCALINGS
-from .base import Array, Layer, LayerSpec, Update
+from .base import Array, Layer, LayerSpec
 from .recorder import Recorder
 
 
@@ -117,23 +117,20 @@ class DenseLayer(Layer):
         return self.a
 
     def backward(
-        self, da: Array, randomness: Array | None, needs_dx: bool, update: Update | None = None
+        self, da: Array, randomness: Array | None, needs_dx: bool, rates: Array | None = None
     ) -> Array:
         """dz = da sigma'(z), then the gradients and dC/dx.
 
-        With `update`, the parameters are updated, too; the gradients may then not be computed at
-        all.
+        With `rates`, the parameters are updated instead, by plain gradient descent.
         """
         if self.activation != activations.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         dz, dx = da, self.buffers.array("dx", self.x.shape)
         if needs_dx:
             self.kernels.dense_backward_input(dx, dz, self.weights)
-        if update is not None and update.is_plain:
-            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, update.rates)
+        if rates is not None:
+            self.kernels.dense_descend(self.weights, self.biases, dz, self.x, rates)
         else:
             self.kernels.dense_backward_weights(self.d_weights, dz, self.x)
             self.kernels.dense_backward_biases(self.d_biases, dz)
-            if update is not None:
-                self.descend(update)
         return self._dropped(dx, randomness, in_place=True) if needs_dx else dx

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import child
 from ..data import Dataset
+from ..engine.plan import Descent
 from ..kernels.interface import Backend
 from ..layers import Distortion, Randomness, Rates, from_dict
 from ..network import Network
@@ -47,11 +48,11 @@ def precompile(description: str) -> None:
     engine.recorder.backend = cast(Backend, _Compiler(engine.backend))
     images = np.zeros((IMAGES, *network.input_shape), np.uint8)
     data = Dataset(images, np.zeros(IMAGES, np.int64))
-    rates = Rates(*fields["rates"])
     distortion = Distortion(*fields["distortion"]) if fields["distortion"] else None
     order = np.arange(IMAGES)[None]
-    etas = np.array([rates.eta])
-    engine.descend(data, order, Randomness(0, 0), rates, etas, distortion=distortion)
+    rates = np.zeros((1, len(Rates._fields)))
+    descent = Descent(*fields["descent"])
+    engine.descend(data, order, Randomness(0, 0), rates, descent, distortion=distortion)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from ..data.dataset import Dataset
 from ..engine.engine import Engine
 from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError, say
-from ..layers import Randomness, Rates
-from . import diagnosis, monitors, schedules
+from ..layers import Randomness
+from . import diagnosis, monitors, optimisers, schedules
 from .settings import Settings
 from .signals import signals
 from .state import Best, State
@@ -72,12 +72,10 @@ class Training:
         state, settings = self.state, self.settings
         state.begin(settings, fingerprint(self.train, self.validation))
         begun, steps, was_checked, state.warning = state.epoch, state.step, False, ""
-        if not settings.momentum:
-            self.engine.write(self.engine.velocity, 0)
+        self._begin_optimiser()
         with signals() as check_signals:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
-                flats = self.engine.parameters, self.engine.velocity
-                before = [self.engine.read(flat).copy() for flat in flats]
+                before, updates = self.engine.learned(), state.updates
                 step = state.step - state.epoch_step
                 try:
                     self.engine.seconds.clear()
@@ -85,9 +83,8 @@ class Training:
                     threads = self.engine.busiest()
                     report = self._report()
                 except DivergedError:
-                    for flat, values in zip(flats, before, strict=True):
-                        self.engine.write(flat, values)
-                    state.step = step
+                    self.engine.learn(before)
+                    state.step, state.updates = step, updates
                     state.epoch_step, state.epoch_seconds = 0, 0.0
                     raise
                 state.epoch += 1
@@ -103,6 +100,16 @@ class Training:
                 except Interrupted as stop:
                     stop.saved = True
                     raise
+
+    def _begin_optimiser(self) -> None:
+        """Forget what another optimiser has kept, and what plain descent does not use."""
+        engine, state, is_adam = self.engine, self.state, self.settings.optimiser != "sgd"
+        if is_adam == (state.updates > 0) and (is_adam or self.settings.momentum):
+            return
+        engine.write(engine.velocity, 0)
+        if is_adam or state.updates:
+            engine.write(engine.second_moment, 0)
+        state.updates = 0
 
     def _diagnosis(self, cost: float) -> str:
         """A line, which is also logged, if the epoch was no better than guessing; else ""."""
@@ -123,7 +130,7 @@ class Training:
         if state.epoch_step == 0:
             engine.write(engine.sums, 0)
         begun = time.perf_counter() - state.epoch_seconds
-        eta, decay, decay_l1 = settings.eta, settings.lmbda / examples, settings.lmbda_l1 / examples
+        eta = settings.eta
         while (first := state.epoch_step * size) < examples:
             try:
                 check_signals()
@@ -138,20 +145,14 @@ class Training:
                 1, min(self.together if state.epoch_step else 1, (examples - first) // size)
             )
             batches = order[first : first + together * size].reshape(together, -1)
-            etas = np.array(
-                [
-                    settings.eta * factor(state.epoch + (first + k * size) / examples)
-                    for k in range(together)
-                ]
-            )
-            rates = Rates(settings.eta, decay, decay_l1, settings.momentum, settings.nesterov)
+            etas = [self._eta(factor, first + k * size) for k in range(together)]
             started = time.perf_counter()
             finite = engine.descend(
                 self.train,
                 batches,
                 Randomness(self.seed, state.step),
-                rates,
-                etas,
+                optimisers.rates(settings, etas, examples, state.updates),
+                optimisers.descent(settings),
                 self.shifts,
                 settings.distortion,
             )
@@ -164,11 +165,22 @@ class Training:
             pace = PACE / (time.perf_counter() - started)
             self.together = max(1, min(2 * self.together, int(together * pace)))
             state.step += together
+            state.updates += together if settings.optimiser != "sgd" else 0
             state.epoch_step += together
             if self.progress:
                 self.progress(first + batches.size, examples)
         state.epoch_seconds = time.perf_counter() - begun
         self._check_weights(eta)
+
+    def _eta(self, factor: schedules.Factor, done: int) -> float:
+        """Of the mini-batch that begins after `done` images of the epoch."""
+        settings, epochs = self.settings, self.state.epoch + done / self.examples
+        risen = (
+            min(1.0, (epochs + settings.mini_batch_size / self.examples) / settings.warm_up)
+            if settings.warm_up
+            else 1.0
+        )
+        return settings.eta * factor(epochs) * risen
 
     def _check_weights(self, eta: float) -> None:
         largest = float(np.abs(self.engine.read(self.engine.parameters)).max())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import checks
 from ..checks import Checked, setting
 from ..errors import SettingError
+from ..names import OPTIMISERS
 from . import schedules
 
 if TYPE_CHECKING:
@@ -35,12 +36,33 @@ class Settings(Checked):
     lmbda_l1: float = setting(
         0.0, "L1 regularisation: lmbda_l1/n sum of |w| is added to the cost.", checks.number
     )
+    optimiser: str = setting(
+        "sgd",
+        "sgd: gradient descent, with momentum; adam; adamw: Adam with decoupled weight decay.",
+        checks.choice,
+        choices=OPTIMISERS,
+    )
     momentum: float = setting(0.0, "Momentum, in [0, 1).", checks.number, below=1.0)
     nesterov: bool = setting(False, "Nesterov's momentum.", checks.flag)
+    beta1: float = setting(
+        0.9, "Adam: share of the mean gradient that is kept, in [0, 1).", checks.number, below=1.0
+    )
+    beta2: float = setting(
+        0.999, "Adam: share of the mean square that is kept, in [0, 1).", checks.number, below=1.0
+    )
+    clip_norm: float | None = setting(
+        None,
+        "Scale gradients whose norm, of all layers together, is larger down to it.",
+        checks.number,
+        positive=True,
+    )
     schedule: str = setting(
         "constant",
         "Learning rate schedule: constant, cosine[:N], one-cycle[:N], halve:N or step:N:FACTOR.",
         schedules.check,
+    )
+    warm_up: float = setting(
+        0.0, "Epochs over which eta rises from 0, besides the schedule.", checks.number
     )
     patience: int | None = setting(
         None, "Stop after this many epochs without a better validation accuracy.", checks.count
@@ -78,6 +100,11 @@ class Settings(Checked):
         if self.nesterov and not self.momentum:
             raise SettingError(
                 "nesterov is on and momentum is 0: expected a momentum greater than 0, such as 0.9"
+            )
+        if self.momentum and self.optimiser != "sgd":
+            raise SettingError(
+                f"momentum is {self.momentum:g} with the optimiser {self.optimiser}: expected beta1, "
+                "which is Adam's momentum"
             )
         if self.expand and self.distortion:
             raise SettingError(

@@ -28,6 +28,7 @@ class State:
     epoch: int = 0
     step: int = 0  # mini-batches in all; keys the dropout
     epoch_step: int = 0
+    updates: int = 0  # that Adam has made, since its moments were 0
     epoch_seconds: float = 0.0
     history: History = field(default_factory=History)
     best: Best | None = None

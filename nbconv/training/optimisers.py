@@ -1,0 +1,47 @@
+"""From a training's settings to the kernels and numbers of its updates."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.plan import Descent
+from ..layers import Rates
+from .settings import Settings
+
+
+def descent(settings: Settings) -> Descent:
+    """Which kernels update the parameters."""
+    is_clipped = settings.clip_norm is not None
+    if settings.optimiser != "sgd":
+        return Descent("adam", is_clipped)
+    is_plain = not (settings.momentum or settings.lmbda_l1 or is_clipped)
+    return Descent("plain" if is_plain else "sgd", is_clipped)
+
+
+def rates(
+    settings: Settings, etas: Sequence[float], examples: int, updates: int
+) -> NDArray[np.float64]:
+    """The `Rates` of mini-batches with these etas, a row each.
+
+    examples: in an epoch. updates: how many the optimiser has made already: Adam's t - 1.
+    """
+    lmbda, lmbda_l1 = settings.lmbda / examples, settings.lmbda_l1 / examples
+    common: dict[str, Any] = {
+        "decay": lmbda,
+        "decay_l1": lmbda_l1,
+        "limit": settings.clip_norm or 0,
+    }
+    if settings.optimiser == "sgd":
+        common |= {"momentum": settings.momentum, "nesterov": settings.nesterov}
+        return np.array([Rates(eta, **common) for eta in etas], np.float64)
+    beta1, beta2 = settings.beta1, settings.beta2
+    common |= {"momentum": beta1, "beta2": beta2, "is_decoupled": settings.optimiser == "adamw"}
+    return np.array(
+        [
+            Rates(eta, bias1=1 - beta1**t, bias2=1 - beta2**t, **common)
+            for t, eta in enumerate(etas, updates + 1)
+        ],
+        np.float64,
+    )
