@@ -141,7 +141,7 @@ def test_add(kernels, dtype, size):
 
 
 def test_advance(kernels):
-    """Mini-batches count as long as the summed cost is below the bound, up to the first that leaves it above."""
+    """Mini-batches count up to the first that leaves the summed cost above the bound."""
     counters, rates, etas = (
         np.array([7, 40, 0, 0]),
         np.array([0.5, 0.1, 0, 0, 0]),

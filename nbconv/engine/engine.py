@@ -1,4 +1,4 @@
-"""A network's layers, its parameters in one flat buffer, and the mini-batches that run through them."""
+"""A network's layers, its parameters in one flat buffer, and the mini-batches run through them."""
 
 import math
 import os
@@ -48,9 +48,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class Engine:
-    """The layers with their parameters, velocities and gradients: flat buffers, all weights before all biases.
+    """The layers with their parameters, velocities and gradients in flat buffers.
 
-    They lie where the backend has its memory; the host reaches them by `read` and `write`.
+    Each buffer has all weights before all biases. The buffers lie where the backend has its memory;
+    the host reaches them by `read` and `write`.
 
     build: makes layers like these, for each replica but the first.
     """
@@ -136,7 +137,10 @@ class Engine:
         return views
 
     def _flat(self, maps: list[Layer]) -> list[Array]:
-        """w, b, v_w, v_b, dw, db of all layers of feature maps: the first in the flat buffers, so in one piece each."""
+        """w, b, v_w, v_b, dw, db of all layers of feature maps, each in one piece.
+
+        These layers are the first in the flat buffers.
+        """
         shapes = self.shapes[: sum(layer in maps for layer in self.with_parameters)]
         weights = slice(0, sum(math.prod(w) for w, _ in shapes))
         first = self.weights_count
@@ -178,7 +182,7 @@ class Engine:
     def _uploads(
         self, data: Dataset, order: Array, shifts: int
     ) -> Iterator[tuple[slice, Array, Array, Array]]:
-        """(rows of the order, and for these rows images, labels and order) where kernels can read them.
+        """(rows of the order, and their images, labels and order) where kernels can read them.
 
         All at once, if the backend has room for all images.
         """
@@ -224,10 +228,11 @@ class Engine:
         shifts: int = 1,
         distortion: Distortion | None = None,
     ) -> int:
-        """Train on the mini-batches in the rows of `order`, with one of `etas` each: forward, backward, update.
+        """Train on the mini-batches in the rows of `order`, with one of `etas` each.
 
-        Cost and right answers are added to `sums`. Returns how many mini-batches kept the summed
-        cost below `DIVERGED`, up to the first that did not; what follows that one is worthless.
+        Each goes forward and backward, and the parameters are updated. Cost and right answers are
+        added to `sums`. Returns how many mini-batches kept the summed cost below `DIVERGED`, up to
+        the first that did not; what follows that one is worthless.
         """
         is_plain = not rates.momentum and not rates.decay_l1
         with self.lock:
@@ -286,7 +291,7 @@ class Engine:
             return self.backend.read(done.out).copy()
 
     def busiest(self) -> int:
-        """With how many threads most of the work was done since `seconds` was cleared; 0 for none."""
+        """With how many threads most work was done since `seconds` was cleared; 0 for none."""
         return max(self.seconds, key=self.seconds.__getitem__, default=0)
 
     def mean_gradient(
