@@ -119,14 +119,16 @@ def evaluate(
 
 def _print_table(results: dict[str, dict[str, Any]]) -> None:
     """What `Ensemble.evaluate` gave for each split."""
-    rows = [[f"member-{number}", *scores] for number, scores in
-            enumerate(zip(*(result["members"] for result in results.values()), strict=True), 1)]  # fmt: skip
+    members = zip(*(result["members"] for result in results.values()), strict=True)
+    rows = [[f"member-{number}", *scores] for number, scores in enumerate(members, 1)]
     rows.append(["vote", *(result["accuracy"] for result in results.values())])
     rows.append(
         ["mean probability", *(result["mean_probability_accuracy"] for result in results.values())]
     )
     click.echo(" " * 16 + "".join(f"{split:>24}" for split in results))
     for name, *scores in rows:
-        cells = (f"{percent(score)}, {round(score * result['total'])} of {result['total']}" for score, result in
-                 zip(scores, results.values(), strict=True))  # fmt: skip
+        cells = (
+            f"{percent(score)}, {round(score * result['total'])} of {result['total']}"
+            for score, result in zip(scores, results.values(), strict=True)
+        )
         click.echo(f"{name:16}" + "".join(f"{cell:>24}" for cell in cells))

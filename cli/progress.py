@@ -30,7 +30,10 @@ class Progress:
         if rate > 0:
             left = ((self.epochs - self.epoch) * total - done) / rate
             bar = "#" * (20 * done // total)
-            line = f"epoch {self.epoch + 1}/{self.epochs} [{bar:20}] {rate:,.0f} images/s, {duration(left)} left"
+            line = (
+                f"epoch {self.epoch + 1}/{self.epochs} [{bar:20}] {rate:,.0f} images/s, "
+                f"{duration(left)} left"
+            )
             click.echo(f"\r\x1b[K{line}", nl=False, err=True)
 
     def epoch_done(self, report: dict[str, float]) -> None:
@@ -48,7 +51,7 @@ class Progress:
 
 
 class Decoding:
-    """Tells how many pictures are decoded: a moving line on a terminal, else a line now and then."""
+    """Says how many pictures are decoded: a moving line on a terminal, else one now and then."""
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty()

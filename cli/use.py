@@ -13,7 +13,8 @@ WEIGHTS = click.option(
     type=click.Choice(("best", "last")),
     default="best",
     show_default=True,
-    help="Those with the best validation accuracy (the last ones, without validation), or the last ones.",
+    help="Those with the best validation accuracy (the last ones, without validation), "
+    "or the last ones.",
 )
 DATA = click.option("--data", help="A data set's name or path.  [default: what it was trained on]")
 SPLIT = click.option(
@@ -226,8 +227,8 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
             f"{name} {value}" for name, value in settings.items() if value not in (None, False)
         ]
         click.echo(f"\n{printable(', '.join(shown))}")
-    metrics = [name for name in ("cost", "training_accuracy", "validation_accuracy", "test_accuracy", "seconds")
-               if name in state.history]  # fmt: skip
+    names = ("cost", "training_accuracy", "validation_accuracy", "test_accuracy", "seconds")
+    metrics = [name for name in names if name in state.history]
     if metrics:
         click.echo("\nepoch  " + "  ".join(metrics))
     for epoch in range(state.epoch):

@@ -2,8 +2,8 @@
 
 Numba's own cache looks only at the file that a kernel stands in, not at the files of the functions
 it calls, and stops at a damaged or unwritable file. So the kernels have a cache of their own: a
-folder named after a hash of all kernel sources, a file for each kernel and signature, with a digest.
-What cannot be read is compiled again; what cannot be written is compiled in each process.
+folder named after a hash of all kernel sources, a file for each kernel and signature, with a
+digest. What cannot be read is compiled again; what cannot be written is compiled in each process.
 """
 
 import atexit
@@ -136,7 +136,7 @@ class _Implementation(CompileResultCacheImpl):
 
 
 class _Files:
-    """A file for each signature of a kernel: the SHA-256 of its key and content, then the content."""
+    """A file for each signature of a kernel: a SHA-256 of its key and content, then the content."""
 
     def __init__(self, folder: Path, base: str):
         self._folder, self._base = folder, base

@@ -1,4 +1,4 @@
-"""Random distortions of pictures, the formulas of one image and one pixel, written once for every backend.
+"""Random distortions of pictures: formulas of one image or pixel, written once for all backends.
 
 The pixel (y, x) of a distorted picture is what the picture has at S(y, x) = c + R((y, x) - c) / s -
 m + e(y, x): c is the centre, R a rotation, s a scale of each axis, m a shift; e, the elastic part,

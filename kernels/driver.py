@@ -31,7 +31,7 @@ def is_simulated() -> bool:
 
 
 def why_not() -> str | None:
-    """What keeps CUDA from working here and what mends it, in one line; None if nothing is known to."""
+    """What keeps CUDA from working here, and its remedy, in one line; None if all seems well."""
     if util.find_spec("numba_cuda") is None:
         return f"numba-cuda is not installed: {INSTALL}"
     if is_simulated():
@@ -40,7 +40,10 @@ def why_not() -> str | None:
 
 
 def is_fault() -> bool:
-    """Whether numba-cuda is installed and the driver does not rule out a GPU: CUDA was meant to work here."""
+    """Whether CUDA was meant to work here.
+
+    It was if numba-cuda is installed and the driver does not rule out a GPU.
+    """
     return util.find_spec("numba_cuda") is not None and _status() not in (None, NO_DEVICE)
 
 
@@ -48,7 +51,10 @@ def _numpy() -> str | None:
     version = metadata.version("numpy")
     if tuple(map(int, version.split(".")[:2])) < NUMPY_LIMIT:
         return None
-    return f"numba-cuda does not work with NumPy {version}: pip install 'numpy<{'.'.join(map(str, NUMPY_LIMIT))}'"
+    return (
+        f"numba-cuda does not work with NumPy {version}: "
+        f"pip install 'numpy<{'.'.join(map(str, NUMPY_LIMIT))}'"
+    )
 
 
 def _status() -> int | None:
@@ -62,18 +68,30 @@ def _status() -> int | None:
 def _driver() -> str | None:
     status = _status()
     if status is None:
-        return f"no NVIDIA driver is installed ({LIBRARY} was not found): install the driver of your GPU"
+        return (
+            f"no NVIDIA driver is installed ({LIBRARY} was not found): "
+            "install the driver of your GPU"
+        )
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if status == NO_DEVICE and visible is not None:
-        return f"CUDA_VISIBLE_DEVICES is {visible!r}, which hides every GPU: unset it, or name one that is there"
+        return (
+            f"CUDA_VISIBLE_DEVICES is {visible!r}, which hides every GPU: "
+            "unset it, or name one that is there"
+        )
     if status == NO_DEVICE:
         return "the NVIDIA driver finds no GPU: see what nvidia-smi shows"
     if status == NOT_INITIALISED:
         return FORKED
     if status == DRIVER_MISMATCH:
-        return "the NVIDIA driver's library and its kernel module are of different versions: restart the machine"
+        return (
+            "the NVIDIA driver's library and its kernel module are of different versions: "
+            "restart the machine"
+        )
     if status == SYSTEM_NOT_READY:
-        return "the GPUs are not ready yet (CUDA error 802): start the fabric manager, or try again later"
+        return (
+            "the GPUs are not ready yet (CUDA error 802): "
+            "start the fabric manager, or try again later"
+        )
     if status != 0:
         return f"the NVIDIA driver does not start (CUDA error {status}): see what nvidia-smi shows"
     return None
@@ -97,7 +115,10 @@ def _toolkit() -> str | None:
         return f"CUDA's packages for Python are not installed: {INSTALL}"
     major, minor = driver_version() or (0, 0)
     if major < OLDEST_CUDA:
-        return f"the NVIDIA driver supports CUDA {major}.{minor}: expected {OLDEST_CUDA} or newer; update the driver"
+        return (
+            f"the NVIDIA driver supports CUDA {major}.{minor}: "
+            f"expected {OLDEST_CUDA} or newer; update the driver"
+        )
     if major < bindings:
         return (
             f"the NVIDIA driver supports CUDA {major}.{minor} and the installed toolkit is CUDA "

@@ -1,10 +1,9 @@
 """What every backend offers: the kernels and the memory, each said once.
 
-A backend is a module that has all of it.
-`reference` has the plain loops, `cpu` and `cuda` the fast ones, under the same names with the same
-arguments. Outputs come first, then inputs, then geometry. Arrays are C-contiguous and of the
-network's dtype, float32 or float64, where nothing else is said. Nothing is checked here: shapes are
-checked when a layer is built.
+A backend is a module that has all of it. `reference` has the plain loops, `cpu` and `cuda` the fast
+ones, under the same names with the same arguments. Outputs come first, then inputs, then geometry.
+Arrays are C-contiguous and of the network's dtype, float32 or float64, where nothing else is said.
+Nothing is checked here: shapes are checked when a layer is built.
 
 Shapes: feature maps are (channels, rows, columns, images), neurons (images, neurons), a
 convolution's weights (filters, channels, kernel rows, kernel columns), a dense layer's (neurons
@@ -52,7 +51,7 @@ class Kernels(Protocol):
     def conv2d_forward(
         self, z: Array, a: Array, w: Array, b: Array, taps: Array, row_step: int, /
     ) -> None:
-        """z[f, y, x, n] = b[f] + sum_(c, i, j) w[f, c, i, j] a[c, y s + i, x s + j, n], equation (125).
+        """z[f, y, x, n] = b[f] + sum_(c, i, j) w[f, c, i, j] a[c, y s + i, x s + j, n], from (125).
 
         z: (filters, rows, columns, images), overwritten. a: the input, laid out by `conv2d_pad`, or
         as it is, (channels, rows, columns, images), without padding and with column stride 1.
@@ -74,9 +73,9 @@ class Kernels(Protocol):
     def conv2d_backward_input(
         self, da: Array, dz: Array, w: Array, taps: Array, stride_y: int, /
     ) -> None:
-        """dC/da[c, r, q, n] = sum of w[f, c, i, j] dz[f, y, x, n] over y s + i = r, x s + j = q, from (BP2).
+        """dC/da[c, r, q, n] = sum of w[f, c, i, j] dz[f, y, x, n] over y s + i = r, x s + j = q.
 
-        da: laid out as `a` of `conv2d_forward`, padding included, overwritten.
+        From (BP2). da: laid out as `a` of `conv2d_forward`, padding included, overwritten.
         """
 
     def conv2d_max_pool_forward(
@@ -94,20 +93,20 @@ class Kernels(Protocol):
         self, dw: Array, dx: Array, da: Array, argmax: Array, x: Array, w: Array,
         buffers: tuple[Array, Array, Array, Array], tables: Any, padding: Pair, needs_dx: bool, /,
     ) -> None:  # fmt: skip
-        """dC/dw and dC/dx of a convolution behind which is a max pooling: dz is da at the maxima, else 0.
+        """dC/dw and dC/dx of a convolution behind which is a max pooling.
 
+        dz is da at the maxima, else 0:
         dC/dw[f, c, i, j] = sum over (Y, X, n) of da[f, Y, X, n] x[c, y s + i - p, x s + j - p, n]
         dC/dx[c, r, q, n] = sum over (f, Y, X) of da[f, Y, X, n] w[f, c, r + p - y s, q + p - x s]
         with (y, x) the place of the maximum of window (Y, X), and p the padding.
 
         dw: overwritten. dx: like x, overwritten if needs_dx. da, argmax: (filters, pooled rows,
         pooled columns, images). x: the convolution's input, not padded, (channels, rows, columns,
-        images).
-        tables: `ConvPoolTables` of nbconv/layers/geometry.py. buffers: room for intermediate
-        results,
-        overwritten: x and dx with their padding and channels last, (images, padded rows, padded
-        columns, channels), the border of the first zero; w as (kernel rows, filters, line), w[f, c,
-        i, j] at j channels + c; dw of groups of images, (groups, filters, kernel rows, line).
+        images). tables: `ConvPoolTables` of nbconv/layers/geometry.py. buffers: room for
+        intermediate results, overwritten: x and dx with their padding and channels last, (images,
+        padded rows, padded columns, channels), the border of the first zero; w as (kernel rows,
+        filters, line), w[f, c, i, j] at j channels + c; dw of groups of images, (groups, filters,
+        kernel rows, line).
         """
 
     # Pooling
@@ -125,9 +124,9 @@ class Kernels(Protocol):
     ) -> None:
         """a[c, y, q, n] = max over the window of x[c, ., ., n] (chapter 6).
 
-        Of equal values the first; NaN wins.
-        a: (channels, rows, columns, images), overwritten. argmax: likewise, int32: the maximum's
-        place i size_x + j in its window. x: (channels, input rows, input columns, images).
+        Of equal values the first; NaN wins. a: (channels, rows, columns, images), overwritten.
+        argmax: likewise, int32: the maximum's place i size_x + j in its window. x: (channels, input
+        rows, input columns, images).
         """
 
     def max_pool2d_backward(
@@ -141,7 +140,7 @@ class Kernels(Protocol):
         stride_x: int,
         /,
     ) -> None:
-        """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over the windows (y, q) whose maximum is at (r, s).
+        """dC/dx[c, r, s, n] = sum of da[c, y, q, n] over windows (y, q) whose maximum is at (r, s).
 
         dx: overwritten.
         """
@@ -158,9 +157,10 @@ class Kernels(Protocol):
         self, dx: Array, da: Array, a: Array, x: Array, size_y: int, size_x: int,
         stride_y: int, stride_x: int, /,
     ) -> None:  # fmt: skip
-        """dC/dx[c, r, s, n] = sum over its windows (y, q) of da[c, y, q, n] x[c, r, s, n] / a[c, y, q, n].
+        """dC/dx[c, r, s, n] = sum over (y, q) of da[c, y, q, n] x[c, r, s, n] / a[c, y, q, n].
 
-        Where a window is all zero, the root has no derivative and its share is 0. dx: overwritten.
+        (y, q) are the windows of (r, s). Where a window is all zero, the root has no derivative and
+        its share is 0. dx: overwritten.
         """
 
     def avg_pool2d_forward(
@@ -203,8 +203,7 @@ class Kernels(Protocol):
 
         `dense_backward_weights`, `dense_backward_biases` and `sgd` without momentum and L1 in one,
         without a gradient in memory. w, b: updated. dz: room for intermediate results, undefined
-        afterwards.
-        rates: as in `sgd`.
+        afterwards. rates: as in `sgd`.
         """
 
     # Activations and dropout
@@ -227,12 +226,10 @@ class Kernels(Protocol):
         """out[i] = scale a[i] with probability 1 - rate, else 0 (chapter 3, "Dropout").
 
         The mask is a function of (seed, step, layer, i), so the same call on da is the backward
-        pass.
-        out: flat, overwritten; may be a. randomness: (seed, step, ...), int64.
+        pass. out: flat, overwritten; may be a. randomness: (seed, step, ...), int64.
         """
 
-    # Costs. sums: (2,), float64: cost and number of right answers, added to. labels: (images,),
-    # int64.
+    # Costs. sums: (2,), float64: cost and right answers, added to. labels: (images,), int64.
 
     def softmax(self, a: Array, z: Array, /) -> None:
         """a[n, j] = e^(z[n, j]) / sum_k e^(z[n, k]), equation (78). a: overwritten; may be z."""
@@ -275,28 +272,27 @@ class Kernels(Protocol):
         self, a: Array, y: Array, images: Array, labels: Array, order: Array, counters: Array,
         first: int, shifts: int, scale: float, /,
     ) -> None:  # fmt: skip
-        """Image n of a is scale times image e // shifts of `images`, shifted by its version e % shifts.
+        """Image n of a is scale times image e // shifts of `images`, in its version e % shifts.
 
         e = order[mini-batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are
         shifted by one pixel up, down, left and right, with 0 at the emptied edge (chapter 6,
         "Expanding the training data"). a: (channels, rows, columns, n) or, before a dense layer,
-        (n, pixels), overwritten.
-        y: (n,), overwritten with the labels. images: (count, channels, rows, columns), uint8 or
-        float.
-        order: (mini-batches, images of each). counters: see `advance`.
+        (n, pixels), overwritten. y: (n,), overwritten with the labels. images: (count, channels,
+        rows, columns), uint8 or float. order: (mini-batches, images of each). counters: see
+        `advance`.
         """
 
     def draw_distortions(
         self, lines: Array, points: Array, amounts: tuple[float, float, float, float], columns: int,
         counters: Array, first: int, /,
     ) -> None:  # fmt: skip
-        """Draw the random distortions of images first, first + 1, ... of the mini-batch (kernels/distortion.py).
+        """Draw the random distortions of images first, first + 1, ... of the mini-batch.
 
-        lines: (images, rows, LINE_LENGTH), float32, overwritten: of each row of pixels where it is
-        read from: position of the first pixel, step between pixels, elastic displacements. points:
-        (images, 2, POINTS, POINTS), float32, overwritten: the displacements of the elastic grid.
-        amounts: the largest rotation (radians), scaling (share), shift and elastic displacement
-        (pixels). columns: of the pictures.
+        See kernels/distortion.py. lines: (images, rows, LINE_LENGTH), float32, overwritten: of each
+        row of pixels where it is read from: position of the first pixel, step between pixels,
+        elastic displacements. points: (images, 2, POINTS, POINTS), float32, overwritten: the
+        displacements of the elastic grid. amounts: the largest rotation (radians), scaling (share),
+        shift and elastic displacement (pixels). columns: of the pictures.
         """
 
     def gather_distorted(
@@ -328,22 +324,24 @@ class Kernels(Protocol):
     def sgd(
         self, w: Array, b: Array, v_w: Array, v_b: Array, dw: Array, db: Array, rates: Array, /
     ) -> None:
-        """v = momentum v - eta g, w = w + v, equations (107), (108), with g = dC/dw + decay w + decay_l1 sgn(w).
+        """v = momentum v - eta g, w = w + v, equations (107) and (108).
 
-        With nesterov, w = w + momentum v - eta g (Sutskever et al. 2013). Biases likewise, but g =
-        dC/db. All flat; w, b and, unless momentum is 0, v_w and v_b: updated.
+        g = dC/dw + decay w + decay_l1 sgn(w). With nesterov, w = w + momentum v - eta g (Sutskever
+        et al. 2013). Biases likewise, but g = dC/db. All flat; w, b and, unless momentum is 0, v_w
+        and v_b: updated.
         """
 
     def adam(
         self, w: Array, b: Array, m_w: Array, m_b: Array, s_w: Array, s_b: Array, dw: Array,
         db: Array, rates: Array, /,
     ) -> None:  # fmt: skip
-        """m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, w = w - eta m' / (sqrt(s') + eps).
+        """w = w - eta m' / (sqrt(s') + eps), m and s the moving means of g and g^2.
 
-        m' = m / bias1, s' = s / bias2, with bias1 = 1 - beta1^t and bias2 = 1 - beta2^t in step t,
-        eps = 1e-8 (Kingma, Ba 2015). g = dC/dw + decay w + decay_l1 sgn(w); decoupled, g has no
-        decay w, and w = w - eta decay w first (Loshchilov, Hutter 2019). Biases likewise, but g =
-        dC/db. All flat; w, b, m and s: updated.
+        m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, m' = m / bias1, s' = s / bias2,
+        with bias1 = 1 - beta1^t and bias2 = 1 - beta2^t in step t, eps = 1e-8 (Kingma, Ba 2015). g
+        = dC/dw + decay w + decay_l1 sgn(w); decoupled, g has no decay w, and w = w - eta decay w
+        first (Loshchilov, Hutter 2019). Biases likewise, but g = dC/db. All flat; w, b, m and s:
+        updated.
         """
 
     def clip(self, g: Array, sums: Array, rates: Array, /) -> None:
@@ -385,16 +383,19 @@ class Memory(Protocol):
         """Set an array of the backend to a number or to an array of the host."""
 
     def resident(self, array: Array, /) -> Array | None:
-        """An array of the host where kernels can read it as long as the array lives; None if it is too large."""
+        """An array of the host where kernels can read it; None if it is too large.
+
+        It can be read for as long as the host's array lives.
+        """
 
     def upload(self, array: Array, /) -> Array:
         """Make an array of the host readable by kernels; valid until this thread's next upload."""
 
     def images_per_upload(self, image_bytes: int, /) -> int:
-        """How many images of that size are uploaded at a time, where the data set is not resident."""
+        """How many images of that size are uploaded at a time if the data set is not resident."""
 
     def micro_batches(self, count: int, /) -> int:
-        """Into how many micro-batches a mini-batch of `count` images is cut for the layers of feature maps."""
+        """Into how many micro-batches `count` images are cut for the layers of feature maps."""
 
 
 class Program(Protocol):

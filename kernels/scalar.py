@@ -8,7 +8,7 @@ a polynomial instead of a library call so that a loop over it vectorises.
 import numpy as np
 from numba.extending import register_jitable
 
-from .activations import LEAKY_RELU, LINEAR, RELU, SIGMOID, TANH  # noqa: F401 -- the kernels' names for them
+from .activations import LEAKY_RELU, LINEAR, RELU, SIGMOID, TANH  # noqa: F401 -- for the kernels
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH = 0.6931471803691238  # its last 21 bits are zero: k * LN2_HIGH is exact
@@ -24,9 +24,10 @@ EPSILON = 1e-8  # of Adam
 
 @register_jitable
 def _reduced(x):
-    """(2^k, e^r - 1) with x = k ln 2 + r and |r| <= ln(2)/2, for -708 <= x <= 0: e^x is 2^k + 2^k (e^r - 1).
+    """(2^k, e^r - 1) with x = k ln 2 + r and |r| <= ln(2)/2, for -708 <= x <= 0.
 
-    e^r - 1 is its Taylor series up to r^13/13!; 2^k is written into the bits of a float64.
+    e^x is 2^k + 2^k (e^r - 1). e^r - 1 is its Taylor series up to r^13/13!; 2^k is written into the
+    bits of a float64.
     """
     k = np.int32(x * LOG2_E - 0.5)
     r = (x - k * LN2_HIGH) - k * LN2_LOW
@@ -166,6 +167,9 @@ def random_key(seed, step, layer):
 
 @register_jitable
 def uniform(key, element):
-    """The number in [0, 1) of an element under a key: a function of both, whatever the order or the threads."""
+    """The number in [0, 1) of an element under a key: a function of these two alone.
+
+    Neither the order nor the threads matter.
+    """
     bits = mix(np.uint64(key) + np.uint64(element) * GOLDEN)
     return np.float64(np.int64(bits >> np.uint64(11))) * (1.0 / 9007199254740992.0)

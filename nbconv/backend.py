@@ -81,7 +81,7 @@ def _say_once(line: str, level: int) -> None:
 
 
 def why_not_cuda() -> str | None:
-    """What keeps backend "cuda" from working here and what mends it, in one line; None if nothing does."""
+    """What keeps backend "cuda" from working here, and its remedy, in one line; else None."""
     process = os.getpid()
     if process not in _answers:
         _answers[process] = driver.FORKED if None in _answers.values() else driver.why_not()
@@ -89,7 +89,7 @@ def why_not_cuda() -> str | None:
 
 
 def on_compilation(tell: Callable[[str], None]) -> None:
-    """Call `tell` once with a line, when the first kernel is compiled that the cache does not have."""
+    """Call `tell` once with a line, when the first kernel that the cache lacks is compiled."""
 
     class Listener(event.Listener):
         told = False

@@ -63,7 +63,7 @@ def check_environment() -> None:
 
 
 def say(line: str) -> None:
-    """Warn with a line: what was done to data that could have been meant otherwise, or goes wrong."""
+    """Warn with a line: what was done to data that may have been meant otherwise, or goes wrong."""
     import logging  # not for `nbconv --help`
 
     logging.getLogger("nbconv").warning("%s", line)

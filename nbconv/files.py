@@ -161,7 +161,7 @@ def cache_folder() -> Path:
 
 
 def identity(path: Path) -> bytes:
-    """What tells a file from others and from what it was before: name, size and time. Raises OSError."""
+    """What tells a file from others and from its past: name, size and time. Raises OSError."""
     file = os.stat(path)
     return os.fsencode(os.path.abspath(path)) + f" {file.st_size} {file.st_mtime_ns}\n".encode()
 

@@ -55,14 +55,12 @@ class Network:
 
     layers: `Conv2D`, `MaxPool2D`, `L2Pool2D`, `AvgPool2D`, `Dense`, the last one `Softmax` or
     `Dense`; or the book's shorthand [784, 30, 10], sigmoid layers with the cross-entropy cost.
-    input_shape: (channels, rows, columns) or (pixels,).
-    cost: "log-likelihood" behind Softmax, "cross-entropy" behind a sigmoid layer, "quadratic"
-    behind any Dense; left out, the one named first that fits. backend: "auto", "cpu", "cuda" or
-    "reference". seed: of the initial weights, the order of the images and the dropout. dtype:
-    "float32" or "float64". initialiser: "auto" (the book's for sigmoid neurons, He's
-    for ReLUs, Glorot's for others and softmax), "default" (the book's), "large", "glorot", "he" or
-    "book3". Raises
-    SettingError, BackendError.
+    input_shape: (channels, rows, columns) or (pixels,). cost: "log-likelihood" behind Softmax,
+    "cross-entropy" behind a sigmoid layer, "quadratic" behind any Dense; left out, the one named
+    first that fits. backend: "auto", "cpu", "cuda" or "reference". seed: of the initial weights,
+    the order of the images and the dropout. dtype: "float32" or "float64". initialiser: "auto" (the
+    book's for sigmoid neurons, He's for ReLUs, Glorot's for others and softmax), "default" (the
+    book's), "large", "glorot", "he" or "book3". Raises SettingError, BackendError.
     """
 
     def __init__(
@@ -155,7 +153,10 @@ class Network:
                 )
             )
         table = aligned([("layer", "output", "parameters"), *rows], "<<>")
-        total = f"{self.engine.count:,} parameters, cost {self.cost}, {self.dtype}, backend {self.backend}"
+        total = (
+            f"{self.engine.count:,} parameters, cost {self.cost}, {self.dtype}, "
+            f"backend {self.backend}"
+        )
         return f"{table}\n{total}"
 
     # Training
@@ -178,20 +179,18 @@ class Network:
         threads: int | str = "auto",
         **settings: Any,
     ) -> History:
-        """Train for `epochs` more epochs by stochastic gradient descent, and give these epochs' history.
+        """Train for `epochs` more epochs by stochastic gradient descent, and give their history.
 
         The settings, listed at the end, are the fields of `nbconv.training.settings.Settings`. The
         cost is C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with
         expand, 5 times as many). Random distortions are drawn anew each time an image is used; they
-        exclude expand.
-        schedule: see `nbconv.training.schedules`.
+        exclude expand. schedule: see `nbconv.training.schedules`.
 
         checkpoint: a file to save to, or a function that saves, after each epoch and when
-        interrupted.
-        callback: called after each epoch with its metrics; progress: every few mini-batches, with
-        images done and images in all. threads: of the CPU, "auto" for what `nbconv.set_threads`
-        says, which is "auto" again, the fastest number, if it has not been called; results do not
-        depend on it.
+        interrupted. callback: called after each epoch with its metrics; progress: every few
+        mini-batches, with images done and images in all. threads: of the CPU, "auto" for what
+        `nbconv.set_threads` says, which is "auto" again, the fastest number, if it has not been
+        called; results do not depend on it.
 
         Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds"
         (training alone), "validation_..." and (with monitor_training) "training_..." "cost" and
@@ -200,8 +199,8 @@ class Network:
 
         SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second
         one at once. A cost or weight that becomes infinite, NaN or larger than 1e12 raises
-        DivergedError; the network is then as it was after the last whole epoch.
-        Raises SettingError, DataError, CheckpointError.
+        DivergedError; the network is then as it was after the last whole epoch. Raises
+        SettingError, DataError, CheckpointError.
         """
         _self, *names = inspect.signature(Network.fit).parameters
         checks.known(settings, names)
@@ -282,8 +281,8 @@ class Network:
         """The class of each image: (n,).
 
         images: (n, channels, rows, columns), also with the channels last, or (n, pixels), or one
-        image: levels of the training images' kind or values in [0, 1], taken as they are. Pictures of other sizes
-        and kinds: `prepare`. Raises DataError.
+        image: levels of the training images' kind or values in [0, 1], taken as they are. Pictures
+        of other sizes and kinds: `prepare`. Raises DataError.
         """
         z = self.engine.outputs(self._shaped(images), has_activation=False)
         labels: NDArray[np.int64] = z.argmax(axis=1)
@@ -297,7 +296,7 @@ class Network:
         return self.engine.outputs(self._shaped(images), has_activation=True)
 
     def prepare(self, pictures: Any) -> Array:
-        """Pictures made like those that the network was trained on: (n, channels, rows, columns) in [0, 1].
+        """Pictures made like the training images: (n, channels, rows, columns) in [0, 1].
 
         pictures: a path, a PIL picture or an array (rows, columns), (channels, rows, columns) or
         (rows, columns, channels), of any size, or a sequence of them. They are turned upright and
@@ -325,7 +324,7 @@ class Network:
 
     @property
     def picture_shape(self) -> Shape:
-        """(channels, rows, columns) of the pictures that the network takes; pixels alone as a square."""
+        """(channels, rows, columns) of the pictures the network takes; pixels alone as a square."""
         if len(self.input_shape) == 3:
             return self.input_shape
         (pixels,) = self.input_shape
@@ -337,7 +336,7 @@ class Network:
         return class_name(self.class_names, label)
 
     def evaluate(self, data: Dataset, *, per_class: bool = False) -> dict[str, Any]:
-        """{"cost": mean cost without regularisation, "accuracy": share in [0, 1], "correct": n, "total": n}.
+        """{"cost": mean without regularisation, "accuracy": in [0, 1], "correct": n, "total": n}.
 
         per_class: also "precision", "recall", "f1", each (classes,), NaN where a class was never
         predicted or is not there, and "confusion", (classes, classes): how many images of class j
@@ -356,30 +355,30 @@ class Network:
         return result
 
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
-        """The mean gradient of the cost (no regularisation, no dropout), in the structure of `parameters`."""
+        """The mean gradient of the cost, without regularisation and dropout, as in `parameters`."""
         data = Dataset.from_store(self._given(images), labels)
         self.check_data(data, "images")
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
 
     def activations(self, images: ArrayLike | Images) -> list[tuple[str, Array]]:
-        """[("20C5-MP2", a), ...]: each layer's activations, (n, channels, rows, columns) or (n, neurons).
+        """[("20C5-MP2", a), ...]: the activations of each layer.
 
-        A convolution and the max pooling behind it are one: the activation comes after the pooling.
-        Raises DataError.
+        a: (n, channels, rows, columns) or (n, neurons). A convolution and the max pooling behind it
+        are one: the activation comes after the pooling. Raises DataError.
         """
         notations = iter(spec.notation for spec in self.specs)
         names = ["-".join(next(notations) for _ in unit) for unit in units(self.engine.layers)]
         return list(zip(names, monitors.activations(self.engine, self._given(images)), strict=True))
 
     def monitor(self, data: Dataset) -> dict[str, float]:
-        """How each layer with parameters, k = 1, 2, ..., stands on these images, without dropout and regularisation.
+        """How each layer with parameters, k = 1, 2, ..., stands on these images.
 
-        speed_k: length of dC/db, the layer's speed of learning (chapter 5); gradient_norm_k: of
-        dC/dw; weight_norm_k: of w. Of hidden layers saturated_k: share of sigmoid or tanh
-        activations where sigma'(z) is below 5 % of its largest value; or
-        dead_k: share of ReLU neurons (or feature maps) that are 0 for every image. Raises
-        DataError.
+        Dropout and regularisation are left out. speed_k: length of dC/db, the layer's speed of
+        learning (chapter 5); gradient_norm_k: of dC/dw; weight_norm_k: of w. Of hidden layers
+        saturated_k: share of sigmoid or tanh activations where sigma'(z) is below 5 % of its
+        largest value; or dead_k: share of ReLU neurons (or feature maps) that are 0 for every
+        image. Raises DataError.
         """
         self.check_data(data, "data")
         return monitors.measure(self.engine, data)
@@ -460,8 +459,8 @@ class Network:
             store = image_store(array, level)
             if store.dtype == np.uint8 and 0 < (high := int(store.max())) <= BYTE // 2:
                 say(
-                    f"images: the largest level is {high}, and levels are divided by 255, as those of "
-                    f"the training images: pass images / {high} if {high} is white"
+                    f"images: the largest level is {high}, and levels are divided by 255, as those "
+                    f"of the training images: pass images / {high} if {high} is white"
                 )
         self._check_shape(tuple(store.shape[1:]), "images")
         return store
@@ -527,8 +526,8 @@ class Network:
     ) -> "Network":
         """A network from a checkpoint, ready to go on training.
 
-        weights: "last", or "best" for its best epoch's.
-        Raises CheckpointError unless every name, type, shape and bit is as it was saved.
+        weights: "last", or "best" for its best epoch's. Raises CheckpointError unless every name,
+        type, shape and bit is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))
         contents = checkpoint_file.load(Path(path))

@@ -1,4 +1,4 @@
-"""What the tests share: the backends, MNIST, the command line in this process and in one of its own."""
+"""What the tests share: the backends, MNIST, the command line in this process and in its own."""
 
 import functools
 import importlib
@@ -77,7 +77,7 @@ def unless_simulated(cases, few):
 
 
 class OnDevice:
-    """A backend whose kernels take the host's arrays: they work on copies, which are then copied back."""
+    """A backend whose kernels take the host's arrays: they work on copies, then copied back."""
 
     def __init__(self, module):
         self.module = module
@@ -132,7 +132,7 @@ def digits():
 
 @pytest.fixture
 def invoke(tmp_path, monkeypatch):
-    """Run nbconv within this process, in a folder of the test's own: its result, output and errors."""
+    """Run nbconv in this process, in a folder of the test's own: its result, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backend, "on_compilation", lambda tell: None)  # it would listen for ever
     # click 8.1 mixes standard error into the output unless it is told not to.
@@ -154,7 +154,7 @@ def invoke(tmp_path, monkeypatch):
 
 @pytest.fixture
 def command(tmp_path):
-    """Run nbconv as a process in a folder of the test's own: its result, output and errors as text."""
+    """Run nbconv as a process in the test's own folder: its result, output and errors as text."""
 
     def run(*arguments, code=0, **options):
         done = subprocess.run(

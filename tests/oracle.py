@@ -240,7 +240,10 @@ def spline(t):
 
 
 def distorted(image, number, seed, step, rotate, zoom, shift, elastic, cells=4):
-    """The image (channels, rows, columns) that is so distorted as the mini-batch's image of that number is in that step."""
+    """The image as the mini-batch's image of that number is distorted in that step.
+
+    image: (channels, rows, columns).
+    """
     points, (rows, columns) = cells + 3, image.shape[1:]
     first = number * (5 + 2 * points**2)
 

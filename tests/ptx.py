@@ -1,6 +1,7 @@
-"""Compile every CUDA kernel for GPUs that need not be there: python tests/ptx.py shows what each takes, as a table.
+"""Compile every CUDA kernel for GPUs that need not be there.
 
-Exit code 1 if one spills registers or keeps anything in local memory. --json gives all as JSON.
+python tests/ptx.py shows what each takes, as a table. Exit code 1 if one spills registers or keeps
+anything in local memory. --json gives all as JSON.
 
 The launches come from planning networks that between them need every kernel, with the host's arrays
 in the place of the device's; nothing is launched. A kernel is compiled by numba-cuda for each kind
@@ -36,8 +37,14 @@ FIGURES = {
     "loads": r"(\d+) bytes spill loads",
 }
 LAYERS = {
-    "maxima": [Conv2D(5, 3, padding=1), MaxPool2D(2), Conv2D(5, (3, 16)), MaxPool2D(2), Dense(600, dropout=0.5), Softmax(3)],
-    "pools": [Conv2D(5, 3, stride=2), L2Pool2D(2), Conv2D(6, 3, padding=1), AvgPool2D(2), MaxPool2D(2, 1), Dense(5), Softmax(3)],
+    "maxima": [
+        Conv2D(5, 3, padding=1), MaxPool2D(2), Conv2D(5, (3, 16)), MaxPool2D(2),
+        Dense(600, dropout=0.5), Softmax(3),
+    ],
+    "pools": [
+        Conv2D(5, 3, stride=2), L2Pool2D(2), Conv2D(6, 3, padding=1), AvgPool2D(2),
+        MaxPool2D(2, 1), Dense(5), Softmax(3),
+    ],
     "cross-entropy": [Dense(700), Dense(700)],
     "quadratic": [Dense(700), Dense(3)],
 }  # fmt: skip
@@ -143,11 +150,15 @@ def table(found):
             row[architecture] = max(row.get(architecture, 0), kernel["registers"])
             row["shared"] = max(row["shared"], kernel["shared"])
             row["spilled"] = max(row["spilled"], spills(kernel))
-    yield f"| kernel | numbers | {' | '.join(f'sm_{a}' for a in found)} | shared bytes | stack and spills |"
+    yield (
+        f"| kernel | numbers | {' | '.join(f'sm_{a}' for a in found)} "
+        "| shared bytes | stack and spills |"
+    )
     yield f"| --- | --- |{' ---: |' * (len(found) + 2)}"
     for (kernel, dtype), row in sorted(rows.items()):
         cells = [row[architecture] for architecture in found]
-        yield f"| `{kernel}` | {dtype} | {' | '.join(map(str, [*cells, row['shared'], row['spilled']]))} |"
+        numbers = " | ".join(map(str, [*cells, row["shared"], row["spilled"]]))
+        yield f"| `{kernel}` | {dtype} | {numbers} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The book's programs: what a script of the book sees, against the same algorithm in plain loops over columns."""
+"""The book's programs: what its scripts see, against the same algorithm in plain loops.
+
+The loops are over columns.
+"""
 
 import random
 
@@ -135,7 +138,8 @@ def test_monitors(capsys):
     assert costs[0][-1] == net.total_cost(evaluation, 0.2, convert=True)
     lines = capsys.readouterr().out.splitlines()
     assert lines[6:] == [
-        "Epoch 1 training complete", f"Cost on training data: {costs[2][1]}", f"Accuracy on training data: {costs[3][1]} / 7",
+        "Epoch 1 training complete",
+        f"Cost on training data: {costs[2][1]}", f"Accuracy on training data: {costs[3][1]} / 7",
         f"Cost on evaluation data: {costs[0][1]}", f"Accuracy on evaluation data: {right} / 7", "",
     ]  # fmt: skip
     assert net.SGD(training, 1, 3, 0.5) == ([], [], [], [])

@@ -1,4 +1,7 @@
-"""The book's `network3` and `expand_mnist`: what a script of the book sees, against the same algorithm in plain loops."""
+"""The book's `network3` and `expand_mnist`, against the same algorithm in plain loops.
+
+What is compared is what a script of the book sees.
+"""
 
 import copy
 import gzip
@@ -61,7 +64,10 @@ def made(dropouts=DROPOUTS, activation_fn=ReLU):
 
 
 class Plain:
-    """The book's algorithm for `made`, in the book's layouts: true convolution, masks on inputs, weights (inputs, neurons)."""
+    """The book's algorithm for `made`, in the book's layouts.
+
+    The convolution is a true one, the masks are on inputs, and weights are (inputs, neurons).
+    """
 
     def __init__(self, net):
         self.params = [param.eval().astype(np.float64) for param in net.params]
@@ -94,7 +100,8 @@ class Plain:
             self.params[0][:, :, ::-1, ::-1],
         )
         gradients = (
-            dw[:, :, ::-1, ::-1], da.sum(axis=(0, 2, 3)), kept.T @ delta1, delta1.sum(axis=0), kept1.T @ delta, delta.sum(axis=0)
+            dw[:, :, ::-1, ::-1], da.sum(axis=(0, 2, 3)),
+            kept.T @ delta1, delta1.sum(axis=0), kept1.T @ delta, delta.sum(axis=0),
         )  # fmt: skip
         for number, gradient in enumerate(gradients):
             is_weight = number % 2 == 0
@@ -116,7 +123,10 @@ def masks(step, dropouts):
 
 @pytest.mark.parametrize("dropouts", [(0.0, 0.0), DROPOUTS])
 def test_sgd_is_the_book_s(dropouts, capsys):
-    """Two calls: mini-batches in their order, the seventh image left out, lmbda over three mini-batches, masks that go on."""
+    """Two calls: mini-batches in their order, masks that go on.
+
+    The seventh image is left out, and lmbda is over three mini-batches.
+    """
     net = made(dropouts)
     plain, pair, others = Plain(net), data(), data(1)
     net.SGD(pair, 2, MB, ETA, others, others, LMBDA)

@@ -25,8 +25,9 @@ from nbconv.runs import run as runs
 
 FAST = ("--net", "4C3-MP2-10N", "--eta", "0.05", "--epochs", "3")
 FULL = (
-    "--net", "4C3-MP2-20N-10N", "--activation", "relu", "--eta", "0.02", "--dropout", "0.2", "--momentum", "0.5", "--nesterov",
-    "--expand", "--lmbda", "0.1", "--schedule", "cosine:5", "--mini-batch-size", "7",
+    "--net", "4C3-MP2-20N-10N", "--activation", "relu", "--eta", "0.02", "--dropout", "0.2",
+    "--momentum", "0.5", "--nesterov", "--expand", "--lmbda", "0.1", "--schedule", "cosine:5",
+    "--mini-batch-size", "7",
 )  # fmt: skip
 
 
@@ -145,7 +146,8 @@ def test_resume_has_the_same_bits(command, invoke, tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "name"),
     [("--eta", "0.5", "eta"), ("--net", "5C3-MP2-10N", "net"), ("--seed", "3", "seed"),
-     ("--activation", "tanh", "activation"), ("--mini-batch-size", "11", "mini_batch_size"), ("--dropout", "0.1", "dropout")],
+     ("--activation", "tanh", "activation"), ("--mini-batch-size", "11", "mini_batch_size"),
+     ("--dropout", "0.1", "dropout")],
 )  # fmt: skip
 def test_resume_with_other_settings_is_refused(invoke, run, option, value, name):
     before = run.read_bytes()
@@ -272,7 +274,8 @@ def test_a_terminal_sees_progress(tmp_path):
 
     read, write = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "nbconv", "train", "--net", "20C3-MP2-50N-10N", "--epochs", "3", "--expand"],
+        [sys.executable, "-m", "nbconv", "train", "--net", "20C3-MP2-50N-10N", "--epochs", "3",
+         "--expand"],
         cwd=tmp_path, stdin=write, stdout=write, stderr=write,
     )  # fmt: skip
     os.close(write)

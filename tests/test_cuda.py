@@ -27,8 +27,8 @@ from nbconv.kernels.cuda import conv, dense, device, memory
 
 # The second convolution's kernel rows meet enough numbers to go back by the maxima alone.
 LAYERS = [
-    Conv2D(2, 3, activation="relu"), MaxPool2D(2), Conv2D(2, (2, 8), padding=(1, 3)), MaxPool2D((2, 1)),
-    Dense(4, dropout=0.5), Softmax(3),
+    Conv2D(2, 3, activation="relu"), MaxPool2D(2), Conv2D(2, (2, 8), padding=(1, 3)),
+    MaxPool2D((2, 1)), Dense(4, dropout=0.5), Softmax(3),
 ]  # fmt: skip
 HOUSE = {
     "book": LAYERS,
@@ -277,7 +277,10 @@ import os, nbconv
 net = nbconv.Network([4, 2], backend="cuda")
 child = os.fork()
 if child == 0:
-    for attempt in (lambda: nbconv.Network([4, 2], backend="cuda"), lambda: net.predict([[0, 0, 0, 0]])):
+    for attempt in (
+        lambda: nbconv.Network([4, 2], backend="cuda"),
+        lambda: net.predict([[0, 0, 0, 0]]),
+    ):
         try:
             attempt()
         except nbconv.BackendError as error:

@@ -1,4 +1,4 @@
-"""What is said where CUDA does not work: real processes, with a driver library that answers as such a driver would."""
+"""What is said where CUDA does not work: real processes, with a library like a broken driver."""
 
 import os
 import re
@@ -18,7 +18,12 @@ DRIVER = """
 #include <stdlib.h>
 #include <unistd.h>
 static int first;  /* the process that called first: a driver refuses its children */
-int cuInit(unsigned flags) { (void)flags; if (!first) first = getpid(); return first == getpid() ? atoi(getenv("STATUS")) : 3; }
+int cuInit(unsigned flags)
+{
+    (void)flags;
+    if (!first) first = getpid();
+    return first == getpid() ? atoi(getenv("STATUS")) : 3;
+}
 int cuDriverGetVersion(int *version) { *version = atoi(getenv("VERSION")); return 0; }
 """
 
@@ -192,8 +197,8 @@ def test_a_fork_after_the_question(driver):
         "cuda.core", reason="needs numba-cuda with CUDA's packages: pip install 'nbconv[cu13]'"
     )
     script = (
-        ASK
-        + "; import os, sys; sys.stdout.flush(); child = os.fork(); child or print(why_not_cuda()); child and os.wait()"
+        ASK + "; import os, sys; sys.stdout.flush(); child = os.fork(); "
+        "child or print(why_not_cuda()); child and os.wait()"
     )
     first, second = ask(script, [driver], STATUS="0", VERSION="13000").splitlines()
     assert first == "None"

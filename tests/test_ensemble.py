@@ -1,4 +1,4 @@
-"""Ensembles: the vote, the folder, and members trained as real processes, stopped, killed and gone on with."""
+"""Ensembles: the vote, the folder, and members trained as processes, stopped and gone on with."""
 
 import json
 import os
@@ -98,7 +98,11 @@ def folder(trained, tmp_path):
 
 
 def test_the_vote():
-    """Image 0: two against one, who is surer; 1: three answers, the third with the highest mean probability; 2: two against one."""
+    """One vote by majority, one by probability, and one by majority again.
+
+    Image 0: two against one, who is surer. Image 1: three answers, the third with the highest mean
+    probability. Image 2: two against one.
+    """
     z = [
         [[1, 0, 0], [1, 0, 0], [0, 9, 0]],
         [[1, 0, 0], [0, 1, 0], [0, 0, 2]],
@@ -179,18 +183,28 @@ def rewrite(folder, change):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda folder: (folder / "member-2.h5").unlink(), "lacks member-2.h5, one of its 3 members"),
+        (lambda folder: (folder / "member-2.h5").unlink(),
+         "lacks member-2.h5, one of its 3 members"),
         (lambda folder: damage(folder, "member-3.h5"), "member-3.h5 is damaged"),
-        (lambda folder: shutil.copy(folder / "member-1.h5", folder / "member-3.h5"), "member-3.h5 is not the member"),
+        (lambda folder: shutil.copy(folder / "member-1.h5", folder / "member-3.h5"),
+         "member-3.h5 is not the member"),
         (lambda folder: (folder / FILE).unlink(), "cannot be read"),
         (lambda folder: (folder / FILE).write_text("{"), "is damaged"),
         (lambda folder: (folder / FILE).write_text("[1]"), "is damaged"),
-        (lambda folder: rewrite(folder, lambda record: record.update(version=2)), "expected 'nbconv ensemble' 1"),
-        (lambda folder: rewrite(folder, lambda record: record["members"].pop("member-1.h5")), "its members are not"),
-        (lambda folder: rewrite(folder, lambda record: record["members"].update({"member-3.h5": None})),
-         "has not finished training"),
-        (lambda folder: rewrite(folder, lambda record: record.update(members={"../a.h5": "0"})), "its members are not"),
-        (lambda folder: rewrite(folder, lambda record: record.update(settings=["eta"])), "is damaged"),
+        (lambda folder: rewrite(folder, lambda record: record.update(version=2)),
+         "expected 'nbconv ensemble' 1"),
+        (lambda folder: rewrite(folder, lambda record: record["members"].pop("member-1.h5")),
+         "its members are not"),
+        (
+            lambda folder: rewrite(
+                folder, lambda record: record["members"].update({"member-3.h5": None})
+            ),
+            "has not finished training",
+        ),
+        (lambda folder: rewrite(folder, lambda record: record.update(members={"../a.h5": "0"})),
+         "its members are not"),
+        (lambda folder: rewrite(folder, lambda record: record.update(settings=["eta"])),
+         "is damaged"),
     ],
 )  # fmt: skip
 def test_a_folder_that_is_no_whole_ensemble(folder, harm, message):
@@ -300,7 +314,7 @@ def test_nothing_begun_binds_nobody(tmp_path):
 @pytest.mark.slow
 @POSIX
 def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
-    """Killed, stopped as a terminal does it, by a signal to the whole group, and stopped by SIGTERM."""
+    """Killed, stopped as a terminal does it, by a signal to the group, and stopped by SIGTERM."""
     folder = tmp_path / "ensemble"
     run = start(tmp_path, *LONG_OPTIONS, "--jobs=2")
     for number, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -350,7 +364,7 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
 @pytest.mark.parametrize("module", ["queue", "numba", "json"])
 @pytest.mark.slow
 def test_no_file_of_the_current_folder_is_executed(tmp_path, module):
-    """Children find modules where their parent did, and not in the folder that someone happens to be in."""
+    """Children find modules where their parent did, not in the folder someone happens to be in."""
     (tmp_path / f"{module}.py").write_text("open('executed', 'w').close()\n")
     options = ["--members=1", "--net=64-10", "--epochs=1", "--out=e"]
     arguments = ["-P", "-m", "nbconv", "ensemble", "train", *options]

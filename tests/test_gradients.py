@@ -20,10 +20,11 @@ def test_every_layer_kind(name, backend):
 
 @settings(max_examples=25)
 @given(
-    channels=st.integers(1, 3), rows=st.integers(5, 9), columns=st.integers(5, 9), filters=st.integers(1, 5),
-    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)), stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    padding=st.integers(0, 2), pool=st.sampled_from([MaxPool2D, L2Pool2D, AvgPool2D]),
-    size=st.integers(1, 3), pool_stride=st.integers(1, 3), seed=st.integers(0, 1000),
+    channels=st.integers(1, 3), rows=st.integers(5, 9), columns=st.integers(5, 9),
+    filters=st.integers(1, 5), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)), padding=st.integers(0, 2),
+    pool=st.sampled_from([MaxPool2D, L2Pool2D, AvgPool2D]), size=st.integers(1, 3),
+    pool_stride=st.integers(1, 3), seed=st.integers(0, 1000),
     activation=st.sampled_from(["sigmoid", "tanh", "linear"]), dropout=st.sampled_from([0.0, 0.4]),
 )  # fmt: skip
 def test_any_geometry(
@@ -102,7 +103,7 @@ def test_float32_gradients_agree_with_float64():
 @pytest.mark.parametrize("count", [1, 15, 64, 65, 150, 300])
 @pytest.mark.parametrize("channels", [2, 20])
 def test_slices_change_nothing(count, channels):
-    """A mini-batch beyond one slice has the mean gradient of its images one by one, and leaves nothing behind."""
+    """A mini-batch beyond one slice has its images' mean gradient, and leaves nothing behind."""
     layers = [Conv2D(channels, 3), MaxPool2D(2), Conv2D(3, 2), MaxPool2D(2), Dense(4), Softmax(3)]
     random = np.random.default_rng(count)
     data = nbconv.Dataset(random.random((count, 1, 9, 9)), random.integers(0, 3, count))

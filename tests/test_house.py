@@ -35,7 +35,10 @@ BACKENDS = {
 
 
 def imports(path, package):
-    """The absolute names of the modules that a file imports, at its top or within functions, types excepted."""
+    """The absolute names of the modules that a file imports, at its top or within functions.
+
+    Those imported for types alone are left out.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -135,7 +138,10 @@ def test_what_is_imported_is_declared():
 
 def test_help_is_light():
     """nbconv --help loads neither Numba nor h5py nor NumPy."""
-    script = "import sys; from nbconv.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    script = (
+        "import sys; from nbconv.cli import main; "
+        "main(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
     out = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout

@@ -1,4 +1,4 @@
-"""Every backend offers what kernels/interface.py says, under the same names with the same arguments."""
+"""Every backend offers what kernels/interface.py says, with the same names and arguments."""
 
 import importlib
 import inspect

@@ -1,4 +1,7 @@
-"""The CPU's and the reference's kernels on whatever geometry Hypothesis thinks of, by the comparisons of their own tests."""
+"""The CPU's and the reference's kernels on whatever geometry Hypothesis thinks of.
+
+They are compared as in their own tests.
+"""
 
 import numpy as np
 import pytest
@@ -19,9 +22,10 @@ both = pytest.mark.parametrize("kernels", [cpu, reference])
 
 @both
 @given(
-    channels=st.integers(1, 5), filters=st.integers(1, 9), images=st.integers(1, 19), rows=st.integers(1, 9),
-    columns=st.integers(1, 9), kernel_rows=st.integers(1, 5), kernel_columns=st.integers(1, 5),
-    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    channels=st.integers(1, 5), filters=st.integers(1, 9), images=st.integers(1, 19),
+    rows=st.integers(1, 9), columns=st.integers(1, 9), kernel_rows=st.integers(1, 5),
+    kernel_columns=st.integers(1, 5), stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
 )  # fmt: skip
 def test_convolution(
     kernels, channels, filters, images, rows, columns, kernel_rows, kernel_columns, stride, padding
@@ -35,8 +39,9 @@ def test_convolution(
 
 @both
 @given(
-    kind=st.sampled_from(["max", "l2", "avg"]), channels=st.integers(1, 3), images=st.integers(1, 18),
-    rows=st.integers(1, 8), columns=st.integers(1, 8), size=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    kind=st.sampled_from(["max", "l2", "avg"]), channels=st.integers(1, 3),
+    images=st.integers(1, 18), rows=st.integers(1, 8), columns=st.integers(1, 8),
+    size=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
 )  # fmt: skip
 def test_pooling(kernels, kind, channels, images, rows, columns, size, stride):
@@ -47,10 +52,13 @@ def test_pooling(kernels, kind, channels, images, rows, columns, size, stride):
 
 @both
 @given(
-    channels=st.integers(1, 20), images=st.integers(1, 20), filters=st.integers(1, 12), seed=st.integers(0, 9),
-    size=st.tuples(st.integers(4, 9), st.integers(4, 9)), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)), padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
-    window=st.tuples(st.integers(1, 3), st.integers(1, 3)), pool_stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    channels=st.integers(1, 20), images=st.integers(1, 20), filters=st.integers(1, 12),
+    seed=st.integers(0, 9), size=st.tuples(st.integers(4, 9), st.integers(4, 9)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pool_stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
 )  # fmt: skip
 def test_backward_at_the_maxima(
     kernels, channels, images, filters, seed, size, kernel, stride, padding, window, pool_stride

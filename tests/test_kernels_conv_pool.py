@@ -1,4 +1,7 @@
-"""Convolution and max pooling as one, both ways, against the plain kernels, which other tests hold to the oracle."""
+"""Convolution and max pooling as one, both ways, against the plain kernels.
+
+Other tests hold those to the oracle.
+"""
 
 import numpy as np
 import oracle

@@ -173,7 +173,7 @@ def test_add(kernels, dtype, size):
 
 
 def test_advance(kernels):
-    """Mini-batches count as long as the summed cost is below the bound, up to the first that leaves it above."""
+    """Mini-batches count up to the first that leaves the summed cost above the bound."""
     counters, rows = np.array([7, 40, 0, 0]), np.arange(12.0).reshape(4, 3)
     rates = rows[0].copy()
     for cost, expected in ((1.0, [7, 41, 1, 1]), (np.nan, [7, 42, 2, 1]), (1.0, [7, 43, 3, 1])):

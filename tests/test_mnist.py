@@ -17,7 +17,10 @@ def test_the_first_epochs_of_the_book(mnist):
     history = net.fit(train, epochs=2, mini_batch_size=10, eta=0.5, lmbda=5.0, validation=valid)
     assert history["validation_accuracy"][-1] > 0.94
     net = Network(
-        [Conv2D(20, 5, activation="relu"), MaxPool2D(2), Dense(100, activation="relu"), Softmax(10)],
+        [
+            Conv2D(20, 5, activation="relu"), MaxPool2D(2), Dense(100, activation="relu"),
+            Softmax(10),
+        ],
         train.shape, initialiser="he",
     )  # fmt: skip
     net.fit(train[:20_000], epochs=1, mini_batch_size=10, eta=0.03)
@@ -36,7 +39,8 @@ def test_memory(mnist, tmp_path, option, bound):
         "run = nbconv.runs.run.begin(dict(data='mnist', net='4C5-MP2-10N', epochs=1, "
         f"expand={option == '--expand'},"
         "mini_batch_size=100), pathlib.Path('run.h5')); run.go();"
-        "print(pathlib.Path('/proc/self/status').read_text())"  # ru_maxrss would begin with that of pytest
+        # ru_maxrss would begin with that of pytest
+        "print(pathlib.Path('/proc/self/status').read_text())"
     )
     out = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What a network shows of its inside: activations, speeds of learning, neurons that cannot learn."""
+"""What a network shows of its inside: activations, learning speeds, neurons that cannot learn."""
 
 import numpy as np
 import oracle
@@ -18,7 +18,8 @@ SIGMA = {
 
 def network(kinds, dtype="float32"):
     layers = [
-        Conv2D(3, 3, activation=kinds[0]), MaxPool2D(2), Conv2D(2, 2, padding=1, activation=kinds[1]), AvgPool2D(2, 1),
+        Conv2D(3, 3, activation=kinds[0]), MaxPool2D(2),
+        Conv2D(2, 2, padding=1, activation=kinds[1]), AvgPool2D(2, 1),
         Dense(4, activation=kinds[2], dropout=0.5), Softmax(3),
     ]  # fmt: skip
     return nbconv.Network(layers, (1, 6, 6), seed=3, dtype=dtype)
@@ -121,7 +122,10 @@ def test_monitors_in_history_and_checkpoint(data, tmp_path):
 
 
 def test_the_book_s_speeds(mnist):
-    """Chapter 5's order of speeds at the start, the later layer four times as fast as the one before (the book: 0.07, 0.31)."""
+    """Chapter 5's speeds at the start: the later layer is four times as fast as the one before.
+
+    The book has 0.07 and 0.31.
+    """
     train, _, _ = mnist
     found = nbconv.Network([784, 30, 30, 10], seed=0).monitor(train[:1000])
     assert 2 < found["speed_2"] / found["speed_1"] < 10

@@ -151,8 +151,8 @@ def test_wrong_parameters_change_nothing(wrong):
 def test_seeds_and_initialisers():
     assert np.array_equal(small(seed=1).engine.parameters, small(seed=1).engine.parameters)
     assert not np.array_equal(small(seed=1).engine.parameters, small(seed=2).engine.parameters)
-    for name, deviation in (("default", 784**-0.5), ("large", 1), ("glorot", (2 / 1184) ** 0.5), ("he", (2 / 784) ** 0.5),
-                            ("book3", 400**-0.5)):  # fmt: skip
+    for name, deviation in (("default", 784**-0.5), ("large", 1), ("glorot", (2 / 1184) ** 0.5),
+                            ("he", (2 / 784) ** 0.5), ("book3", 400**-0.5)):  # fmt: skip
         weights = Network([784, 400, 10], initialiser=name).parameters()[0]["weights"]
         assert weights.std() == pytest.approx(deviation, rel=0.01), name
     conv, _, softmax = Network(

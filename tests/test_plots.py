@@ -164,7 +164,8 @@ def test_errors(figures, tmp_path):
         test.images[:2], [0, 1], [1, 0], class_names=("cat", "a very long name"),
         files=["x/photo.png", "b.png"], probabilities=[[0.1, 0.6], [0.8, 0.2]],
     )  # fmt: skip
-    assert texts(named, tmp_path)[:4] == ["a very …→cat", "b.png", "cat→a very …", "photo.png"]
+    shown = texts(named, tmp_path)
+    assert shown[:4] == ["a very …→cat", "b.png", "cat→a very …", "photo.png"]
     with pytest.raises(nbconv.DataError, match="300 labels and 3 predictions"):
         plots.errors(test.images, test.labels, given[:3])
 
@@ -173,8 +174,11 @@ def test_confusion(figures, tmp_path):
     ax = figures.draw("confusion")
     right, given = figures.dataset.labels, figures.predictions
     pairs = list(zip(right.tolist(), given.tolist(), strict=True))
-    cells = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in ax.texts if "%" not in t.get_text()
-             and t.get_text() != "correct"}  # fmt: skip
+    cells = {
+        (int(t.get_position()[1]), int(t.get_position()[0])): t.get_text()
+        for t in ax.texts
+        if "%" not in t.get_text() and t.get_text() != "correct"
+    }
     assert cells == {pair: str(pairs.count(pair)) for pair in set(pairs)}
     shades = ax.images[0].get_array()
     assert np.isnan(np.ma.filled(np.diag(shades), NAN)).all(), (
@@ -278,9 +282,9 @@ def test_labels_beside_lines_do_not_meet():
     )
     assert len(boxes) == 4
     assert all(below[3] <= above[1] + 1 for below, above in itertools.pairwise(boxes))
-    assert [text.get_text() for text in sorted(ax.texts, key=lambda text: Text.get_window_extent(text).y0)] == [
-        "layer 1", "layer 2", "layer 3", "layer 4",
-    ]  # fmt: skip
+    lowest_first = sorted(ax.texts, key=lambda text: Text.get_window_extent(text).y0)
+    said = [text.get_text() for text in lowest_first]
+    assert said == ["layer 1", "layer 2", "layer 3", "layer 4"]
 
 
 def test_course_beside_the_book_s(tmp_path):
@@ -357,7 +361,9 @@ def test_no_global_state(path):
     """No pyplot, no setting of matplotlib changed by drawing and saving every kind."""
     script = f"""
 import sys, matplotlib
-settings = lambda: {{name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}}  # it imports pyplot
+# Not the backend, which imports pyplot when it is asked for.
+names = [name for name in matplotlib.rcParams if name != "backend"]
+settings = lambda: {{name: matplotlib.rcParams[name] for name in names}}
 before = settings()
 from nbconv import Network, plots
 of = plots.Figures(Network.load({str(path)!r}))
@@ -384,7 +390,8 @@ def test_places_that_cannot_be_written(tmp_path):
     ax = plots.sigma()
     for place, said in {
         "a.gif": "a.gif has an unknown extension: expected .png, .svg, .pdf",
-        "missing/a.png": "missing/a.png could not be written: No such file or directory; choose another place",
+        "missing/a.png": "missing/a.png could not be written: No such file or directory; "
+        "choose another place",
         "folder.png": "folder.png is a folder: expected the name of a file",
         f"{'a' * 300}.png": "could not be written: File name too long",
     }.items():
@@ -435,7 +442,10 @@ main(["plot", "curves", {str(path)!r}])
 
 
 def test_colours_are_told_apart():
-    """The lines' colours differ in lightness or blueness for eyes without red or green, and can be read on white."""
+    """The lines' colours can be told apart, and can be read on white.
+
+    For eyes without red or green they differ in lightness or blueness.
+    """
 
     def luminance(color):
         channels = np.array(to_rgb(color))
@@ -468,9 +478,9 @@ def test_the_command(path, command, invoke, tmp_path):
     assert invoke("plot", "filters", path, *options).stdout == "two.svg\n"
     assert "4C2: 4 filters of 2x2 on 6 feature maps" in (tmp_path / "two.svg").read_text()
     done = invoke("plot", "speeds", path, "-o", "missing/a.png", code=1)
-    assert (
-        done.stderr
-        == "Error: missing/a.png could not be written: No such file or directory; choose another place\n"
+    assert done.stderr == (
+        "Error: missing/a.png could not be written: No such file or directory; "
+        "choose another place\n"
     )
 
 

@@ -17,9 +17,10 @@ LAYERS = [
     nbconv.Dense(6, dropout=0.5), nbconv.Softmax(3),
 ]  # fmt: skip
 KERNELS = (
-    "conv2d_pad", "conv2d_max_pool_forward", "images_first", "dropout", "dense_forward", "log_likelihood", "dense_descend",
-    "dense_backward_input", "activation_backward", "images_last", "conv2d_backward_biases", "conv2d_backward_weights",
-    "conv2d_max_pool_backward", "max_pool2d_backward", "sgd", "advance",
+    "conv2d_pad", "conv2d_max_pool_forward", "images_first", "dropout", "dense_forward",
+    "log_likelihood", "dense_descend", "dense_backward_input", "activation_backward", "images_last",
+    "conv2d_backward_biases", "conv2d_backward_weights", "conv2d_max_pool_backward",
+    "max_pool2d_backward", "sgd", "advance",
 )  # fmt: skip
 FIT = """
 import numpy as np, sys, nbconv

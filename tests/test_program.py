@@ -22,9 +22,13 @@ import hashlib, json, numba, numpy as np, nbconv
 from nbconv import Conv2D, Dense, MaxPool2D, Softmax
 random = np.random.default_rng(0)
 data = nbconv.Dataset(random.random((150, 1, 10, 10)), random.integers(0, 3, 150))
-net = nbconv.Network([Conv2D(6, 3), MaxPool2D(2), Conv2D(4, 3, padding=1), MaxPool2D(2), Dense(7), Softmax(3)], (1, 10, 10))
+layers = [
+    Conv2D(6, 3), MaxPool2D(2), Conv2D(4, 3, padding=1), MaxPool2D(2), Dense(7), Softmax(3)
+]
+net = nbconv.Network(layers, (1, 10, 10))
 net.fit(data, 2, 70, 0.5)
-print(json.dumps([numba.threading_layer(), hashlib.sha256(net.engine.parameters).hexdigest(), numba.get_num_threads()]))
+digest = hashlib.sha256(net.engine.parameters).hexdigest()
+print(json.dumps([numba.threading_layer(), digest, numba.get_num_threads()]))
 """
 
 

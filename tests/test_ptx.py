@@ -1,4 +1,7 @@
-"""Every CUDA kernel, compiled and assembled for four generations of GPUs: no spills, no local memory (make test-ptx)."""
+"""Every CUDA kernel, compiled and assembled for four generations of GPUs (make test-ptx).
+
+None spills, and none has local memory.
+"""
 
 import importlib
 import inspect

@@ -105,7 +105,7 @@ def test_images_that_stay_in_their_file(tmp_path):
 
 @pytest.mark.parametrize("name", READ)
 def test_an_equation_s_loops_are_read_in_one_place(name):
-    """In at most 20 lines, which call nothing but functions of one number and one of the same file."""
+    """In at most 20 lines, which call only functions of one number and one of the same file."""
     kernel = getattr(reference, name)
     source = inspect.getsource(getattr(kernel, "py_func", kernel))
     (function,) = ast.parse(source).body

@@ -1,4 +1,4 @@
-"""The report: what it says against the network, what it does without data, and what a browser makes of it."""
+"""The report: what it says of the network, also without data, and what a browser makes of it."""
 
 import http.server
 import io
@@ -18,8 +18,10 @@ from nbconv.checkpoint import file as checkpoint
 from nbconv.report.report import write_report
 from nbconv.runs import run as runs
 
-SETTINGS = {"net": "6C3-MP2-4C2-20N-10N", "activation": "tanh", "initialiser": "glorot", "epochs": 3, "eta": 0.2,
-            "monitor_layers": True}  # fmt: skip
+SETTINGS = {
+    "net": "6C3-MP2-4C2-20N-10N", "activation": "tanh", "initialiser": "glorot", "epochs": 3,
+    "eta": 0.2, "monitor_layers": True,
+}  # fmt: skip
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -27,7 +29,10 @@ VOID = {"meta", "img"}
 
 
 class Page(HTMLParser):
-    """A page's elements as (name, attributes), its words by the section they are in, and whether it is well nested."""
+    """A page's elements as (name, attributes), and its words by the section they are in.
+
+    It also knows whether the page is well nested.
+    """
 
     def __init__(self, text):
         super().__init__()
@@ -73,8 +78,10 @@ def test_what_it_says(path, text):
     page, network = Page(text), nbconv.Network.load(path, weights="best")
     best, test = network.state.best, nbconv.load_data("digits")[2]
     score = network.evaluate(test)
-    assert list(page.sections) == ["", "network", "settings", "results", "curves", "confusion-matrix", "misclassified-images",
-                                   "feature-maps", "filters", "speed-of-learning", "environment"]  # fmt: skip
+    assert list(page.sections) == [
+        "", "network", "settings", "results", "curves", "confusion-matrix", "misclassified-images",
+        "feature-maps", "filters", "speed-of-learning", "environment",
+    ]  # fmt: skip
     links = [attributes["href"] for attributes in page.all("a")]
     assert links == [f"#{name}" for name in page.sections if name]
     for section, words in {
@@ -171,8 +178,11 @@ def test_the_command(path, command, invoke, tmp_path):
     assert (
         done.stderr == "Error: digit is 300: expected 0 to 299, one of the test images of digits\n"
     )
-    for out, said in {"run.h5": "run.h5 has an unknown extension: expected .html", "no/a.html": "no/a.html could not be written: "
-                      "No such file or directory; choose another place"}.items():  # fmt: skip
+    for out, said in {
+        "run.h5": "run.h5 has an unknown extension: expected .html",
+        "no/a.html": "no/a.html could not be written: No such file or directory; "
+        "choose another place",
+    }.items():
         with pytest.raises(nbconv.SettingError, match=re.escape(said)):
             write_report(path, tmp_path / out)
     assert nbconv.Network.load(tmp_path / "run.h5")
@@ -180,7 +190,10 @@ def test_the_command(path, command, invoke, tmp_path):
 
 @pytest.fixture
 def browser(path, text, tmp_path):
-    """Chromium, which can reach nothing but this test's server: its output for some options, and what it asked the server for."""
+    """Chromium, which can reach nothing but this test's server.
+
+    Gives its output for some options, and what it asked the server for.
+    """
     if CHROMIUM is None:
         pytest.skip("needs Chromium: install it, on Debian with apt-get install chromium")
     asked = []
@@ -196,9 +209,13 @@ def browser(path, text, tmp_path):
 
     def run(*options, page="run.html"):
         return subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-             "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-             f"--user-data-dir={tmp_path / 'profile'}", *options, f"http://127.0.0.1:{server.server_port}/{page}"],
+            [
+                CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                "--hide-scrollbars", "--enable-logging=stderr",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                f"--user-data-dir={tmp_path / 'profile'}", *options,
+                f"http://127.0.0.1:{server.server_port}/{page}",
+            ],
             capture_output=True, text=True, check=True, timeout=120,
         )  # fmt: skip
 
@@ -209,7 +226,10 @@ def browser(path, text, tmp_path):
 
 @pytest.mark.slow
 def test_in_a_browser(browser, path, text, tmp_path):
-    """Nothing is asked for but the page, nothing is complained of, and the pictures are drawn, in the light and in the dark."""
+    """Nothing is asked for but the page, and nothing is complained of.
+
+    The pictures are drawn, in the light and in the dark.
+    """
     image = pytest.importorskip("PIL.Image")
     run, asked = browser
     done = run("--dump-dom")

@@ -19,7 +19,7 @@ from nbconv.reproduce.tables import Table, merged, statistics
 
 @pytest.fixture(scope="module")
 def targets():
-    """The book's numbers with their settings, where they are at hand: beside the folder of MNIST."""
+    """The book's numbers with their settings, if they are at hand: beside the folder of MNIST."""
     file = Path(os.environ.get("NBCONV_DATA", ""), "..", "book", "targets.json")
     if not os.environ.get("NBCONV_DATA") or not file.exists():
         pytest.skip(
@@ -135,7 +135,10 @@ def test_tables():
 
 
 def test_speeds_at_the_start(mnist, tmp_path):
-    """Of twenty seeds: their range has the book's value, the first of four layers is about a hundred times slower than the last."""
+    """Of twenty seeds: their range has the book's value.
+
+    The first of four layers is about a hundred times slower than the last.
+    """
     (result,) = reproduce(["speeds"], tmp_path)
     for _, _, book, mean, least, most in result.tables[0].rows:
         assert least <= book <= most

@@ -21,8 +21,8 @@ LAYERS = [
     Softmax(10, dropout=0.2),
 ]
 ALL_ON = {
-    "mini_batch_size": 7, "eta": 0.05, "lmbda": 0.5, "lmbda_l1": 0.1, "momentum": 0.8, "nesterov": True,
-    "schedule": "cosine:6", "expand": True,
+    "mini_batch_size": 7, "eta": 0.05, "lmbda": 0.5, "lmbda_l1": 0.1, "momentum": 0.8,
+    "nesterov": True, "schedule": "cosine:6", "expand": True,
 }  # fmt: skip
 
 
@@ -41,8 +41,11 @@ def same(one, other):
 
 def test_it_learns(digits):
     train, valid, test = digits
-    net = Network([Conv2D(10, 3, activation="relu"), MaxPool2D(2), Dense(30, activation="relu"), Softmax(10)], (1, 8, 8),
-                  initialiser="he")  # fmt: skip
+    net = Network(
+        [Conv2D(10, 3, activation="relu"), MaxPool2D(2), Dense(30, activation="relu"), Softmax(10)],
+        (1, 8, 8),
+        initialiser="he",
+    )
     reports = []
     history = net.fit(
         train,
@@ -57,8 +60,10 @@ def test_it_learns(digits):
     assert history["validation_accuracy"][-1] > 0.9
     assert history.epochs == len(reports) == 15
     assert reports[-1]["epoch"] == 15
-    for name in ("cost", "seconds", "training_cost", "training_accuracy", "validation_cost", "validation_accuracy",
-                 "test_cost", "test_accuracy"):  # fmt: skip
+    for name in (
+        "cost", "seconds", "training_cost", "training_accuracy", "validation_cost",
+        "validation_accuracy", "test_cost", "test_accuracy",
+    ):  # fmt: skip
         assert len(history[name]) == 15, name
         assert all(math.isfinite(number) for number in history[name]), name
     accuracies = history["validation_accuracy"]
@@ -75,7 +80,10 @@ def test_it_learns(digits):
 
 
 def test_one_step_is_the_equations(digits):
-    """One mini-batch by hand: gradient from the public face, update from the oracle, both with L2 over n images."""
+    """One mini-batch by hand: gradient from the public face, update from the oracle.
+
+    Both have L2 over n images.
+    """
     train = digits[0][:10]
     net = Network([64, 12, 10], dtype="float64", seed=2)
     gradient = net.engine.mean_gradient(train)
@@ -168,7 +176,10 @@ def test_divergence_names_epoch_and_step_and_keeps_what_was_good(few, tmp_path):
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "linear"])
 @pytest.mark.parametrize("cost", [None, "quadratic"])
 def test_divergence_is_seen_where_neurons_saturate(few, activation, cost):
-    """A finite cost of 1e30, or a small one of saturated neurons behind weights of 1e30, is no training either."""
+    """A finite cost of 1e30, or a small one of saturated neurons, is no training either.
+
+    The neurons are saturated by weights of 1e30.
+    """
     net = Network([Dense(10, activation)], (64,), cost=cost)
     with pytest.raises(DivergedError, match="epoch 1, mini-batch"):
         net.fit(few[0], epochs=2, mini_batch_size=10, eta=1e30)
@@ -177,14 +188,17 @@ def test_divergence_is_seen_where_neurons_saturate(few, activation, cost):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 0}, "epochs is 0"), ({"epochs": -3}, "epochs is -3"), ({"epochs": 1.5}, "epochs is 1.5"),
-        ({"mini_batch_size": 0}, "mini_batch_size is 0"), ({"mini_batch_size": 104}, "at most the 103 training images"),
-        ({"eta": float("nan")}, "eta is nan"), ({"eta": -1.0}, "eta is -1.0"), ({"eta": 0}, "eta is 0"),
-        ({"eta": float("inf")}, "eta is inf"), ({"eta": "fast"}, "eta is 'fast'"),
-        ({"lmbda": -1}, "lmbda is -1"), ({"momentum": 1.0}, "momentum is 1.0"), ({"nesterov": True}, "momentum"),
+        ({"epochs": 0}, "epochs is 0"), ({"epochs": -3}, "epochs is -3"),
+        ({"epochs": 1.5}, "epochs is 1.5"), ({"mini_batch_size": 0}, "mini_batch_size is 0"),
+        ({"mini_batch_size": 104}, "at most the 103 training images"),
+        ({"eta": float("nan")}, "eta is nan"), ({"eta": -1.0}, "eta is -1.0"),
+        ({"eta": 0}, "eta is 0"), ({"eta": float("inf")}, "eta is inf"),
+        ({"eta": "fast"}, "eta is 'fast'"), ({"lmbda": -1}, "lmbda is -1"),
+        ({"momentum": 1.0}, "momentum is 1.0"), ({"nesterov": True}, "momentum"),
         ({"schedule": "warm"}, "schedule is 'warm'"), ({"schedule": "halve:2"}, "validation data"),
         ({"patience": 0}, "patience is 0"), ({"patience": 3}, "validation data"),
-        ({"rotate": -5}, "rotate is -5"), ({"zoom": 1.0}, "zoom is 1.0"), ({"elastic": float("nan")}, "elastic is nan"),
+        ({"rotate": -5}, "rotate is -5"), ({"zoom": 1.0}, "zoom is 1.0"),
+        ({"elastic": float("nan")}, "elastic is nan"),
         ({"expand": True, "shift": 1.0}, "expected one of the two"),
     ],
 )  # fmt: skip

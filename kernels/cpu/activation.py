@@ -65,9 +65,10 @@ def _times_slope(dz, a, first, after, activation):
 
 @njit(**PARALLEL)
 def activation_backward(dz, a, activation):
-    """dz = da * sigma'(z), the factor of (BP1) and (BP2), from a alone: a (1 - a), 1 - a^2, a > 0, or 1.
+    """dz = da * sigma'(z), from a alone: sigma'(z) is a (1 - a), 1 - a^2, a > 0, or 1.
 
-    dz: flat, holds da, overwritten. a: flat, what `activation_forward` left.
+    sigma'(z) is the factor in (BP1) and (BP2). dz: flat, holds da, overwritten. a: flat, what
+    `activation_forward` left.
     """
     if a.size <= CHUNK:
         _times_slope(dz, a, uint64(0), uint64(a.size), activation)

@@ -12,7 +12,7 @@ ONE = uint64(1)
 
 @njit(**INNER)
 def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns):
-    """a[a0 + x a_step] = the picture at framed[at], read at the places of the line at lines[first]."""
+    """a[a0 + x a_step] = the picture at framed[at], read where the line at lines[first] says."""
     for x in range(uint64(columns)):
         sy, sx = place(lines, first, x, columns)
         a[a0 + x * a_step] = sampled(framed, at, sy, sx, rows, columns)
@@ -23,9 +23,8 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
     """Image n of a is scale times image order[mini_batch, first + n], distorted as `lines` say.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten. images, labels, order,
-    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns
-    + 2), its frame 0, overwritten within.
+    overwritten. images, labels, order, counters: as in `gather`. lines: of `draw_distortions`.
+    framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten within.
     """
     _, channels, rows, columns = images.shape
     count, height = y.size, channels * rows

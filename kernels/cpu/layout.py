@@ -85,7 +85,10 @@ def _outside_unit(numbers, first, stop):
 
 @njit(**PARALLEL)
 def outside_unit(count, a):
-    """count[0] = count[0] + how many numbers of a are not in [0, 1], NaN among them. Threads share the numbers."""
+    """count[0] = count[0] + how many numbers of a are not in [0, 1], NaN among them.
+
+    Threads share the numbers.
+    """
     numbers = a.reshape(-1)
     parts = numbers.size // SHARED_NUMBERS
     if parts <= 1:

@@ -49,9 +49,8 @@ if hasattr(os, "register_at_fork"):
 class Program:
     """Calls (kernel, arguments), made in their order.
 
-    Arguments are numbers, C-contiguous arrays, and tuples of them.
-    In the place of a call there may be a list of lists of calls, which threads go through side by
-    side, each kernel in its thread.
+    Arguments are numbers, C-contiguous arrays, and tuples of them. In the place of a call there may
+    be a list of lists of calls, which threads go through side by side, each kernel in its thread.
     varying: those of the arrays for which each run is given others, of the same dtype and number of
     axes. All other arrays are kept alive, and a kernel that has not been compiled for such
     arguments is compiled now.
@@ -181,7 +180,7 @@ def _threads_can_nest() -> bool:
 
 
 def _compiled(kernel: Any, kinds: tuple[Any, ...]) -> tuple[int, int]:
-    """The addresses of the kernel for arguments of these types, and of the function that calls it."""
+    """The addresses of the kernel for these argument types and of the function that calls it."""
     kernel.compile(kinds)
     made = kernel.overloads[kinds]
     return _caller(made.signature.return_type, kinds), made.library.get_pointer_to_function(

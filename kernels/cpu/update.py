@@ -81,7 +81,7 @@ def adam(w, b, m_w, m_b, s_w, s_b, dw, db, rates):
 
 @njit(**INLINE)
 def _squares(g, first, stop):
-    """The sum of squares from `first` to `stop`: four sums, so that no addition waits for the last."""
+    """The sum of squares from `first` to `stop`, as four sums: no addition waits for the last."""
     s0 = s1 = s2 = s3 = 0.0
     quarter = (stop - first) // uint64(4)
     for t in range(first, first + quarter):

@@ -47,10 +47,10 @@ def activation_forward(a, activation):
 
 
 def activation_backward(dz, a, activation):
-    """dz = da * sigma'(z), the factor of (BP1) and (BP2), from a alone: a (1 - a), 1 - a^2, a > 0, or 1.
+    """dz = da * sigma'(z), from a alone: sigma'(z) is a (1 - a), 1 - a^2, a > 0, or 1.
 
-    dz: flat, holds da, overwritten. a: flat, what `activation_forward` left. Thread mapping: one
-    for each number.
+    sigma'(z) is the factor in (BP1) and (BP2). dz: flat, holds da, overwritten. a: flat, what
+    `activation_forward` left. Thread mapping: one for each number.
     """
     each(_backward, a.size, dz, a, activation)
 

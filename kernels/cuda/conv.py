@@ -78,7 +78,7 @@ def _forward(z, a, w, b, taps, places, run, row_step, images, filters):
 
 @cuda.jit(**KERNEL)
 def _backward_weights(parts, dz, a, taps, places, run, row_step, images, filters, part):
-    """Sums over `part` places of FILTERS filters and PLACES taps, shared by the threads of a block."""
+    """Sums over `part` places of FILTERS filters and PLACES taps, shared by a block's threads."""
     thread = cuda.threadIdx.x
     shared = cuda.shared.array((TILE_SUMS, THREADS), dz.dtype)
     groups = cuda.shared.array((TILE_SUMS, GROUP_THREADS), dz.dtype)
@@ -132,7 +132,7 @@ def _add_parts(dw, parts, number):
 
 @cuda.jit(**KERNEL)
 def _backward_biases(db, dz, places):
-    """A block for each filter: each thread adds up some of its places, then a tree adds the threads' sums."""
+    """A block for each filter: threads add up some of its places each, a tree adds their sums."""
     thread, f = cuda.threadIdx.x, cuda.blockIdx.x
     shared = cuda.shared.array(THREADS, dz.dtype)
     shared[thread] = 0
@@ -188,8 +188,7 @@ def _backward_input(
 def conv2d_pad(padded, a, padding_y, padding_x):
     """padded[c, y + padding_y, p, q, n] = a[c, y, x, n] with x + padding_x = q phases + p.
 
-    The border is left as it is.
-    Thread mapping: one for each number of a.
+    The border is left as it is. Thread mapping: one for each number of a.
     """
     _pad_or_unpad(padded, a, padding_y, padding_x, back=False)
 
@@ -261,10 +260,10 @@ def conv2d_backward_biases(db, dz):
 
 
 def conv2d_backward_input(da, dz, w, taps, stride_y):
-    """dC/da[c, r, q, n] = sum of w[f, c, i, j] dz[f, y, x, n] over f, i, j, y, x with y s + i = r and x s + j = q.
+    """dC/da[c, r, q, n] = sum of w[f, c, i, j] dz[f, y, x, n] over y s + i = r, x s + j = q.
 
-    da: laid out as a, padding included, overwritten. Thread mapping: FILTERS channels of a place;
-    the splits share the filters.
+    The sum is over all f, i, j, y and x for which both hold. da: laid out as a, padding included,
+    overwritten. Thread mapping: FILTERS channels of a place; the splits share the filters.
     """
     channels, padded_rows, phases, padded_columns, _ = da.shape
     places = da.size // channels

@@ -77,12 +77,10 @@ def _forward(
 def conv2d_max_pool_forward(a, argmax, x, w, b, taps, row_step, columns, window, activation):
     """a = sigma(max over the window of z), z the convolution of x, equation (125).
 
-    sigma of `activation` is monotone.
-    a, argmax: (filters, pooled rows, pooled columns, images), overwritten as by
-    `max_pool2d_forward`. x, w, b, taps,
-    row_step: as in `conv2d_forward`. columns: of z. window: (rows, columns, row stride, column
-    stride). activation: see `activated`. Thread mapping: FILTERS filters at a place of the pooled
-    map; the splits share the taps.
+    sigma of `activation` is monotone. a, argmax: (filters, pooled rows, pooled columns, images),
+    overwritten as by `max_pool2d_forward`. x, w, b, taps, row_step: as in `conv2d_forward`.
+    columns: of z. window: (rows, columns, row stride, column stride). activation: see `activated`.
+    Thread mapping: FILTERS filters at a place of the pooled map; the splits share the taps.
     """
     filters, pooled_rows, pooled_columns, images = a.shape
     pooled = pooled_rows * pooled_columns * images

@@ -1,8 +1,9 @@
-"""Backward pass of a convolution followed by max pooling, over the maxima only: see cpu/conv_pool_backward.py.
+"""Backward pass of a convolution followed by max pooling, over the maxima only.
 
-A first kernel lays out what the others read: the input and the weights channels last, and a list of
-the deltas that each output of the convolution gets, by filter. The second gathers dC/dw from the
-maxima, the third dC/dx from the lists, each number by a thread of its own, in one order.
+See cpu/conv_pool_backward.py for the formulas. A first kernel lays out what the others read: the
+input and the weights channels last, and a list of the deltas that each output of the convolution
+gets, by filter. The second gathers dC/dw from the maxima, the third dC/dx from the lists, each
+number by a thread of its own, in one order.
 """
 
 import numpy as np
@@ -33,7 +34,7 @@ def _tap(i, sizes):
 
 @inner
 def _list(i, counts, deltas, taps, da, argmax, sizes, window, columns, most, step):
-    """The deltas other than 0 of output i // images in image i % images, and their filters' weights."""
+    """The nonzero deltas of output i // images in image i % images, and their filters' weights."""
     filters, pooled_rows, pooled_columns, images = sizes
     size_y, size_x, stride_y, stride_x = window
     n, output = i % images, i // images
@@ -90,7 +91,10 @@ def _lay_out(
 
 @cuda.jit(**KERNEL)
 def _gradient(sums, da, argmax, x_last, cells, places, positions, images, line, kernel_rows, step):
-    """A block has THREADS numbers of a filter's gradient and a group of images, whose maxima wait in shared memory."""
+    """A block has THREADS numbers of a filter's gradient and a group of images.
+
+    The maxima of these images wait in shared memory.
+    """
     thread = cuda.threadIdx.x
     filters, groups = cuda.gridDim.y, cuda.gridDim.z
     deltas = cuda.shared.array(THREADS, da.dtype)

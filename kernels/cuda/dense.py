@@ -100,7 +100,10 @@ def _backward_input_few(da, dz, w, images, n_out, n_in):
 
 @cuda.jit(**KERNEL)
 def _weights_few(w, b, dz, a, rates, images, n_out, n_in, first, after, use):
-    """A thread for each weight from input `first` to `after`, the bias being the weight of an input n_in that is 1."""
+    """A thread for each weight from input `first` to `after`.
+
+    The bias is the weight of an input n_in that is 1.
+    """
     k, j = (
         first + cuda.blockIdx.x * LANES + cuda.threadIdx.x,
         cuda.blockIdx.y * SPLITS + cuda.threadIdx.y,
@@ -188,9 +191,9 @@ def _tiles(c, a, b, bias, rates, sizes, a_steps, b_steps, use):
 def dense_forward(a, x, w, b, activation):
     """a[n, j] = sigma(z[n, j]), z[n, j] = b[j] + sum_k w[j, k] x[n, k], equation (25).
 
-    sigma of `activation`, see `activated`.
-    a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b:
-    (neurons out,). Thread mapping: a warp for each neuron and IMAGES_PER_WEIGHT images, or tiles.
+    sigma of `activation`, see `activated`. a: (images, neurons out), overwritten. x: (images,
+    neurons in). w: (neurons out, neurons in). b: (neurons out,). Thread mapping: a warp for each
+    neuron and IMAGES_PER_WEIGHT images, or tiles.
     """
     images, n_out = a.shape
     n_in = x.shape[1]
@@ -208,9 +211,8 @@ def dense_forward(a, x, w, b, activation):
 def dense_backward_input(da, dz, w):
     """dC/da[n, k] = sum_j w[j, k] dz[n, j], equation (BP2) before its factor sigma'(z).
 
-    da: like a, overwritten.
-    Thread mapping: a lane for each input and IMAGES_PER_WEIGHT images, the splits share the
-    neurons; or tiles.
+    da: like a, overwritten. Thread mapping: a lane for each input and IMAGES_PER_WEIGHT images, the
+    splits share the neurons; or tiles.
     """
     images, n_in = da.shape
     n_out = dz.shape[1]
@@ -247,11 +249,11 @@ def dense_backward_biases(db, dz):
 
 
 def dense_descend(w, b, dz, a, rates):
-    """w = (1 - eta decay) w - eta sum_n dz[n, j] a[n, k]; b likewise without decay. No gradient is stored.
+    """w = (1 - eta decay) w - eta sum_n dz[n, j] a[n, k]; b likewise without decay.
 
-    `dense_backward_weights`, `dense_backward_biases` and `sgd` in one. w, b: updated; rates: (eta,
-    decay), float64; decay is lmbda / n. dz is left as it is. Thread mapping: one for each weight
-    and bias, or tiles.
+    `dense_backward_weights`, `dense_backward_biases` and `sgd` in one: no gradient is stored. w, b:
+    updated; rates: (eta, decay), float64; decay is lmbda / n. dz is left as it is. Thread mapping:
+    one for each weight and bias, or tiles.
     """
     _weights(w, b, dz, a, rates, DESCEND, 1)
 

@@ -1,10 +1,9 @@
 """The device itself: streams, copies, graphs and errors.
 
-No other module uses numba.cuda's names beyond its own kernels.
-All work is on one stream, `_compute`, in the order in which the host asks for it; what the host
-reads, it waits for. Images that do not fit are copied on a second one meanwhile. In numba-cuda's
-simulator (NUMBA_ENABLE_CUDASIM=1) there are no streams and no graphs: everything is done when it is
-asked for.
+No other module uses numba.cuda's names beyond its own kernels. All work is on one stream,
+`_compute`, in the order in which the host asks for it; what the host reads, it waits for. Images
+that do not fit are copied on a second one meanwhile. In numba-cuda's simulator
+(NUMBA_ENABLE_CUDASIM=1) there are no streams and no graphs: everything is done when asked for.
 """
 
 import os
@@ -82,7 +81,7 @@ def raise_as(error: type[Exception]) -> None:
 
 @contextmanager
 def told(what: str = "") -> Iterator[None]:
-    """A failure of the device within is one line of an error, and the last thing that is asked of it."""
+    """A failure of the device within is an error of one line; the device is not asked again."""
     if _Status.failure:
         raise _Status.error(_Status.failure)
     if _Status.process not in (0, os.getpid()):
@@ -148,7 +147,7 @@ def run(
 
 
 def capture(way: Callable[[], None]) -> Callable[[], None] | None:
-    """The launches that `way` makes, as a function that makes them all at once; None where there are no graphs."""
+    """The launches of `way`, as a function that makes them all at once; None without graphs."""
     if IS_SIMULATED:
         return None
     with told():
@@ -188,7 +187,10 @@ def describe() -> str:
         major, minor = driver.driver_version() or (0, 0)
         capability = ".".join(map(str, device.compute_capability))
         free_of_total = f"{free >> 20} of {total >> 20} MiB free"
-        return f"{name}, compute capability {capability}, {free_of_total}, driver for CUDA {major}.{minor}"
+        return (
+            f"{name}, compute capability {capability}, {free_of_total}, "
+            f"driver for CUDA {major}.{minor}"
+        )
 
 
 def wait() -> None:
@@ -232,7 +234,7 @@ def is_here(array: Any) -> bool:
 
 
 class Slot:
-    """An array of the device that changes, and the page-locked memory of the host that it is copied from."""
+    """An array of the device that changes, and the page-locked host memory it is copied from."""
 
     def __init__(self, size: int, dtype: Any):
         self.here = empty((size,), dtype)
@@ -241,7 +243,7 @@ class Slot:
             self._is_free = cuda.event()
 
     def take(self, values: np.ndarray[Any, Any]) -> Any:
-        """An array of the device with these values, being copied; call `leave` before the next ones."""
+        """A device array with these values, being copied; call `leave` before the next ones."""
         with told():
             self._is_free.synchronize()
             self.there[: values.size] = values.reshape(-1)

@@ -85,7 +85,7 @@ def _distorted(a, framed, lines, count, sizes, rows_first):
 
 
 def draw_distortions(lines, points, amounts, columns, counters, first):
-    """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each of their rows.
+    """Draw the distortions of images first, first + 1, ... of the mini-batch: a line for each row.
 
     Arguments: as in reference.distort. Thread mapping: one for each point, then one for each line.
     """
@@ -107,9 +107,9 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
     """Image n of a is scale times image order[mini_batch, first + n], distorted as `lines` say.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten. images, labels, order,
-    counters: as in `gather`. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns
-    + 2), its frame 0, overwritten within. Thread mapping: one for each pixel.
+    overwritten. images, labels, order, counters: as in `gather`. lines: of `draw_distortions`.
+    framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten within. Thread mapping:
+    one for each pixel.
     """
     sizes, flat = tuple(images.shape)[1:], framed.reshape(-1)
     factor = np.float32(scale)

@@ -1,4 +1,4 @@
-"""Ways between layouts: from stored images to a mini-batch, and between feature maps and neurons."""
+"""Ways between layouts: from stored images to a mini-batch, between feature maps and neurons."""
 
 from numba import cuda
 
@@ -81,8 +81,7 @@ def outside_unit(count, a):
 def images_first(out, a):
     """out[n, i] = a[i, n]: from feature maps to a dense layer's rows.
 
-    out: (images, neurons), overwritten.
-    Thread mapping: a block for each tile of LANES x LANES.
+    out: (images, neurons), overwritten. Thread mapping: a block for each tile of LANES x LANES.
     """
     rows, columns = a.shape
     launch(

@@ -14,7 +14,7 @@ import numpy as np
 from . import device
 
 INFERENCE_BATCH = 2048  # images at a time where nothing is trained
-# A kernel is compiled when it is launched, and a second process would only take the device's memory.
+# Kernels are compiled when launched; a second process would only take the device's memory.
 PRECOMPILES = False
 HAS_THREADS = False
 RESIDENT_SHARE = 0.5
@@ -48,9 +48,10 @@ def write(array, values):
 
 
 def resident(array):
-    """An array of the host where the kernels can read it for as long as it lives there; None if it is too large.
+    """An array of the host where the kernels can read it; None if it is too large.
 
-    The copy is made once: what the host writes into the array later is not seen.
+    It can be read for as long as the host's array lives. The copy is made once: what the host
+    writes into the array later is not seen.
     """
     key = id(array)
     known = _residents.get(key)
@@ -82,7 +83,10 @@ def images_per_upload(image_bytes):
 
 
 def micro_batches(count):
-    """In how many slices a mini-batch goes through the layers of feature maps: whole, so that the device is full."""
+    """In how many slices a mini-batch goes through the layers of feature maps.
+
+    One: it goes whole, so that the device is full.
+    """
     return 1
 
 

@@ -91,9 +91,8 @@ def _backward(dx, da, a, x, argmax, sizes, input_sizes, window, kind):
 def max_pool2d_forward(a, argmax, x, size_y, size_x, stride_y, stride_x):
     """a[c, y, q, n] = max over the window of x[c, ., ., n].
 
-    Of equal values the first; NaN is the largest.
-    a: overwritten. argmax: like a, int32, overwritten: the maximum's place i * size_x + j in its
-    window.
+    Of equal values the first; NaN is the largest. a: overwritten. argmax: like a, int32,
+    overwritten: the maximum's place i * size_x + j in its window.
     """
     _run_forward(a, argmax, x, (size_y, size_x, stride_y, stride_x), MAX)
 
@@ -112,9 +111,10 @@ def l2_pool2d_forward(a, x, size_y, size_x, stride_y, stride_x):
 
 
 def l2_pool2d_backward(dx, da, a, x, size_y, size_x, stride_y, stride_x):
-    """dC/dx[c, r, s, n] = sum over the windows (y, q) of (r, s) of da[c, y, q, n] x[c, r, s, n] / a[c, y, q, n].
+    """dC/dx[c, r, s, n] = sum over (y, q) of da[c, y, q, n] x[c, r, s, n] / a[c, y, q, n].
 
-    Where a window is all zero, sqrt has no derivative: its share is 0. dx: overwritten.
+    (y, q) are the windows of (r, s). Where a window is all zero, sqrt has no derivative: its share
+    is 0. dx: overwritten.
     """
     _run_backward(dx, da, a, x, a, (size_y, size_x, stride_y, stride_x), L2)
 

@@ -37,7 +37,10 @@ class Program(reference.Program):
         self._is_loaded = False
 
     def _graph(self, times: int, arrays: Sequence[Any]) -> Any:
-        """All calls with these arrays, so many times over, as a graph: it holds for arrays that lie where these do."""
+        """All calls with these arrays, so many times over, as a graph.
+
+        The graph holds for arrays that lie where these do.
+        """
         key = (times, *(device.address(array) for array in arrays))
         if key not in self._graphs:
             if len(self._graphs) >= MAX_GRAPHS:

@@ -1,7 +1,8 @@
-"""What the sums of convolutions have in common: a thread's tile of FILTERS x PLACES sums, which stay in registers.
+"""What the sums of convolutions have in common: a thread's tile of FILTERS x PLACES sums.
 
-Each weight that a thread reads meets PLACES inputs, and each input FILTERS weights. The weights of
-a chunk of taps wait in shared memory, where all threads of a block read the same one at a time.
+The sums stay in registers. Each weight that a thread reads meets PLACES inputs, and each input
+FILTERS weights. The weights of a chunk of taps wait in shared memory, where all threads of a block
+read the same one at a time.
 """
 
 import numpy as np
@@ -23,10 +24,10 @@ def clear(sums):
 
 @inner
 def stage(weights, offsets, w, taps, images, f0, filters, k0, thread):
-    """Put the chunk of taps from k0 on, and their weights of FILTERS filters from f0 on, into shared memory.
+    """Put a chunk of taps, from k0 on, and their weights of FILTERS filters into shared memory.
 
-    Gives the number of taps in the chunk. Filters that are not there are the last one again: their
-    sums are not used.
+    The filters are those from f0 on. Gives the number of taps in the chunk. Filters that are not
+    there are the last one again: their sums are not used.
     """
     count = min(CHUNK_TAPS, taps.size - k0)
     for k in range(thread, count, LANES * SPLITS):
@@ -38,7 +39,7 @@ def stage(weights, offsets, w, taps, images, f0, filters, k0, thread):
 
 @inner
 def accumulate(sums, a, places, weights, offsets, split, count):
-    """sums[f, p] += weights[k, f] a[places[p] + offsets[k]] for the taps k of a chunk that belong to this split."""
+    """sums[f, p] += weights[k, f] a[places[p] + offsets[k]] for this split's taps k of a chunk."""
     for k in range(split, count, SPLITS):
         offset = offsets[k]
         for f in range(FILTERS):

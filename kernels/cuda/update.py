@@ -131,7 +131,7 @@ def sgd(w, b, v_w, v_b, dw, db, rates):
 
 
 def adam(w, b, m_w, m_b, s_w, s_b, dw, db, rates):
-    """m = beta1 m + (1 - beta1) g; s = beta2 s + (1 - beta2) g^2; w = w - eta m' / (sqrt(s') + eps).
+    """w = w - eta m' / (sqrt(s') + eps), m and s the moving means of g and g^2.
 
     See reference.update.adam. All flat; w, b, m and s: updated. Thread mapping: one for each
     parameter.

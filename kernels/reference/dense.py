@@ -6,10 +6,10 @@ from ..scalar import activated
 
 @njit(**PLAIN)
 def dense_forward(a, x, w, b, activation):
-    """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25), for `activation`, see `activated`.
+    """a[n, j] = sigma(b[j] + sum_k w[j, k] x[n, k]), equation (25).
 
-    a: (images, neurons out), overwritten. x: (images, neurons in). w: (neurons out, neurons in). b:
-    (neurons out,).
+    sigma is `activated` with `activation`. a: (images, neurons out), overwritten. x: (images,
+    neurons in). w: (neurons out, neurons in). b: (neurons out,).
     """
     images, n_out = a.shape
     _, n_in = x.shape

@@ -54,12 +54,12 @@ def sgd(w, b, v_w, v_b, dw, db, rates):
 
 @njit(**PLAIN)
 def adam(w, b, m_w, m_b, s_w, s_b, dw, db, rates):
-    """m = beta1 m + (1 - beta1) g; s = beta2 s + (1 - beta2) g^2; w = w - eta m' / (sqrt(s') + eps).
+    """w = w - eta m' / (sqrt(s') + eps), m and s the moving means of g and g^2.
 
-    m' = m / (1 - beta1^t), s' = s / (1 - beta2^t) in step t (Kingma, Ba 2015, algorithm 1). g =
-    dC/dw + decay w + decay_l1 sgn(w); decoupled, as in AdamW (Loshchilov, Hutter 2019), g has no
-    decay w, and w shrinks by eta decay w first. Biases have no decay. All flat; w, b, m and s:
-    updated.
+    m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, m' = m / (1 - beta1^t), s' = s / (1
+    - beta2^t) in step t (Kingma, Ba 2015, algorithm 1). g = dC/dw + decay w + decay_l1 sgn(w);
+    decoupled, as in AdamW (Loshchilov, Hutter 2019), g has no decay w, and w shrinks by eta decay w
+    first. Biases have no decay. All flat; w, b, m and s: updated.
     """
     dtype = w.dtype.type
     eta, decay, decay_l1 = dtype(rates[ETA]), dtype(rates[DECAY]), dtype(rates[DECAY_L1])

@@ -181,7 +181,7 @@ class _Reader:
         return attributes
 
     def _take(self, size: int, name: str) -> None:
-        """Count bytes that are about to be read, so that no file makes more of itself than it has."""
+        """Count bytes about to be read, so that no file makes more of itself than it has."""
         self.room -= size
         if self.room < 0:
             raise ValueError(f"{name!r} would make it larger than it is")

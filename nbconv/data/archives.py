@@ -72,8 +72,8 @@ def _unpack(path: Path, folder: Path) -> None:
 
 def _too_much(path: Path) -> DataError:
     return DataError(
-        f"{path} unpacks to more than {MAX_UNPACKED} bytes or {MAX_FILES} files: unpack it yourself "
-        "and name the folder"
+        f"{path} unpacks to more than {MAX_UNPACKED} bytes or {MAX_FILES} files: unpack it "
+        "yourself and name the folder"
     )
 
 

@@ -37,7 +37,7 @@ def _npz(path: Path, arrays: Mapping[str, str] | None, needs_labels: bool) -> Fo
 
 
 def _positional(path: Path, names: list[str], needs_labels: bool) -> Found:
-    """What numpy.savez wrote without names: images have several axes, labels one; in their order."""
+    """What numpy.savez wrote without names, in order: images have several axes, labels one."""
     values = formats.read_npz(path, names)
     ordered = [(name, values[name]) for name in sorted(names, key=lambda n: (len(n), n))]
     images: list[tuple[str, Any]] = []

@@ -85,7 +85,7 @@ def complete(folder: Path, title: str) -> Kind | None:
 
 
 def _is_there(folder: Path, kind: Kind) -> bool:
-    """Whether a folder has a kind's files, or two of them: a file named train alone can be anything."""
+    """Whether a folder has a kind's files, or two of them: train alone can be anything."""
     names = (*kind.train, kind.test, kind.names[0])
     return sum((folder / name).is_file() for name in names) >= 2
 
@@ -138,8 +138,8 @@ def _binary(path: Path, kind: Kind) -> _Batch:
         size = _PIXELS + int(kind.label) + 1
         if not content or len(content) > MAX_BYTES or len(content) % size:
             raise DataError(
-                f"{path} has {len(content)} bytes: expected a multiple of {size} (an image's labels "
-                "and 3 x 32 x 32 levels); download it again"
+                f"{path} has {len(content)} bytes: expected a multiple of {size} (an image's "
+                "labels and 3 x 32 x 32 levels); download it again"
             )
         rows = np.frombuffer(content, np.uint8).reshape(-1, size)
         return np.ascontiguousarray(rows[:, -_PIXELS:]), rows[:, int(kind.label)].copy(), None

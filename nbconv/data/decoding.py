@@ -225,8 +225,10 @@ class Pictures:
             job["sources"] = [os.path.abspath(s) for s in self.sources[first:stop]]
             with subprocess.Popen(
                 child.command("nbconv.data.decoding"),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUTF8": "1"},
-            ) as process:  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONUTF8": "1"},
+            ) as process:
                 running.append(process)
                 assert process.stdin
                 assert process.stdout
@@ -290,7 +292,7 @@ class Pictures:
         return digest.digest()
 
     def _kept(self, what: str) -> Path:
-        """The file of the cache for something of these pictures. what: ends with the file's ending."""
+        """The cache's file for something of these pictures. what: ends with the file's ending."""
         digest = hashlib.sha256(self._identity + f"{VERSION} {what}".encode()).hexdigest()
         return cache_folder() / "pictures" / f"{digest[:32]}{PurePath(what).suffix}"
 
@@ -304,7 +306,7 @@ def _keep(path: Path, content: bytes) -> None:
 
 
 def _allocate(file: BinaryIO, size: int) -> None:
-    """Give a file its size, and its place on the disk: writing to a mapped hole of a full one crashes."""
+    """Give a file its size and place on disk: writing to a mapped hole of a full one crashes."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
     file.truncate(size)

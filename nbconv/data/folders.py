@@ -46,8 +46,8 @@ def find(folder: Path) -> Found | None:
     missing = set(names) - set(named.get("train", named.get(ALL, {})))
     if missing:
         raise DataError(
-            f"{folder}: there are pictures of {', '.join(sorted(missing))[:100]}, and none to train "
-            "on: expected every class in the training set"
+            f"{folder}: there are pictures of {', '.join(sorted(missing))[:100]}, and none to "
+            "train on: expected every class in the training set"
         )
     parts = {}
     for which, classes in named.items():
@@ -98,7 +98,8 @@ def pictures_in(folder: Path) -> list[Path]:
     if found and others:
         say(
             f"{folder}: {len(others)} files are passed over, for their names are not those of "
-            f"pictures: {', '.join(path.name for path in others[:3])}{', ...' if len(others) > 3 else ''}"
+            f"pictures: {', '.join(path.name for path in others[:3])}"
+            f"{', ...' if len(others) > 3 else ''}"
         )
     return found
 

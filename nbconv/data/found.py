@@ -97,7 +97,7 @@ def pairs(
 
 
 def check_complete(found: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> None:
-    """Raise DataError unless each set has images and labels, and there is a training set or one set."""
+    """Raise DataError unless each set has images and labels, and one is for training or alone."""
     for which, pair in found.items():
         if len(pair) == 1:
             ((kind, name),) = pair.items()

@@ -155,7 +155,7 @@ class H5Images:
 
 
 def _read_as(stored: np.dtype[Any], level: float | None) -> np.dtype[Any]:
-    """The dtype in which numbers are read: without a level as they are, else as the kernels need them."""
+    """The dtype to read numbers in: without a level as they are, else as the kernels need them."""
     if stored.kind in "iu" and level is None:
         return stored.newbyteorder("=")
     if stored.kind in "iu":

@@ -1,4 +1,4 @@
-"""Folders of IDX files: MNIST and sets with its names, EMNIST and QMNIST, in torchvision's folders too."""
+"""Folders of IDX files, also torchvision's: MNIST and sets with its names, EMNIST and QMNIST."""
 
 import string
 from collections.abc import Iterator

@@ -49,8 +49,8 @@ def numbers_of(
     """The labels of several sets of images as class numbers, and the names of the classes, if any.
 
     labels: for each set whole numbers (n,) or (n, 1), also as floats or texts, bools, one-hot rows
-    (n, classes), or names. counts: how many images each set has. class_names: what the numbers stand
-    for; left out, names are sorted as people do. Raises DataError.
+    (n, classes), or names. counts: how many images each set has. class_names: what the numbers
+    stand for; left out, names are sorted as people do. Raises DataError.
     """
     flat = [_flat(each, count) for each, count in zip(labels, counts, strict=True)]
     if any(each.dtype.kind == "U" for each in flat):

@@ -46,9 +46,9 @@ class Source:
     """Where a data set other than MNIST comes from.
 
     title: for people. cache: its folder in the cache. mirrors: addresses to which the files' names
-    are added. files: MD5 of each file that is downloaded. most_bytes: that one of them has. folders:
-    its places in the folder $NBCONV_DATA, after that of its name. class_names: if its files have
-    none. members: MD5 of the files that are unpacked from an archive, by their names in it.
+    are added. files: MD5 of each file that is downloaded. most_bytes: that one of them has.
+    folders: its places in the folder $NBCONV_DATA, after that of its name. class_names: if its
+    files have none. members: MD5 of the files unpacked from an archive, by their names in it.
     """
 
     title: str
@@ -325,8 +325,8 @@ def _get(name: str) -> Path:
         listed = " or ".join(map(str, dict.fromkeys((folders[0], cache))))
         raise DataError(
             f"{source.title} is not in {listed} and could not be downloaded ({error}): connect to "
-            f"the internet, or put its files into a folder {name} and set NBCONV_DATA to the folder "
-            "that holds it"
+            f"the internet, or put its files into a folder {name} and set NBCONV_DATA to the "
+            "folder that holds it"
         ) from error
     return cache
 
@@ -354,7 +354,8 @@ def _archive(name: str) -> BinaryIO:
             if found != digest:
                 archive.close()
                 raise DataError(
-                    f"{path} is not {source.title}'s: its MD5 is {found}, expected {digest}; remove it"
+                    f"{path} is not {source.title}'s: its MD5 is {found}, "
+                    f"expected {digest}; remove it"
                 )
             archive.seek(0)
             return archive

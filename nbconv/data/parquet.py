@@ -150,8 +150,8 @@ def _check_types(pictures: Any, picture: str, labels: Any, label: str) -> None:
         content = pictures.field(index).type if index >= 0 else pictures
     if not (types.is_binary(content) or types.is_large_binary(content)):
         raise DataError(
-            f"its column {picture} is {str(pictures)[:80]}: expected the bytes of PNG or JPEG files, "
-            "or struct<bytes, path>"
+            f"its column {picture} is {str(pictures)[:80]}: expected the bytes of PNG or JPEG "
+            "files, or struct<bytes, path>"
         )
     if not (types.is_integer(labels) or types.is_string(labels) or types.is_large_string(labels)):
         raise DataError(
@@ -160,7 +160,7 @@ def _check_types(pictures: Any, picture: str, labels: Any, label: str) -> None:
 
 
 def _class_names(columns: Any) -> ClassNames | None:
-    """The names of the classes that Hugging Face's library wrote into a file's schema, if it did."""
+    """The class names that Hugging Face's library wrote into a file's schema, if it did."""
     try:
         about = json.loads((columns.metadata or {})[b"huggingface"])
         names = about["info"]["features"][_column(columns.names, LABELS)]["names"]

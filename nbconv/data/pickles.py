@@ -1,8 +1,8 @@
 """A reader for pickles, the book's mnist.pkl.gz and CIFAR's, that executes nothing they ask for.
 
-`pickletools.genops` splits a pickle into opcodes. The few opcodes that arrays, dicts, lists, numbers
-and texts need are interpreted here on a stack of plain values; all others are refused. Protocol 2
-(Python 2) and all newer protocols are read.
+`pickletools.genops` splits a pickle into opcodes. The few opcodes that arrays, dicts, lists,
+numbers and texts need are interpreted here on a stack of plain values; all others are refused.
+Protocol 2 (Python 2) and all newer protocols are read.
 """
 
 import pickletools

@@ -62,8 +62,8 @@ def opened(source: Path | bytes) -> Iterator["Image"]:
     with picture:
         if picture.width * picture.height > MAX_PIXELS:
             raise DataError(
-                f"{_name(source)}it has {picture.height} x {picture.width} pixels: expected at most "
-                f"{MAX_PIXELS:,}; make it smaller"
+                f"{_name(source)}it has {picture.height} x {picture.width} pixels: expected at "
+                f"most {MAX_PIXELS:,}; make it smaller"
             )
         yield picture
 
@@ -98,15 +98,18 @@ def _name(source: Path | bytes) -> str:
 def _why(source: Path | bytes, error: Exception) -> str:
     """Why a picture cannot be opened."""
     if isinstance(error, pillow().DecompressionBombError):
-        return f"{_name(source)}it has more pixels than {MAX_PIXELS:,}, the most there may be; make it smaller"
+        return (
+            f"{_name(source)}it has more pixels than {MAX_PIXELS:,}, the most there may be; "
+            "make it smaller"
+        )
     if isinstance(error, OSError) and error.errno:
         return f"{_name(source)}it cannot be read ({os.strerror(error.errno)}): expected a picture"
     head = source[:12] if isinstance(source, bytes) else _head(Path(source))
     name = "it" if isinstance(source, bytes) else str(source)
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1"):
         return (
-            f"{name} is a HEIC picture, which needs pillow-heif: pip install 'nbconv[heic]' (or pip "
-            "install pillow-heif), or save it as JPEG"
+            f"{name} is a HEIC picture, which needs pillow-heif: pip install 'nbconv[heic]' (or "
+            "pip install pillow-heif), or save it as JPEG"
         )
     return f"{name} is damaged or is not a picture (PNG, JPEG, BMP, GIF, WebP, TIFF, PNM)"
 
@@ -166,7 +169,7 @@ def _plain(picture: "Image", notes: list[str]) -> "Image":
 
 
 def _on_paper(picture: "Image") -> "Image":
-    """A transparent picture on white, as pages show it; on black if on white nothing is to be seen."""
+    """A transparent picture on white, as pages show it; on black if nothing is seen on white."""
     image = pillow()
     for level in (BYTE, 0):
         paper = image.new("RGBA", picture.size, (level, level, level, BYTE))
@@ -254,7 +257,7 @@ def border(images: Array) -> Array:
 
 
 def resized(images: Array, channels: int | None, size: tuple[int, int] | None) -> Array:
-    """Images (n, channels, rows, columns), uint8 or real in [0, 1], of another size or other channels."""
+    """Images (n, channels, rows, columns), uint8 or real in [0, 1], in another size or channels."""
     had = images.shape[1]
     if channels == 1 and had in (3, 4):
         weights = np.array([0.299, 0.587, 0.114], np.float32)

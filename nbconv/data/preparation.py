@@ -49,8 +49,8 @@ class Ink:
 
     box: pixels of the longer side of the box around it. centre: "mass" if its centre of mass is
     always at the same place, "box" if the box's middle is. place: where, (row, column): MNIST's
-    digits have it at (14, 14), half a pixel below and to the right of the middle. background: level of
-    the paper. stroke: the strokes' width in pixels.
+    digits have it at (14, 14), half a pixel below and to the right of the middle. background: level
+    of the paper. stroke: the strokes' width in pixels.
     """
 
     box: int
@@ -117,7 +117,7 @@ class Preparation:
         return cls(level, low_high["mean"], low_high["border"], ink)
 
     def unlike(self, images: Array) -> list[str]:
-        """Of each image (n, channels, rows, columns) why it is unlike the training images, or ""."""
+        """Why each image (n, channels, rows, columns) is unlike the training images, or ""."""
         return [self._unlike(image) for image in _squared(images)]
 
     def _unlike(self, image: Array) -> str:
@@ -128,7 +128,10 @@ class Preparation:
             ("mean", float(image.mean()), self.mean),
         ):
             if not low - MARGIN <= value <= high + MARGIN:
-                return f"unlike the training images: {name} {value:.2f}, theirs {low:.2f} to {high:.2f}"
+                return (
+                    f"unlike the training images: {name} {value:.2f}, "
+                    f"theirs {low:.2f} to {high:.2f}"
+                )
         return ""
 
 
@@ -147,7 +150,7 @@ def _squared(images: Array) -> Array:
 
 
 def _ink_of(images: Array) -> Ink | None:
-    """How the ink lies in training images (n, 1, rows, columns); None if they are not of that kind."""
+    """How the ink lies in training images (n, 1, rows, columns); None if they are unlike that."""
     if min(images.shape[2:]) < 4:
         return None
     levels = np.median(border(images[:, 0]), axis=1)
@@ -206,7 +209,7 @@ def _centre_of_mass(ink: Array) -> tuple[float, float]:
 
 @dataclass
 class Prepared:
-    """A picture as a network takes it: its name, image (channels, rows, columns) in [0, 1], what was done."""
+    """A picture for a network: name, image (channels, rows, columns) in [0, 1], what was done."""
 
     name: str
     image: Array
@@ -268,8 +271,8 @@ def _picture(item: Any, level: int, done: list[str]) -> Any:
         array = array[None]
     if array.ndim != 3:
         raise DataError(
-            f"the picture has the shape {show(array.shape) or 'of a single number'}: expected (rows, "
-            "columns), (channels, rows, columns) or (rows, columns, channels)"
+            f"the picture has the shape {show(array.shape) or 'of a single number'}: expected "
+            "(rows, columns), (channels, rows, columns) or (rows, columns, channels)"
         )
     pixels = image_store(channels_first(array[None]), level)[0]
     if pixels.dtype != np.uint8:
@@ -295,7 +298,7 @@ def _as_array(picture: Any) -> Array:
 
 
 def _conforms(image: Array, ink: Ink) -> bool:
-    """Whether an image (rows, columns) already has its ink on the right background, in its place."""
+    """Whether an image (rows, columns) already has its ink in place, on the right background."""
     if abs(float(np.median(border(image))) - ink.background) > FLAT_BACKGROUND:
         return False
     place = _place(np.abs(image - ink.background))
@@ -309,7 +312,7 @@ def _conforms(image: Array, ink: Ink) -> bool:
 
 
 def _is_inverse(image: Array, like: Preparation) -> bool:
-    """Whether border and mean are unlike the training images', and those of the inverse are like them."""
+    """Whether border and mean are unlike the training images', and the inverse's are like them."""
     (low, high), (least, largest) = like.border, like.mean
     if high - low > 0.5:  # pictures with every kind of border
         return False
@@ -428,8 +431,8 @@ def _plane(grey: Array) -> tuple[Array, Array]:
 def _paper(light: Array) -> Array:
     """The paper's level at each pixel, where ink is lighter: what remains without lines of ink.
 
-    A morphological opening: the least level around each pixel, then the largest of those. Shadows are
-    wider than strokes and stay.
+    A morphological opening: the least level around each pixel, then the largest of those. Shadows
+    are wider than strokes and stay.
     """
     image = pictures.pillow()
     rows, columns = light.shape
@@ -461,7 +464,7 @@ def _smoothed(values: Array) -> Array:
 
 
 def _large_parts(is_ink: Array) -> Array:
-    """Where ink is, or is near it, without parts that are small beside the largest: specks, edges."""
+    """Where ink is or is near, without parts that are small beside the largest: specks, edges."""
     image = pictures.pillow()
     rows, columns = is_ink.shape
     scale = min(1.0, PARTS / max(rows, columns))

@@ -39,7 +39,8 @@ Splits = tuple[Dataset, Dataset, Dataset]  # training, validation, test
 DIGITS = "digits"
 SOURCES = (
     f"digits, {', '.join(named.NAMES)}, or a path: a folder with a folder of pictures for each "
-    "class, a folder of IDX, CSV or CIFAR files, .npz, .h5, .csv, .parquet, .mat, .pkl, .zip or .tar"
+    "class, a folder of IDX, CSV or CIFAR files, .npz, .h5, .csv, .parquet, .mat, .pkl, .zip "
+    "or .tar"
 )
 COPY_BYTES = 2**30  # of pictures in a file: fewer are copied into memory in the order of their set
 
@@ -50,9 +51,9 @@ class Options:
 
     size: (rows, columns) to which pictures are resized; None for the size they all have. channels:
     1 for grey, 3 for colours; None for what they are. arrays: the names of a file's arrays by role:
-    {"train_images": "train/data"}. like: (channels, rows, columns) for pictures, but not for arrays,
-    where size and channels are left out. progress: called with how many pictures are decoded, and of how
-    many.
+    {"train_images": "train/data"}. like: (channels, rows, columns) for pictures, but not for
+    arrays, where size and channels are left out. progress: called with how many pictures are
+    decoded, and of how many.
     """
 
     size: tuple[int, int] | None = None
@@ -101,11 +102,11 @@ def load_data(
     - "mnist", "fashion-mnist", "kmnist", "qmnist", "emnist-balanced" (and -byclass, -bymerge,
       -digits, -letters, -mnist), "cifar10", "cifar100": found in $NBCONV_DATA or the cache, or
       downloaded;
-    - a path: a folder with a folder of pictures for each class, perhaps under train, valid and test;
+    - a path: a folder with a folder of pictures per class, perhaps under train, valid and test;
       IDX files; CSV with a label and pixels; .npz or .h5 with arrays named as usual; CIFAR's and
       SVHN's files; .parquet with pictures; the book's mnist.pkl.gz; a zip or tar archive of any.
 
-    size: of the pictures, rows and columns or both, to which all are resized; needed if they differ.
+    size: of the pictures, rows and columns or both, to resize them to; needed if they differ.
     channels: 1 for grey, 3 for colours; left out, what the pictures have. arrays: which arrays of
     a .npz or .h5 file to take, {"train_images": "train/data", "train_labels": "train/target"}.
     progress: called while pictures are decoded, with how many are, and of how many.
@@ -249,8 +250,9 @@ def _in_folder(folder: Path, names: Mapping[str, str]) -> Found:
         return find(inside[0], names)
     listed = ", ".join(each.name for each in inside[:5]) + (", ..." if len(inside) > 5 else "")
     raise DataError(
-        f"{folder} holds {listed or 'nothing'}: expected a folder of pictures for each class (two or "
-        "more), or the files of a data set: IDX files named like MNIST's, train.csv, CIFAR's batches"
+        f"{folder} holds {listed or 'nothing'}: expected a folder of pictures for each class "
+        "(two or more), or the files of a data set: IDX files named like MNIST's, train.csv, "
+        "CIFAR's batches"
     )
 
 
@@ -365,7 +367,7 @@ def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[St
 
 
 def _level_of(parts: Mapping[str, Part], name: str) -> float:
-    """The number that stands for 1 in all of these images, all whole or all real. Raises DataError."""
+    """The number that stands for 1 in these images, all whole or all real. Raises DataError."""
     ranges = [_range(part.images) for part in parts.values()]
     low = min((low for low, _ in ranges), default=0)
     high = max((high for _, high in ranges), default=0)

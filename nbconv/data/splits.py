@@ -1,4 +1,4 @@
-"""How images are divided into training, validation and test data: by class, always in the same way."""
+"""How images are divided into training, validation and test data: by class, always the same way."""
 
 import hashlib
 from collections.abc import Sequence

@@ -42,7 +42,8 @@ def find(folder: Path) -> Found | None:
             return None
         if missing:
             raise DataError(
-                f"{folder} lacks {', '.join(missing)}: expected SVHN's {' and '.join(FILES.values())}"
+                f"{folder} lacks {', '.join(missing)}: "
+                f"expected SVHN's {' and '.join(FILES.values())}"
             )
         return Found({which: _part(folder / name) for which, name in FILES.items()})
 
@@ -53,14 +54,14 @@ def read(path: Path) -> Found:
 
 
 def _part(path: Path) -> Part:
-    """Images (n, channels, rows, columns) and labels; where labels go to 10, that is the digit 0."""
+    """Images (n, channels, rows, columns) and labels; if labels go to 10, that is the digit 0."""
     with reading(path, WHAT):
         values = _arrays(path, ("X", "y"))
         images, labels = values["X"], values["y"].reshape(-1)
         if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[2] not in (1, 3, 4)):
             raise DataError(
-                f"X has the shape {show(images.shape)}: expected (rows, columns, channels, n), with "
-                "1, 3 or 4 channels, or (rows, columns, n)"
+                f"X has the shape {show(images.shape)}: expected (rows, columns, channels, n), "
+                "with 1, 3 or 4 channels, or (rows, columns, n)"
             )
         if images.shape[-1] != len(labels):
             raise DataError(

@@ -27,7 +27,7 @@ def read(path: Path) -> Found:
 
 
 def find(folder: Path) -> Found | None:
-    """The sets in a folder of CSV files named train, test and perhaps validation; None without them."""
+    """The sets in a folder of CSV files named train, test, maybe validation; None without them."""
     parts: dict[str, Part] = {}
     for path in sorted(folder.iterdir()):
         if path.name.lower().endswith(ENDINGS) and not path.name.startswith("."):
@@ -35,8 +35,8 @@ def find(folder: Path) -> Found | None:
             if which := next((name for word in words if (name := set_named(word))), None):
                 if which in parts:
                     raise DataError(
-                        f"{folder} holds {parts[which].what} and {path.name}, both the {which} set: "
-                        "expected one of each; or name a single file"
+                        f"{folder} holds {parts[which].what} and {path.name}, both the {which} "
+                        "set: expected one of each; or name a single file"
                     )
                 parts[which] = _part(path)
     if "train" not in parts:
@@ -129,7 +129,7 @@ class _Bounded:
 
 
 def _label_column(names: list[str] | None, row: list[str]) -> int | None:
-    """Which column holds the labels, by its name or because it holds names; None if that is open."""
+    """Which column holds labels, by its name or because it holds names; None if that is open."""
     if names is not None:
         named = [k for k, name in enumerate(names) if name in LABEL_NAMES]
         if len(named) > 1:
@@ -139,8 +139,8 @@ def _label_column(names: list[str] | None, row: list[str]) -> int | None:
     texts = [k for k, cell in enumerate(row) if not _is_number(cell)]
     if len(texts) > 1:
         raise DataError(
-            f"its columns {texts[0] + 1} and {texts[1] + 1} hold no numbers ({row[texts[0]][:20]!r}, "
-            f"{row[texts[1]][:20]!r}): expected {WHAT}"
+            f"its columns {texts[0] + 1} and {texts[1] + 1} hold no numbers "
+            f"({row[texts[0]][:20]!r}, {row[texts[1]][:20]!r}): expected {WHAT}"
         )
     return texts[0] if texts else None
 

@@ -1,4 +1,4 @@
-"""A network's layers, its parameters in one flat buffer, and the mini-batches that run through them."""
+"""A network's layers, its parameters in one flat buffer, and the mini-batches run through them."""
 
 import math
 import os
@@ -49,9 +49,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class Engine:
-    """The layers with their parameters, velocities and gradients: flat buffers, all weights before all biases.
+    """The layers with their parameters, velocities and gradients in flat buffers.
 
-    They lie where the backend has its memory; the host reaches them by `read` and `write`.
+    Each buffer has all weights before all biases. The buffers lie where the backend has its memory;
+    the host reaches them by `read` and `write`.
 
     build: makes layers like these, for each replica but the first.
     """
@@ -164,10 +165,10 @@ class Engine:
             self.write(getattr(self, name), values)
 
     def updated(self, optimiser: str) -> list[Array]:
-        """The flat w, b, v_w, v_b, dw, db that the kernel of an optimiser takes, with s_w, s_b for "adam".
+        """The flat w, b, v_w, v_b, dw, db that the kernel of an optimiser takes.
 
-        "plain": of the layers of feature maps alone, the first in the flat buffers. Dense layers
-        are updated by `dense_descend`.
+        "adam": with s_w, s_b before dw. "plain": of the layers of feature maps alone, the first in
+        the flat buffers. Dense layers are updated by `dense_descend`.
         """
         shapes = self.shapes[: self.maps] if optimiser == "plain" else self.shapes
         weights = slice(0, sum(math.prod(w) for w, _ in shapes))
@@ -211,7 +212,7 @@ class Engine:
     def _uploads(
         self, data: Dataset, order: Array, shifts: int
     ) -> Iterator[tuple[slice, Array, Array, Array]]:
-        """(rows of the order, and for these rows images, labels and order) where kernels can read them.
+        """(rows of the order, and their images, labels and order) where kernels can read them.
 
         All at once, if the backend has room for all images.
         """
@@ -265,8 +266,9 @@ class Engine:
 
         rates: of each mini-batch, (mini-batches, numbers), see `Rates`.
 
-        Cost and right answers are added to `sums`. Returns how many mini-batches kept the summed
-        cost below `DIVERGED`, up to the first that did not; what follows that one is worthless.
+        Each goes forward and backward, and the parameters are updated. Cost and right answers are
+        added to `sums`. Returns how many mini-batches kept the summed cost below `DIVERGED`, up to
+        the first that did not; what follows that one is worthless.
         """
         with self.lock:
             task = Task(True, True, True, descent, shifts=shifts, distortion=distortion)
@@ -323,7 +325,7 @@ class Engine:
             return self.backend.read(done.out).copy()
 
     def busiest(self) -> int:
-        """With how many threads most of the work was done since `seconds` was cleared; 0 for none."""
+        """With how many threads most work was done since `seconds` was cleared; 0 for none."""
         return max(self.seconds, key=self.seconds.__getitem__, default=0)
 
     def mean_gradient(

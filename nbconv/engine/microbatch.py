@@ -32,8 +32,8 @@ class MicroBatch(NamedTuple):
 class Replicas:
     """An engine's replicas, made on first use.
 
-    They share parameters; each has gradients of its own.
-    layers: the first replica's. build: makes all layers of a network like the engine's.
+    They share parameters; each has gradients of its own. layers: the first replica's. build: makes
+    all layers of a network like the engine's.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Replicas:
         return min(number, threads) if threads <= 2 * number else 1
 
     def schedule(self, count: int, rows: int, keep: bool) -> list[list[MicroBatch]]:
-        """The micro-batches of `count` images: a row for each thread, in the order in which it takes them.
+        """The micro-batches of `count` images: a row for each thread, in the order it takes them.
 
         Unless the activations are to be kept for the backward pass, one replica serves a whole row.
         """

@@ -58,7 +58,7 @@ class Counters(NamedTuple):
 
 @dataclass(frozen=True)
 class Registers:
-    """Small arrays that the kernels of a plan read and write, so that the plan itself never changes."""
+    """Small arrays that a plan's kernels read and write, so that the plan itself never changes."""
 
     counters: Array  # `Counters`
     rates: Array  # `Rates`
@@ -78,8 +78,8 @@ class Plan:
 class Planner:
     """Records plans.
 
-    gradient: of all parameters, flat. updated: gives what an optimiser's kernel updates by its name,
-    see `Engine.updated`.
+    gradient: of all parameters, flat. updated: gives what an optimiser's kernel updates by its
+    name, see `Engine.updated`.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Planner:
     def _distortions(
         self, amounts: Distortion, buffers: Workspace, first: int, stop: int
     ) -> tuple[Array, Array]:
-        """Draw them for images `first` to `stop`: the lines and the frame that `gather_distorted` takes."""
+        """Draw them for images `first` to `stop`: lines and frame for `gather_distorted`."""
         (channels, rows, columns), count = self.pixels, stop - first
         backend, counters = self.recorder.backend, self.registers.counters
         lines = buffers.array("lines", (count, rows, backend.LINE_LENGTH), np.float32)

@@ -1,4 +1,4 @@
-"""Some of a network's layers alone: for what looks inside, such as monitors and the comparison of backends.
+"""Some of a network's layers alone: for monitors, the comparison of backends and the like.
 
 A unit is a layer, or a convolution together with the max pooling that is fused into it.
 """

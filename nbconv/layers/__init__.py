@@ -1,4 +1,4 @@
-"""Layers: what a user writes (`Conv2D(20, 5)`), and what a network makes of it (a `Layer` with buffers)."""
+"""Layers: what a user writes (`Conv2D(20, 5)`), and the `Layer` with buffers made from it."""
 
 import math
 from collections.abc import Sequence
@@ -49,9 +49,8 @@ def to_dict(spec: LayerSpec) -> dict[str, Any]:
 def register_layer(kind: type[Spec]) -> type[Spec]:
     """Make a layer known by its class name, so that checkpoints with it can be loaded.
 
-    a class decorator.
-    kind: a frozen dataclass derived from `LayerSpec`, whose fields are its settings.
-    Raises SettingError if another class has that name already.
+    a class decorator. kind: a frozen dataclass derived from `LayerSpec`, whose fields are its
+    settings. Raises SettingError if another class has that name already.
     """
     if not issubclass(kind, LayerSpec) or not is_dataclass(kind):
         raise SettingError(

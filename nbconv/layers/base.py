@@ -92,7 +92,7 @@ class Layer(ABC):
         self.scratch = self.buffers  # free once the next layer has run; replicas share it
 
     def attach(self, parameters: Pair, gradients: Pair) -> None:
-        """Set weights and biases, and their gradients: views into the network's flat buffers."""
+        """Set weights and biases, and their gradients: views into the flat buffers."""
         self.weights, self.biases = parameters
         self.d_weights, self.d_biases = gradients
 
@@ -105,7 +105,7 @@ class Layer(ABC):
 
     @abstractmethod
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
-        """Record the backward pass: from dC/da to the gradients dC/dw and dC/db, and to dC/dx if needed.
+        """Record the backward pass: from dC/da to dC/dw and dC/db, and to dC/dx if needed.
 
         Returns dC/dx. da may be overwritten.
         """
@@ -119,7 +119,7 @@ class Layer(ABC):
 
 @dataclass(frozen=True)
 class LayerSpec(ABC):
-    """A layer as the user writes it: checked settings and no state, so that many networks can share it."""
+    """A layer as the user writes it: checked settings, no state, so that networks can share it."""
 
     @property
     @abstractmethod

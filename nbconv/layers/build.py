@@ -1,4 +1,4 @@
-"""From layers as a user writes them to layers with buffers, each built for the output of the one before."""
+"""From layers as a user writes them to layers with buffers, each built for the output before it."""
 
 import math
 from collections.abc import Sequence

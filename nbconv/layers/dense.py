@@ -59,7 +59,7 @@ class Dense(LayerSpec):
 
 @dataclass(frozen=True)
 class Softmax(Dense):
-    """The last layer of a classifier: the activations are the probabilities of the classes, equation (78).
+    """A classifier's last layer: its activations are the classes' probabilities, equation (78).
 
     dropout and dropout_scaling: see `Dense`.
     """
@@ -95,7 +95,7 @@ class DenseLayer(Layer):
         self.fans = (n_in, spec.neurons)
 
     def _dropped(self, values: Array, randomness: Array | None, in_place: bool = False) -> Array:
-        """Dropout of the inputs, or of their gradient in the backward pass: the same mask, times the same scale."""
+        """Dropout of the inputs, or of their gradient in the backward pass: same mask and scale."""
         rate, scale = (
             (0.0, self.scales[1]) if randomness is None else (self.dropout, self.scales[0])
         )

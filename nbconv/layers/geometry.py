@@ -65,7 +65,10 @@ class ConvGeometry:
 
     @property
     def padded(self) -> tuple[int, int, int, int]:
-        """(channels, rows, phases, columns) of the input as the kernels read it: see kernels/reference/conv.py."""
+        """(channels, rows, phases, columns) of the input as the kernels read it.
+
+        See kernels/reference/conv.py.
+        """
         rows, columns = (self.size[s] + 2 * self.padding[s] for s in range(2))
         phases = self.stride[1]
         return self.channels, rows, phases, -(-columns // phases)
@@ -81,7 +84,7 @@ class ConvGeometry:
 
     @property
     def row_step(self) -> int:
-        """Offset between the inputs of two consecutive output rows, in numbers of one padded image."""
+        """Offset between the inputs of neighbouring output rows, in numbers of one padded image."""
         _, _, phases, columns = self.padded
         return self.stride[0] * phases * columns
 

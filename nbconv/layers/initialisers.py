@@ -37,7 +37,7 @@ _SUITING = {
 
 
 def suiting(activation: str, is_softmax: bool) -> str:
-    """The initialiser that "auto" stands for: the book's for sigmoid neurons, Glorot's or He's for others."""
+    """What initialiser "auto" is: the book's for sigmoid neurons, Glorot's or He's for others."""
     return "glorot" if is_softmax else _SUITING.get(activation.partition(":")[0], "default")
 
 

@@ -16,9 +16,8 @@ from .recorder import Recorder
 class Pool2D(LayerSpec):
     """Windows of `size`, `stride` apart (by default their size).
 
-    Each one number or (rows, columns).
-    Windows may overlap. Rows and columns at the edge that no whole window covers are left out.
-    Raises SettingError.
+    Each one number or (rows, columns). Windows may overlap. Rows and columns at the edge that no
+    whole window covers are left out. Raises SettingError.
     """
 
     size: int | tuple[int, int]
@@ -111,9 +110,8 @@ class _PoolLayer(Layer):
 class MaxPoolLayer(_PoolLayer):
     """Max pooling.
 
-    Behind a convolution it is fused into it: the convolution's kernel pools and activates.
-    All activations are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2
-    windows.
+    Behind a convolution it is fused into it: the convolution's kernel pools and activates. All
+    activations are monotone, so sigma(max z) = max sigma(z): a quarter of the work for 2x2 windows.
     """
 
     def __init__(self, geometry: PoolGeometry, recorder: Recorder, dtype: np.dtype[Any]):
@@ -122,7 +120,7 @@ class MaxPoolLayer(_PoolLayer):
         self.is_fused = False  # into the convolution before it
 
     def output(self, images: int) -> Array:
-        """The buffers for the activations of that many images, and for the place of each window's maximum."""
+        """Buffers for the activations of that many images, and for the places of the maxima."""
         a = super().output(images)
         self.argmax = self.buffers.array("argmax", a.shape, np.int32)
         return a

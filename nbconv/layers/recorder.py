@@ -1,8 +1,8 @@
-"""What layers call kernels on: it records the calls, which a backend's program then makes for every mini-batch.
+"""What layers call kernels on: it records the calls.
 
-Which kernels a layer calls, and on which buffers, depends on the mini-batch's size alone, so it is
-decided once. What changes from one mini-batch to the next, such as eta, stands in arrays that the
-kernels read.
+A backend's program then makes them for every mini-batch. Which kernels a layer calls, and on which
+buffers, depends on the mini-batch's size alone, so it is decided once. What changes from one
+mini-batch to the next, such as eta, stands in arrays that the kernels read.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class Recorder:
         self.kernels = cast(Kernels, SimpleNamespace(**recording))
 
     def call(self, kernel: Callable[..., None], *arguments: Any) -> None:
-        """Record a call of any kernel that the backend's programs can run: on the CPU, any @njit function."""
+        """Record a call of a kernel that the backend can run: on the CPU, any @njit function."""
         self._calls.append((kernel, arguments))
 
     def _recorded(self, record: Callable[[], None]) -> list[Any]:
@@ -39,7 +39,7 @@ class Recorder:
             self._calls = before
 
     def concurrently(self, branches: Sequence[Callable[[], None]]) -> None:
-        """Record independent call sequences, one for each branch: threads may run them concurrently."""
+        """Record independent call sequences, one a branch: threads may run them concurrently."""
         lists = [self._recorded(branch) for branch in branches]
         if len(lists) == 1:
             self._calls += lists[0]

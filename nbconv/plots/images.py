@@ -161,7 +161,7 @@ def errors(
     class_names: Sequence[str] | None = None,
     files: Sequence[str] | None = None,
 ) -> Axes:
-    """A hundred misclassified images, with "correct → predicted" and the image's number below each.
+    """A hundred misclassified images: below each "correct → predicted" and the image's number.
 
     images: as `Dataset` takes them. labels, predictions: (n,), such as a dataset's and those of
     `Network.predict` or `Ensemble.predict`. probabilities: (n, classes); with them the images come

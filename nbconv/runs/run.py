@@ -92,9 +92,10 @@ def begin(
     backend: str = "auto",
     decoding: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """A new run from settings by name (those not given: the experiment's, if `net` names one, else the defaults).
+    """A new run from settings by name.
 
-    Raises SettingError, DataError, CheckpointError.
+    Those not given are the experiment's, if `net` names one, else the defaults. Raises
+    SettingError, DataError, CheckpointError.
     """
     settings = checked(given)
     sets = load(settings, decoding)
@@ -215,9 +216,9 @@ def _whole(data: str) -> str:
 
 
 def is_finished(path: Path, given: Mapping[str, Any]) -> bool:
-    """Whether the run with these settings is at its end in the checkpoint at `path`; False if there is no file.
+    """Whether the run with these settings is at its end in the checkpoint at `path`.
 
-    Raises CheckpointError for a file that is not this run's.
+    False if there is no file. Raises CheckpointError for a file that is not this run's.
     """
     settings = checked(given)
     if not path.exists():
@@ -268,7 +269,7 @@ def _stored(path: Path, backend: str) -> tuple[Network, dict[str, Any]]:
 
 
 def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
-    """All settings: the base's, over them those of the experiment that `net` names, over them those given.
+    """All settings: the base's, over them those of `net`'s experiment, over them those given.
 
     Raises SettingError for what can be seen to be wrong without the data.
     """

@@ -23,8 +23,8 @@ class NetworkSettings(Checked):
     )
     data: str = setting(
         "digits",
-        "digits, mnist, cifar10, ... or a path: a folder of pictures by class, IDX, CSV, .npz, .h5, "
-        ".zip, ...",
+        "digits, mnist, cifar10, ... or a path: a folder of pictures by class, IDX, CSV, .npz, "
+        ".h5, .zip, ...",
         checks.text,
     )
     size: str | None = setting(
@@ -65,7 +65,7 @@ class NetworkSettings(Checked):
 
 @dataclass(frozen=True)
 class RunSettings(Settings, NetworkSettings):
-    """All settings of a run, the network's first: a dataclass begins with the fields of its last base."""
+    """A run's settings, the network's first: a dataclass begins with its last base's fields."""
 
 
 DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(RunSettings)}

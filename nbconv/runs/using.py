@@ -49,8 +49,9 @@ def answers(
     """
     if network.preparation is None and not as_is:
         say(
-            "This network's file does not say what its training images were like (it is of an older "
-            "version, or was never trained): pictures are resized only, whatever they look like"
+            "This network's file does not say what its training images were like (it is of an "
+            "older version, or was never trained): pictures are resized only, whatever they "
+            "look like"
         )
     named: list[tuple[str, Any]] = []
     for source in sources_of_images:
@@ -78,7 +79,7 @@ def _answered(network: Network, named: list[tuple[str, Any]], as_is: bool) -> It
 
 
 def _as_is(network: Network, name: str, item: Any) -> Array:
-    """A picture as it is, (channels, rows, columns) in [0, 1]. Raises DataError for another size."""
+    """A picture as it is: (channels, rows, columns) in [0, 1]. Raises DataError for other sizes."""
     shape = network.picture_shape
     if isinstance(item, Path):
         with pictures.opened(item) as opened:

@@ -41,7 +41,7 @@ def guessing(cost: str, labels: NDArray[np.int64], classes: int) -> tuple[float,
 def nothing_learned(
     engine: Engine, data: Dataset, settings: Settings, epochs: int, cost: float, accuracy: float
 ) -> str:
-    """A line if the epoch's mean cost and accuracy are those of guessing, with the likely cause; else ""."""
+    """A line with the likely cause if mean cost and accuracy are those of guessing; else ""."""
     classes = engine.shapes[-1][1][0]
     of_guessing, share = guessing(engine.cost.name, data.labels, classes)
     if share == 1 or cost < NO_BETTER * of_guessing or accuracy > CHANCE * share:
@@ -59,22 +59,22 @@ def _cause(engine: Engine, data: Dataset, settings: Settings) -> str:
         kind, _, layer = metric.rpartition("_")
         if kind == "dead" and share >= STUCK:
             return (
-                f"{100 * share:.0f} % of the ReLUs of layer {layer} are dead, 0 for every image: try a "
-                f"smaller eta than {settings.eta:g}, and the initialiser auto or he"
+                f"{100 * share:.0f} % of the ReLUs of layer {layer} are dead, 0 for every image: "
+                f"try a smaller eta than {settings.eta:g}, and the initialiser auto or he"
             )
         if kind == "saturated" and share >= STUCK:
             return (
-                f"{100 * share:.0f} % of the neurons of layer {layer} are saturated: try a smaller eta "
-                f"than {settings.eta:g}, and the initialiser auto"
+                f"{100 * share:.0f} % of the neurons of layer {layer} are saturated: try a smaller "
+                f"eta than {settings.eta:g}, and the initialiser auto"
             )
     speeds = [value for metric, value in measured.items() if metric.startswith("speed_")]
     if len(speeds) > 1 and speeds[0] < VANISHED * speeds[-1]:
         slower = speeds[-1] / speeds[0] if speeds[0] else math.inf
         return (
-            f"The gradient vanishes: layer 1 learns {slower:,.0f} times as slowly as the last one; try "
-            "the activation relu, or fewer layers"
+            f"The gradient vanishes: layer 1 learns {slower:,.0f} times as slowly as the last one; "
+            "try the activation relu, or fewer layers"
         )
     return (
-        f"Try another eta: a smaller one than {settings.eta:g} if the cost goes up and down, a larger "
-        "one if it does not move; or the activation relu"
+        f"Try another eta: a smaller one than {settings.eta:g} if the cost goes up and down, a "
+        "larger one if it does not move; or the activation relu"
     )

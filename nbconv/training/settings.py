@@ -103,8 +103,8 @@ class Settings(Checked):
             )
         if self.momentum and self.optimiser != "sgd":
             raise SettingError(
-                f"momentum is {self.momentum:g} with the optimiser {self.optimiser}: expected beta1, "
-                "which is Adam's momentum"
+                f"momentum is {self.momentum:g} with the optimiser {self.optimiser}: expected "
+                "beta1, which is Adam's momentum"
             )
         if self.expand and self.distortion:
             raise SettingError(
@@ -126,7 +126,7 @@ class Settings(Checked):
 
 
 def takes_settings(function: Function) -> Function:
-    """Show the fields of `Settings` in the signature and docstring of a function with **settings."""
+    """Show the fields of `Settings` in signature and docstring of a function with **settings."""
     signature = inspect.signature(function)
     parameters = dict(signature.parameters)
     del parameters["settings"]
@@ -140,5 +140,6 @@ def takes_settings(function: Function) -> Function:
         lines.append(f"    {each.name}{default}: {each.metadata['help']}")
     described = inspect.cleandoc(function.__doc__ or "")
     function.__doc__ = "\n".join([described, "", "Settings:", "", *lines])
-    function.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    signature = signature.replace(parameters=list(parameters.values()))
+    function.__signature__ = signature  # type: ignore[attr-defined]
     return function

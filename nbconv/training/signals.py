@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP while training: noted when they come, acted upon between two mini-batches."""
+"""SIGINT, SIGTERM and SIGHUP while training: noted at once, acted upon between two mini-batches."""
 
 import signal
 import threading

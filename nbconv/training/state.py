@@ -12,7 +12,7 @@ from .settings import Settings
 
 @dataclass
 class Best:
-    """The parameters of the epoch with the highest validation accuracy (of equal ones the first)."""
+    """The parameters of the epoch with the best validation accuracy (of equal ones the first)."""
 
     epoch: int
     validation_accuracy: float

@@ -41,8 +41,9 @@ def few():
 
 def network(dtype="float32"):
     layers = [
-        Conv2D(3, (3, 2), padding=1, activation="relu"), MaxPool2D(2), Conv2D(2, 2, stride=(1, 2), activation="tanh"),
-        AvgPool2D(2, 1), Dense(9, dropout=0.3), Softmax(10, dropout=0.2),
+        Conv2D(3, (3, 2), padding=1, activation="relu"), MaxPool2D(2),
+        Conv2D(2, 2, stride=(1, 2), activation="tanh"), AvgPool2D(2, 1), Dense(9, dropout=0.3),
+        Softmax(10, dropout=0.2),
     ]  # fmt: skip
     return Network(layers, (1, 8, 8), seed=5, dtype=dtype, initialiser="glorot")
 
@@ -106,7 +107,10 @@ def one_line(error, path):
 
 def python(script, *arguments, limits="", check=True, **options):
     """A script in a process of its own; the last line that it prints is JSON."""
-    head = f"import json, os, random, resource, signal, sys, time\n{limits}\nimport nbconv\nfrom nbconv import *\n"
+    head = (
+        f"import json, os, random, resource, signal, sys, time\n{limits}\n"
+        "import nbconv\nfrom nbconv import *\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", head + script, *map(str, arguments)],
         capture_output=True, text=True, check=False, timeout=300, **options,

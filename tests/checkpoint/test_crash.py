@@ -124,9 +124,9 @@ SMALL_FILES = "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.h5"
     said, files = python(FULL, path, limits=SMALL_FILES)
-    assert (
-        said
-        == f"{path} could not be saved: File too large; no file was left. Free some space, or choose another place"
+    assert said == (
+        f"{path} could not be saved: File too large; no file was left. "
+        "Free some space, or choose another place"
     )
     assert files == []
     net = Network([2, 2])

@@ -65,8 +65,8 @@ def test_numbers_of_numpy_are_saved_as_numbers(few, tmp_path):
         seed=np.uint8(3),
     )
     net.fit(
-        few[0], np.int64(1), np.int64(10), np.float64(0.1), lmbda=np.float32(0.5), momentum=0, expand=np.True_,
-        schedule=np.str_("cosine"),
+        few[0], np.int64(1), np.int64(10), np.float64(0.1), lmbda=np.float32(0.5), momentum=0,
+        expand=np.True_, schedule=np.str_("cosine"),
     )  # fmt: skip
     net.save(tmp_path / "a.h5")
     same(net, Network.load(tmp_path / "a.h5"))
@@ -99,10 +99,12 @@ def test_the_file_is_plain_hdf5(trained):
         assert file.attrs["nbconv_version"] == nbconv.__version__
         stored = json.loads(file.attrs["network"])
         assert stored["layers"][2] == {
-            "layer": "Conv2D", "filters": 2, "kernel": [2, 2], "stride": [1, 2], "padding": [0, 0], "activation": "tanh"
+            "layer": "Conv2D", "filters": 2, "kernel": [2, 2], "stride": [1, 2], "padding": [0, 0],
+            "activation": "tanh",
         }  # fmt: skip
         assert {name: stored[name] for name in stored if name != "layers"} == {
-            "input_shape": [1, 8, 8], "cost": "log-likelihood", "initialiser": "glorot", "dtype": "float32", "seed": 5
+            "input_shape": [1, 8, 8], "cost": "log-likelihood", "initialiser": "glorot",
+            "dtype": "float32", "seed": 5,
         }  # fmt: skip
         names = ["0-conv2d", "1-conv2d", "2-dense", "3-softmax"]
         for group in ("layers", "optimizer", "best"):
@@ -193,7 +195,7 @@ def test_places_where_no_file_can_be(tmp_path):
 
 @ONLY_ROOT
 def test_places_of_another_user(trained):
-    """Root may do everything: a process that is nobody tries a folder that it may not write to, nor enter."""
+    """Root may do everything: a process of nobody tries a folder it may not write to or enter."""
     script = """
 folder = sys.argv[1]
 net = Network([2, 2])

@@ -1,4 +1,4 @@
-"""Files that someone made on purpose: first line and digest fit, and they are refused all the same."""
+"""Files that someone made on purpose: first line and digest fit, and still they are refused."""
 
 import json
 import math
@@ -53,7 +53,7 @@ def changed(name, change):
 
 
 def without(name):
-    """An edit: an array, an attribute ("training@epoch") or a group with all below it is missing."""
+    """An edit that removes an array, an attribute ("training@epoch") or a group and all in it."""
 
     def edit(contents):
         group, _, attribute = name.partition("@")
@@ -368,7 +368,7 @@ def test_a_crafted_index_is_refused(trained, tmp_path, case):
 
 
 def test_a_crafted_file_that_says_the_same_is_taken(trained, tmp_path):
-    """The helper itself: were its digest or its first line wrong, no test above would mean anything."""
+    """The helper itself: were its digest or first line wrong, no test above would mean anything."""
     path = copy(trained, tmp_path)
     craft(path, lambda contents: None)
     same(Network.load(trained), Network.load(path))

@@ -17,7 +17,7 @@ def one_by_one(monkeypatch):
 
 
 def test_going_on_from_any_mini_batch_gives_the_same_bits(few, tmp_path, one_by_one):
-    """A checkpoint of every mini-batch, taken from within, and one fit from each of some of them."""
+    """A checkpoint of every mini-batch, taken from within, and a fit from each of some of them."""
     train, validation, test = few
     options = {**FIT, "validation": validation, "test": test, "expand": True}
     net = network()

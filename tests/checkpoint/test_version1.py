@@ -1,4 +1,4 @@
-"""Files of format version 1: read as they were saved, and by a child process if they are crafted."""
+"""Files of format version 1: read as saved, and by a child process if they are crafted."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ from .conftest import refusal, same
 
 
 def write(path, contents, edit=lambda file: None, digest=True, **options):
-    """Contents as nbconv 0.1.0 wrote them, edited; seal and digest fit what a trusting reader reads."""
+    """Contents as nbconv 0.1.0 wrote them, edited; seal and digest fit for a trusting reader."""
     with h5py.File(path, "w", libver=("v110", "v110"), userblock_size=512) as file:
         for group, attributes in contents.attributes.items():
             file.require_group(group or "/").attrs.update(attributes)
@@ -311,7 +311,7 @@ def test_what_hdf5_does_to_the_child_is_one_line(contents, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("shape", [(), (40,)])
 def test_one_text_in_many_places_is_not_read_so_often(contents, tmp_path, shape):
-    """A file of 2 MB whose attributes all point at one text of 1 MB: 40 attributes, or one of 40 parts.
+    """A file of 2 MB: 40 attributes, or one of 40 parts, all point at one text of 1 MB.
 
     It is written in HDF5's old format, whose attributes have no checksums.
     """

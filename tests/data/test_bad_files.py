@@ -41,11 +41,14 @@ from .conftest import (
         (idx_bytes(np.zeros(12, np.uint8)), "has 1 axes: expected 3, as an IDX file of images has"),
         (b"\0\0\x08\0", "has 0 axes: expected 3"),
         (b"\0\0\x08\3" + bytes(11), "ends within its header"),
-        (idx_bytes(ARRAYS[NAMES[0]])[:-1], "declares 300 bytes of data and holds 299: the file is damaged"),
+        (idx_bytes(ARRAYS[NAMES[0]])[:-1],
+         "declares 300 bytes of data and holds 299: the file is damaged"),
         (idx_bytes(ARRAYS[NAMES[0]]) + b"x", "declares 300 bytes of data and holds more"),
         (b"\0\0\x08\3" + b"\xff" * 12, "expected at most 2147483648"),
-        (b"\0\0\x0e\3" + struct.pack(">III", 2**28, 1, 1), "declares 2147483648 bytes of data and holds 0"),
-        (b"\0\0\x08\3" + struct.pack(">III", 0, 28, 28), "images have the shape 0x28x28: expected at least one"),
+        (b"\0\0\x0e\3" + struct.pack(">III", 2**28, 1, 1),
+         "declares 2147483648 bytes of data and holds 0"),
+        (b"\0\0\x08\3" + struct.pack(">III", 0, 28, 28),
+         "images have the shape 0x28x28: expected at least one"),
         (idx_bytes(ARRAYS[NAMES[0]][:11]), "12 labels were given for 11 images"),
         (idx_bytes(np.full((12, 1, 1), np.nan, ">f4"), 0x0D), "image 0 has pixels that are NaN"),
         (b"\x1f\x8b", "is damaged or is not an IDX file of images"),
@@ -344,7 +347,8 @@ def test_h5_is_read_when_it_is_wanted(tmp_path):
     np.testing.assert_array_equal(np.rint(train.images[:4, 0] * 255), IMAGES[:4])
     net = nbconv.Network([nbconv.Softmax(3)], input_shape=16)
     net.fit(train[:4], epochs=1, mini_batch_size=2, eta=0.1)
-    for wanted in (lambda: train.images[4], lambda: train.images[[0, 9]], lambda: net.evaluate(valid),
+    for wanted in (lambda: train.images[4], lambda: train.images[[0, 9]],
+                   lambda: net.evaluate(valid),
                    lambda: net.fit(train, epochs=1, mini_batch_size=2, eta=0.1)):  # fmt: skip
         assert refusal(wanted).startswith(f"{path} is damaged or is not an HDF5 file")
     assert "data.h5 is damaged" in refusal(

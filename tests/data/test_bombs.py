@@ -1,4 +1,4 @@
-"""Files that would fill the memory are refused, and large ones read, by processes with little of it."""
+"""Files that would fill the memory are refused, and large ones read, by small processes."""
 
 import bz2
 import gzip
@@ -31,7 +31,7 @@ assert time.perf_counter() - begun < {seconds}, time.perf_counter() - begun
 
 
 def with_little_memory(folder, code, megabytes=100, seconds=10):
-    """What the code prints, run in a folder by a process that may take only so much more memory and time."""
+    """What code prints in a folder, run by a process that may take only so much memory and time."""
     if not sys.platform.startswith("linux"):
         pytest.skip("limits the memory as Linux does")
     script = LIMITED.format(megabytes=megabytes, seconds=seconds, code=code)
@@ -43,7 +43,7 @@ def with_little_memory(folder, code, megabytes=100, seconds=10):
 
 
 def packed(content, zeros):
-    """Gzip of content and that many times 16 MiB of zeros: 1,000 times smaller than what it unpacks to."""
+    """Gzip of content and so many times 16 MiB of zeros: 1,000 times smaller than unpacked."""
     return gzip.compress(content) + gzip.compress(bytes(2**24)) * zeros
 
 
@@ -52,9 +52,11 @@ def test_gzip_bombs(tmp_path):
     folder = idx_folder(tmp_path / "idx", ".gz")
     path = folder / f"{NAMES[0]}.gz"
     load = "nbconv.load_data('idx')"
-    for shape, said in (((12, 5, 5), "declares 300 bytes of data and holds more"),
-                        ((300, 4096, 4096), "declares 5033164800 bytes of data in the shape [300, 4096, 4096]"),
-                        ((100, 4096, 4096), "declares more data than this machine's memory holds")):  # fmt: skip
+    for shape, said in (
+        ((12, 5, 5), "declares 300 bytes of data and holds more"),
+        ((300, 4096, 4096), "declares 5033164800 bytes of data in the shape [300, 4096, 4096]"),
+        ((100, 4096, 4096), "declares more data than this machine's memory holds"),
+    ):
         path.write_bytes(packed(b"\0\0\x08\3" + struct.pack(">III", *shape), 320))
         (message,) = with_little_memory(tmp_path, load)
         assert said in message

@@ -1,4 +1,4 @@
-"""CIFAR's two sets, binary and pickled, and SVHN's MATLAB files; hostile ones are refused in one line."""
+"""CIFAR's two sets, binary and pickled, and SVHN's MATLAB files; hostile ones are refused."""
 
 import pickle
 import struct
@@ -112,11 +112,14 @@ def python2_pickle(images, labels):
         text(b"picture_%d.png" % k) + b"q" + bytes([20 + k]) for k in range(len(images))
     )
     return (
-        b"\x80\x02}q\x01(" + text(b"batch_label") + b"q\x02" + text(b"testing batch 1 of 1") + b"q\x03"
-        + text(b"labels") + b"q\x04]q\x05(" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
-        + text(b"data") + b"q\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85"
-        + text(b"b") + b"\x87Rq\x09(K\x01K" + bytes([len(images)]) + b"M\x00\x0c\x86cnumpy\ndtype\nq\x0a"
-        + text(b"u1") + b"K\x00K\x01\x87Rq\x0b(K\x03" + text(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
+        b"\x80\x02}q\x01("
+        + text(b"batch_label") + b"q\x02" + text(b"testing batch 1 of 1") + b"q\x03"
+        + text(b"labels") + b"q\x04]q\x05("
+        + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
+        + text(b"data") + b"q\x06cnumpy.core.multiarray\n_reconstruct\nq\x07"
+        b"cnumpy\nndarray\nq\x08K\x00\x85" + text(b"b") + b"\x87Rq\x09(K\x01K"
+        + bytes([len(images)]) + b"M\x00\x0c\x86cnumpy\ndtype\nq\x0a" + text(b"u1")
+        + b"K\x00K\x01\x87Rq\x0b(K\x03" + text(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
         b"K\x00tb\x89T" + struct.pack("<i", images.nbytes) + images.tobytes() + b"tb"
         + text(b"filenames") + b"q\x0c]q\x0d(" + names + b"eu."
     )  # fmt: skip
@@ -229,17 +232,21 @@ LABELS = [0, 1, 2, 3]
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({"a": 1, b"b": 2}, "it holds a dict with the keys 'a', 'b': expected a pickle of CIFAR-10:"),
+        ({"a": 1, b"b": 2},
+         "it holds a dict with the keys 'a', 'b': expected a pickle of CIFAR-10:"),
         ({}, "it holds a dict with the keys nothing: expected"),
-        ([1, 2], "holds no dict but a list of 2: expected a pickle of CIFAR-10: a dict with data and"),
+        ([1, 2],
+         "holds no dict but a list of 2: expected a pickle of CIFAR-10: a dict with data and"),
         (DATA, "holds no dict but an array: expected"),
         ("text", "holds no dict but one str: expected"),
         (1.5, "holds no dict but one float: expected"),
-        ({"data": DATA[:, 1:], "labels": LABELS}, "its data are an array 4x3071 of uint8: expected n x 3072"),
+        ({"data": DATA[:, 1:], "labels": LABELS},
+         "its data are an array 4x3071 of uint8: expected n x 3072"),
         ({"data": DATA.astype(float), "labels": LABELS}, "its data are an array 4x3072 of float64"),
         ({"data": DATA.reshape(4, 3, 32, 32), "labels": LABELS}, "its data are an array 4x3x32x32"),
         ({"data": [1], "labels": LABELS}, "its data are a list: expected n x 3072 of uint8"),
-        ({"data": DATA, "labels": LABELS[1:]}, "it has 4 images and 3 labels: expected one for each"),
+        ({"data": DATA, "labels": LABELS[1:]},
+         "it has 4 images and 3 labels: expected one for each"),
         ({"data": DATA, "labels": ["a"] * 4}, "its labels are a list: expected whole numbers"),
         ({"data": DATA, "labels": [True] * 4}, "its labels are a list: expected whole numbers"),
         ({"data": DATA, "labels": 5}, "its labels are a int: expected whole numbers"),
@@ -295,7 +302,8 @@ def test_code_in_a_pickle_never_runs(tmp_path, protocol):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"(S'touch marker'\nios\nsystem\n.", "it asks for 'os.system', and only NumPy arrays are loaded"),
+        (b"(S'touch marker'\nios\nsystem\n.",
+         "it asks for 'os.system', and only NumPy arrays are loaded"),
         (b"(S'touch marker'\ninumpy\nndarray\n.", "it holds Python objects"),
         (b"(dS'a'\ncos\nsystem\ns.", "it asks for 'os.system'"),
         (b"cnumpy\nndarray\n)\x81.", "it holds Python objects, and only NumPy arrays are loaded"),
@@ -307,7 +315,8 @@ def test_code_in_a_pickle_never_runs(tmp_path, protocol):
         (b"N}s.", "is damaged or is not"),
         (b"](K\x01u.", "is damaged or is not"),
         (b"cnumpy\ndtype\nU\x02u1R.", "its arrays are not as NumPy writes them"),
-        (b"cnumpy.core.multiarray\n_reconstruct\n)RU\x02u1b.", "its arrays are not as NumPy writes"),
+        (b"cnumpy.core.multiarray\n_reconstruct\n)RU\x02u1b.",
+         "its arrays are not as NumPy writes"),
         (b"<!DOCTYPE html>", "begins with <!DOC: it is a web page, not a pickle of CIFAR-10"),
     ],
 )  # fmt: skip
@@ -387,7 +396,8 @@ def test_one_mat_file(tmp_path, savemat):
     [
         ({"images": X, "y": Y}, "it holds 'images', 'y': expected X and y"),
         ({"X": X, "y": Y[1:]}, "X has 6 images and y 5 labels: expected one for each"),
-        ({"X": X[:, :, :2], "y": Y}, "X has the shape 32x32x2x6: expected (rows, columns, channels, n)"),
+        ({"X": X[:, :, :2], "y": Y},
+         "X has the shape 32x32x2x6: expected (rows, columns, channels, n)"),
         ({"X": X[0, 0], "y": Y}, "X has the shape 3x6: expected"),
         ({"X": "text", "y": Y}, "X is no array of real numbers: expected them"),
         ({"X": {"a": 1}, "y": Y}, "X is no array of real numbers"),
@@ -422,17 +432,22 @@ def mat_array(number, shape, size, stored=2):
     [
         (b"", "begins unlike a MATLAB file: expected a MATLAB file with images X"),
         (b"hello" * 100, "begins unlike a MATLAB file"),
-        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400), "is of MATLAB's version 7.3: expected version 5 to 7; save it"),
+        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400),
+         "is of MATLAB's version 7.3: expected version 5 to 7; save it"),
         (b"\x89HDF\r\n\x1a\n" + bytes(400), "is of MATLAB's version 7.3"),
         (mat_header(), "it holds nothing: expected X and y"),
-        (mat_header() + struct.pack("<II", 15, 2**32 - 1) + b"abc", "is damaged or is not a MATLAB file"),
+        (mat_header() + struct.pack("<II", 15, 2**32 - 1) + b"abc",
+         "is damaged or is not a MATLAB file"),
         (mat_header() + struct.pack("<II", 14, 2**32 - 1) + b"abc", "it ends within an array"),
         (mat_header() + bytes(8), "it holds an element of the type 0: expected arrays"),
         (mat_header() + bytes(7), "is damaged or is not a MATLAB file"),
-        (mat_header() + mat_array(9, [2**15, 2**15, 3, 1], 0), "X has the shape 32768x32768x3x1: expected at most"),
-        (mat_header() + mat_array(9, [-4, -4, 3, 1], 0), "X has the shape -4x-4x3x1: expected at most"),
+        (mat_header() + mat_array(9, [2**15, 2**15, 3, 1], 0),
+         "X has the shape 32768x32768x3x1: expected at most"),
+        (mat_header() + mat_array(9, [-4, -4, 3, 1], 0),
+         "X has the shape -4x-4x3x1: expected at most"),
         (mat_header() + mat_array(9, [4, 4, 3, 1], 47), "X has 47 numbers for the shape 4x4x3x1"),
-        (mat_header() + mat_array(9, [4, 4, 3, 1], 48, 14), "X is stored as type 14: expected numbers"),
+        (mat_header() + mat_array(9, [4, 4, 3, 1], 48, 14),
+         "X is stored as type 14: expected numbers"),
         (mat_header() + mat_array(1, [4, 4, 3, 1], 48), "X is no array of real numbers"),
         (mat_header() + mat_array(9, [4, 4, 3, 1], 48), "it holds 'X': expected X and y"),
     ],
@@ -477,7 +492,11 @@ def test_a_packed_mat_file_that_declares_gigabytes(tmp_path, size):
     assert peak < 2**22
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", ">i2", ">f8"])  # fmt: skip
+@pytest.mark.parametrize(
+    "dtype",
+    ["uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64",
+     ">i2", ">f8"],
+)  # fmt: skip
 def test_numbers_of_every_kind(tmp_path, savemat, dtype):
     values = X.astype(dtype)
     savemat(tmp_path / "a.mat", {"X": values, "y": Y.astype(dtype)})

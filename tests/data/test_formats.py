@@ -122,8 +122,9 @@ def test_named_sets(tmp_path, suffix):
     assert [part.labels.tolist() for part in load_data(path)] == [
         part.labels.tolist() for part in parts
     ]
-    for images in (IMAGES[:, None], IMAGES.reshape(20, 16), IMAGES / 255, (IMAGES / 255).astype(">f4"),
-                   np.asfortranarray(IMAGES), IMAGES.astype(int), (IMAGES > 99)):  # fmt: skip
+    for images in (IMAGES[:, None], IMAGES.reshape(20, 16), IMAGES / 255,
+                   (IMAGES / 255).astype(">f4"), np.asfortranarray(IMAGES), IMAGES.astype(int),
+                   (IMAGES > 99)):  # fmt: skip
         write(images=images, labels=LABELS.astype(">i4"))
         assert sum(len(part) for part in load_data(path)) == 20
         whole = images if images.dtype.kind in "bf" else images / 255
@@ -142,8 +143,15 @@ def test_other_things_in_a_file_do_no_harm(tmp_path):
     assert_is_all(load_data(tmp_path / "data.h5"), IMAGES[:, None])
 
 
-@pytest.mark.parametrize("storage", [{}, {"chunks": (3, 4, 4)}, {"chunks": (4, 2, 3), "compression": "gzip"},
-                                     {"chunks": (1, 4, 4), "compression": "lzf", "shuffle": True, "fletcher32": True}])  # fmt: skip
+@pytest.mark.parametrize(
+    "storage",
+    [
+        {},
+        {"chunks": (3, 4, 4)},
+        {"chunks": (4, 2, 3), "compression": "gzip"},
+        {"chunks": (1, 4, 4), "compression": "lzf", "shuffle": True, "fletcher32": True},
+    ],
+)
 def test_h5_reads_like_an_array(tmp_path, storage):
     with h5py.File(tmp_path / "data.h5", "w") as file:
         for part, images, labels in (("train", IMAGES, LABELS), ("test", IMAGES[:4], LABELS[:4])):
@@ -156,8 +164,9 @@ def test_h5_reads_like_an_array(tmp_path, storage):
     np.testing.assert_array_equal(np.asarray(valid.images), whole[aside])
     images, expected = train[3:15][::-2].images, whole[kept][3:15][::-2]
     assert images.shape == expected.shape
-    for key in (0, -1, slice(1, 4), slice(None, None, -2), slice(3, 3), [2, 0, 2], np.arange(6) > 2, (1, 0), (..., 0), (),
-                (slice(2), 0, 2, 3), (0, 0, 0, 0), ([0, 1], [0, 0], [1, 0]), None, (np.int64(2), ..., 1)):  # fmt: skip
+    for key in (0, -1, slice(1, 4), slice(None, None, -2), slice(3, 3), [2, 0, 2], np.arange(6) > 2,
+                (1, 0), (..., 0), (), (slice(2), 0, 2, 3), (0, 0, 0, 0), ([0, 1], [0, 0], [1, 0]),
+                None, (np.int64(2), ..., 1)):  # fmt: skip
         np.testing.assert_array_equal(images[key], expected[key])
     with pytest.raises(IndexError):
         images[6]

@@ -1,4 +1,4 @@
-"""Data sets by name other than MNIST: where they are found, their download, what is not taken for them."""
+"""Data sets by name other than MNIST: how they are found, downloaded and told from others."""
 
 import gzip
 import hashlib

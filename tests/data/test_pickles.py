@@ -61,9 +61,10 @@ def python2_pickle():
     def array(content, code):
         shape = b"(" + b"".join(b"J" + struct.pack("<i", size) for size in content.shape) + b"t"
         return (
-            b"cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01bq\x03\x87Rq\x04(K\x01" + shape
-            + b"cnumpy\ndtype\nq\x05U\x02" + code + b"q\x06K\x00K\x01\x87Rq\x07(K\x03U\x01<q\x08NNNJ\xff\xff\xff\xff"
-            b"J\xff\xff\xff\xffK\x00tb\x89T" + struct.pack("<i", content.nbytes) + content.tobytes() + b"tb"
+            b"cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b"
+            b"q\x03\x87Rq\x04(K\x01" + shape + b"cnumpy\ndtype\nq\x05U\x02" + code
+            + b"q\x06K\x00K\x01\x87Rq\x07(K\x03U\x01<q\x08NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
+            b"K\x00tb\x89T" + struct.pack("<i", content.nbytes) + content.tobytes() + b"tb"
         )  # fmt: skip
 
     images = (IMAGES / 255).astype("<f4").reshape(20, 16)
