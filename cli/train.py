@@ -20,7 +20,8 @@ Networks of the book's chapter 6, for --net:
   expanded-1000, double-100, double-300, double-1000,
   dropout
 Ours:
-  beyond
+  starter (small pairs of convolution and pooling, images
+  turned and moved a little), beyond
 """
 
 
@@ -63,6 +64,9 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
 @click.option(
     "--resume", type=click.Path(path_type=Path), help="Continue the run of this checkpoint."
 )
+@click.option(
+    "--find-eta", is_flag=True, help="First try etas in short trainings, and take a good one."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
 def train(
     config: Path | None,
@@ -70,6 +74,7 @@ def train(
     threads: int | str,
     out: Path | None,
     resume: Path | None,
+    find_eta: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -86,12 +91,16 @@ def train(
     from nbconv.errors import Interrupted
     from nbconv.runs import run as runs
 
+    if find_eta and (resume or "eta" in given):
+        raise click.UsageError(
+            "--find-eta chooses the eta of a new run: leave --resume and --eta out"
+        )
     set_threads(threads)
     decoding = Decoding()
     run = (
         runs.resume(resume, given, out, backend, decoding)
         if resume
-        else runs.begin(given, out or Path("run.h5"), backend, decoding)
+        else runs.begin(given, out or Path("run.h5"), backend, decoding, find_eta)
     )
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
@@ -104,6 +113,8 @@ def train(
         err=True,
     )
     click.echo(printable(runs.classes_line(run.train)), err=True)
+    how = "found by short trainings" if find_eta else "given" if "eta" in given else "by default"
+    click.echo(f"eta {state.run['eta']:g}, {how}", err=True)
     if backends.threading_layer() == "workqueue":
         click.echo(
             "Numba's omp threading layer is missing, training is slower: see nbconv doctor",

@@ -4,7 +4,8 @@
 MP2     max pooling in 2x2 windows; MP3s2 in 3x3 windows with stride 2
 L2P2    L2 pooling
 AP2     average pooling
-100N    a dense layer of 100 neurons; the last one is the softmax layer
+100N    a dense layer of 100 neurons; the last one is the softmax layer, of a neuron for each
+        class; as N, or left out behind a layer of feature maps, it gets as many as there are
 784-30-10    the book's shorthand: sigmoid layers of 30 and 10 neurons, cross-entropy cost
 """
 
@@ -47,6 +48,16 @@ def _where(text: str, parts: list[str], index: int) -> str:
     """The start of an error message: the net, and the position (from 1) of one of its parts."""
     position = len("-".join([*parts[:index], ""])) + 1
     return f"net {text[:80]!r}, position {position}: {parts[index][:40]!r}"
+
+
+def completed(text: str, classes: int) -> str:
+    """The notation; a last layer without a number gets as many neurons as there are classes."""
+    *before, last = text.split("-")
+    if last == "N":
+        return "-".join([*before, f"{classes}N"])
+    if _CONV.fullmatch(last) or _POOL.fullmatch(last):
+        return f"{text}-{classes}N"
+    return text
 
 
 def parse(

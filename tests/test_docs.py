@@ -17,8 +17,8 @@ from nbconv.cli import main
 from nbconv.kernels import interface
 
 from nbconv import NbconvError, notation
-from nbconv.book.experiments import EXPERIMENTS
 from nbconv.reproduce import chosen
+from nbconv.runs.settings import NAMED
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -118,7 +118,7 @@ def is_option(word):
     """Whether a command has it, or it is the end of another experiment's name: `-300`."""
     commands = [*main.commands.values(), *main.commands["ensemble"].commands.values()]
     options = {name for each in commands for one in each.params for name in one.opts}
-    return word in options or any(name.endswith(word) for name in EXPERIMENTS)
+    return word in options or any(name.endswith(word) for name in NAMED)
 
 
 def unknown_names(span):
@@ -145,7 +145,7 @@ def check_nbconv(arguments):
             parameter.type.convert(value, parameter, context)
     if command.name == "reproduce" and isinstance(values["names"], tuple) and values["names"]:
         chosen(values["names"])
-    if values.get("net", "fc") not in EXPERIMENTS:
+    if values.get("net", "fc") not in NAMED:
         notation.parse(values["net"])
 
 

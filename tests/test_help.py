@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 from nbconv.cli import main
 
-from nbconv.book.experiments import EXPERIMENTS
 from nbconv.reproduce import PARTS
+from nbconv.runs.settings import NAMED
 
 
 def paths(command, path=()):
@@ -46,6 +46,6 @@ def test_lines_are_kept():
 
 
 def test_every_name_is_listed():
-    assert set(EXPERIMENTS) <= set(re.split(r"[\s,]+", text("train")))
-    assert set(EXPERIMENTS) <= set(re.split(r"[\s,]+", text("ensemble", "train")))
+    assert set(NAMED) <= set(re.split(r"[\s,]+", text("train")))
+    assert set(NAMED) <= set(re.split(r"[\s,]+", text("ensemble", "train")))
     assert set(PARTS) <= set(re.split(r"[\s,]+", text("reproduce")))

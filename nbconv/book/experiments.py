@@ -1,4 +1,4 @@
-"""Chapter 6's experiments, and one that is not in the book: settings of `nbconv train --net NAME`.
+"""Chapter 6's experiments, and one that is not in the book: settings of `nbconv train --net`.
 
 The book's lmbda is divided by the number of mini-batches, ours by the number of images: with
 mini-batches of ten, ten times the book's value is ours.

@@ -4,6 +4,7 @@ What `nbconv train` calls.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,20 +13,20 @@ from typing import Any
 import numpy as np
 
 from .. import checks, notation
-from ..book.experiments import EXPERIMENTS
 from ..data import sources
 from ..data.dataset import Dataset
 from ..errors import CheckpointError, SettingError
 from ..files import check_place, claimed, keep_old, old_name, one_line
-from ..layers import LayerSpec
+from ..layers import Dense, LayerSpec
 from ..network import Network
-from ..training import diagnosis
+from ..training import diagnosis, optimisers
 from ..training.history import History
 from ..training.loop import Metrics, fingerprint
 from ..training.settings import Settings
-from .settings import DEFAULTS, RunSettings
+from .settings import DEFAULTS, NAMED, RunSettings
 
 UNEQUAL = 10  # times as many images of one class as of another
+NOT_TRIED = "eta", "epochs", "patience", "schedule", "warm_up"  # in the short trainings of find_eta
 _OF_TRAINING = tuple(each.name for each in fields(Settings))
 
 
@@ -91,6 +92,7 @@ def begin(
     out: Path,
     backend: str = "auto",
     decoding: Callable[[int, int], None] | None = None,
+    find_eta: bool = False,
 ) -> Run:
     """A new run from settings by name.
 
@@ -100,6 +102,8 @@ def begin(
     settings = checked(given)
     sets = load(settings, decoding)
     train = sets[0]
+    classes = max(len(train.class_names or ()), *(each.classes for each in sets))
+    settings["net"] = notation.completed(settings["net"], classes)
     layers = _layers(settings)
     network = Network(
         layers,
@@ -110,6 +114,14 @@ def begin(
         initialiser=settings["initialiser"],
     )
     network.check_data(train, settings["data"])
+    if network.classes != classes:
+        raise SettingError(
+            f"net {settings['net']} ends in {network.classes} neurons, and {settings['data']} has "
+            f"{classes} classes: expected {classes}N as the last layer, or N"
+        )
+    if find_eta:
+        named = {name: settings[name] for name in _OF_TRAINING if name not in NOT_TRIED}
+        settings["eta"] = network.find_eta(train, **named)["eta"]
     network.state.run = settings
     check_place(out)
     if out.exists():
@@ -241,6 +253,8 @@ def agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> N
 
     The epochs may be others.
     """
+    classes = int(re.findall("[0-9]+", stored["net"])[-1])
+    wanted = {**wanted, "net": notation.completed(wanted["net"], classes)}
     for name in DEFAULTS:
         if name != "epochs" and wanted[name] != stored[name]:
             raise CheckpointError(
@@ -274,12 +288,14 @@ def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dic
     Raises SettingError for what can be seen to be wrong without the data.
     """
     checks.known(given, DEFAULTS)
-    experiment = EXPERIMENTS.get(checks.text("net", given.get("net", "")), {})
+    experiment = NAMED.get(checks.text("net", given.get("net", base["net"])), {})
     named = {name: value for name, value in given.items() if name != "net" or not experiment}
     settings = asdict(RunSettings(**{**base, **experiment, **named}))
     settings["data"] = _whole(settings["data"])
-    _layers(settings)
-    return settings
+    layers = _layers(settings | {"net": notation.completed(settings["net"], classes=1)})
+    specs = [layer if isinstance(layer, LayerSpec) else Dense(layer) for layer in layers]
+    of_training = Settings(**{name: settings[name] for name in _OF_TRAINING})
+    return settings | {"eta": optimisers.with_eta(of_training, specs).eta}
 
 
 def _layers(settings: Mapping[str, Any]) -> list[LayerSpec] | list[int]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .. import activations, checks
+from ..book.experiments import EXPERIMENTS
 from ..checks import Checked, setting
 from ..names import DROPOUT_SCALINGS, DTYPES, INITIALISERS
 from ..training.settings import Settings
@@ -14,7 +15,7 @@ class NetworkSettings(Checked):
     """The settings of a run's network, and its data."""
 
     net: str = setting(
-        "20C5-MP2-100N-10N",
+        "starter",
         "Layers, as 20C5-MP2-100N-10N or 784-30-10, or a network's name (below).",
         checks.text,
     )
@@ -68,4 +69,15 @@ class RunSettings(Settings, NetworkSettings):
     """A run's settings, the network's first: a dataclass begins with its last base's fields."""
 
 
+# What `net` may name: the book's experiments, and what to begin with, on any pictures.
+NAMED: dict[str, dict[str, Any]] = {
+    **EXPERIMENTS,
+    "starter": {
+        "net": "20C3p1-MP2-40C3p1-MP2-100N-N",
+        "activation": "relu",
+        "rotate": 10.0,
+        "zoom": 0.1,
+        "shift": 0.5,
+    },
+}
 DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(RunSettings)}

@@ -52,6 +52,8 @@ class Training:
         self.validation_data = self.validation.fingerprint if self.validation is not None else ""
         self.shifts = SHIFTS if self.settings.expand else 1
         self.examples = len(self.train) * self.shifts
+        assert self.settings.eta is not None  # see optimisers.with_eta
+        self.eta = self.settings.eta
         self.together = 1  # mini-batches that take about PACE
         if self.settings.mini_batch_size > self.examples:
             raise SettingError(
@@ -130,7 +132,7 @@ class Training:
         if state.epoch_step == 0:
             engine.write(engine.sums, 0)
         begun = time.perf_counter() - state.epoch_seconds
-        eta = settings.eta
+        eta = self.eta
         while (first := state.epoch_step * size) < examples:
             try:
                 check_signals()
@@ -180,7 +182,7 @@ class Training:
             if settings.warm_up
             else 1.0
         )
-        return settings.eta * factor(epochs) * risen
+        return self.eta * factor(epochs) * risen
 
     def _check_weights(self, eta: float) -> None:
         largest = float(np.abs(self.engine.read(self.engine.parameters)).max())

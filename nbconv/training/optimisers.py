@@ -1,14 +1,20 @@
 """From a training's settings to the kernels and numbers of its updates."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.plan import Descent
-from ..layers import Rates
+from ..layers import LayerSpec, Rates
 from .settings import Settings
+
+# An eta that suits, for mini-batches of 10: of gradient descent by activation, and of Adam.
+_SUITING = {"sigmoid": 0.5, "tanh": 0.1, "relu": 0.05, "leaky_relu": 0.05, "linear": 0.05}
+ADAM_ETA = 0.002
 
 
 def descent(settings: Settings) -> Descent:
@@ -18,6 +24,21 @@ def descent(settings: Settings) -> Descent:
         return Descent("adam", is_clipped)
     is_plain = not (settings.momentum or settings.lmbda_l1 or is_clipped)
     return Descent("plain" if is_plain else "sgd", is_clipped)
+
+
+def with_eta(settings: Settings, specs: Sequence[LayerSpec]) -> Settings:
+    """The settings, with an eta that suits these layers if they have none.
+
+    It was measured for mini-batches of 10, well below what diverges, grows with the root of their
+    size and falls with momentum. The hidden layer that needs the smallest one decides.
+    """
+    if settings.eta is not None:
+        return settings
+    hidden = [getattr(spec, "activation", "linear") for spec in specs[:-1]]
+    etas = [_SUITING[name.partition(":")[0]] for name in hidden if name != "linear"]
+    eta = ADAM_ETA if settings.optimiser != "sgd" else min(etas, default=_SUITING["linear"])
+    size = math.sqrt(settings.mini_batch_size / 10)
+    return replace(settings, eta=float(f"{eta * size * (1 - settings.momentum):.2g}"))
 
 
 def rates(

@@ -29,7 +29,13 @@ class Settings(Checked):
 
     epochs: int = setting(60, "Number of epochs.", checks.count)
     mini_batch_size: int = setting(10, "Images in a mini-batch.", checks.count)
-    eta: float = setting(0.1, "Learning rate, greater than 0.", checks.number, positive=True)
+    eta: float | None = setting(
+        None,
+        "Learning rate, greater than 0; left out, what suits the activations, the optimiser and "
+        "the size of a mini-batch.",
+        checks.number,
+        positive=True,
+    )
     lmbda: float = setting(
         0.0, "L2 regularisation: lmbda/(2n) sum of w^2 is added to the cost.", checks.number
     )
