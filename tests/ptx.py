@@ -69,7 +69,7 @@ def launches():
                 rates = Rates(0.1, 0, 0, momentum, False)
                 order, distortion = (
                     np.arange(64)[None],
-                    Distortion(0, 0, 1, 0) if momentum else None,
+                    Distortion(0.0, 0.0, 1.0, 0.0, 0.5, 1.0) if momentum else None,
                 )
                 network.engine.descend(
                     data, order, Randomness(0, 0), rates, np.ones(1), distortion=distortion
