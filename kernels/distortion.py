@@ -1,10 +1,14 @@
 """Random distortions of pictures: formulas of one image or pixel, written once for all backends.
 
 The pixel (y, x) of a distorted picture is what the picture has at S(y, x) = c + R((y, x) - c) / s -
-m + e(y, x): c is the centre, R a rotation, s a scale of each axis, m a shift; e, the elastic part,
-is a cubic B-spline over a coarse grid of random displacements, smooth as the convolved noise of
-Simard, Steinkraus and Platt (2003), and a function of the pixel alone. An image's numbers are drawn
-as a dropout mask's are: the same for any number of threads, on every backend, after a resume.
+m + e(y, x): c is the centre, R a rotation, s a scale of each axis, negative for the columns of a
+mirrored picture, m a shift, to which a crop adds whole pixels; e, the elastic part, is a cubic
+B-spline over a coarse grid of random displacements, smooth as the convolved noise of Simard,
+Steinkraus and Platt (2003), and a function of the pixel alone. An image's numbers are drawn as a
+dropout mask's are: the same for any number of threads, on every backend, after a resume.
+
+A flip and a crop alone leave every pixel its bits: S(y, x) is then a whole number without rounding,
+and between a pixel and the next the interpolation adds 0 times their difference.
 """
 
 import numpy as np
@@ -17,6 +21,8 @@ CELLS = 4  # of the elastic grid, down and across
 POINTS = CELLS + 3  # a spline reaches beyond its cell on both sides
 AFFINE_NUMBERS = 5  # random numbers: of the rotation, two scales, two shifts
 NUMBERS_PER_IMAGE = AFFINE_NUMBERS + 2 * POINTS * POINTS  # of an image
+# Where an image's numbers of flip and crop are after its first: behind those of all others.
+FLIP, CROP_DOWN, CROP_RIGHT = range(1 << 40, (1 << 40) + 3)
 LINE_LENGTH = 4 + 2 * POINTS  # numbers of a row of pixels: see `draw_distortions`
 
 
@@ -24,6 +30,12 @@ LINE_LENGTH = 4 + 2 * POINTS  # numbers of a row of pixels: see `draw_distortion
 def between(key, element):
     """A random number in [-1, 1)."""
     return 2.0 * uniform(key, element) - 1.0
+
+
+@register_jitable
+def whole(key, element, most):
+    """A random whole number from -most to most."""
+    return int(uniform(key, element) * (2.0 * most + 1.0)) - most
 
 
 @register_jitable
@@ -48,16 +60,21 @@ def line_of(key, first, amounts, y, rows, columns):
     """(sy, down, sx, across): without its elastic part, S(y, x) is (sy + x down, sx + x across).
 
     first: the image's first random number. amounts: the largest (rotation in radians, scaling as a
-    share, shift in pixels, elastic displacement in pixels).
+    share, shift in pixels, elastic displacement in pixels), the share of mirrored images, and the
+    largest crop in pixels.
     """
-    rotate, zoom, shift, _ = amounts
+    rotate, zoom, shift, _, flip, crop = amounts
     theta = rotate * between(key, first)
     scale_y, scale_x = 1.0 + zoom * between(key, first + 1), 1.0 + zoom * between(key, first + 2)
+    if uniform(key, first + FLIP) < flip:
+        scale_x = -scale_x
     sine, cosine = sine_cosine(theta)
     cy, cx = 0.5 * (rows - 1), 0.5 * (columns - 1)
     down, across = sine / scale_x, cosine / scale_x
     sy = cy + (y - cy) * cosine / scale_y - cx * down - shift * between(key, first + 3)
     sx = cx - (y - cy) * sine / scale_y - cx * across - shift * between(key, first + 4)
+    sy -= whole(key, first + CROP_DOWN, crop)
+    sx -= whole(key, first + CROP_RIGHT, crop)
     return sy, down, sx, across
 
 

@@ -283,8 +283,8 @@ class Kernels(Protocol):
         """
 
     def draw_distortions(
-        self, lines: Array, points: Array, amounts: tuple[float, float, float, float], columns: int,
-        counters: Array, first: int, /,
+        self, lines: Array, points: Array, amounts: tuple[float, float, float, float, float, float],
+        columns: int, counters: Array, first: int, /,
     ) -> None:  # fmt: skip
         """Draw the random distortions of images first, first + 1, ... of the mini-batch.
 
@@ -292,7 +292,8 @@ class Kernels(Protocol):
         row of pixels where it is read from: position of the first pixel, step between pixels,
         elastic displacements. points: (images, 2, POINTS, POINTS), float32, overwritten: the
         displacements of the elastic grid. amounts: the largest rotation (radians), scaling (share),
-        shift and elastic displacement (pixels). columns: of the pictures.
+        shift and elastic displacement (pixels), the share of mirrored images, the largest crop
+        (pixels, a whole number). columns: of the pictures.
         """
 
     def gather_distorted(

@@ -239,7 +239,7 @@ def spline(t):
     ]
 
 
-def distorted(image, number, seed, step, rotate, zoom, shift, elastic, cells=4):
+def distorted(image, number, seed, step, rotate, zoom, shift, elastic, flip=0, crop=0, cells=4):
     """The image as the mini-batch's image of that number is distorted in that step.
 
     image: (channels, rows, columns).
@@ -256,6 +256,8 @@ def distorted(image, number, seed, step, rotate, zoom, shift, elastic, cells=4):
         np.array([1 + zoom * random(1), 1 + zoom * random(2)]),
         shift * np.array([random(3), random(4)]),
     )
+    mirrored, cropped = flip_and_crop(number, seed, step, flip, crop, cells)
+    scales, moved = scales * [1, -1 if mirrored else 1], moved + cropped
     grid = elastic * np.array([random(5 + k) for k in range(2 * points**2)]).reshape(
         2, points, points
     )
@@ -273,6 +275,14 @@ def distorted(image, number, seed, step, rotate, zoom, shift, elastic, cells=4):
             corners = framed[c, v : v + 2, h : h + 2]
             out[c, y, x] = [1 - (sy - v), sy - v] @ corners @ [1 - (sx - h), sx - h]
     return out
+
+
+def flip_and_crop(number, seed, step, flip, crop, cells=4):
+    """(whether the mini-batch's image of that number is mirrored, (down, right) of its move)."""
+    first = 2**40 + number * (5 + 2 * (cells + 3) ** 2)
+    drawn = [uniform(seed, step, 2**32, first + k) for k in range(3)]
+    down, right = (math.floor(u * (2 * crop + 1)) - crop for u in drawn[1:])
+    return drawn[0] < flip, (down, right)
 
 
 def splitmix(bits):

@@ -75,7 +75,9 @@ def launches():
             data = nbconv.Dataset(np.zeros((64, 2, 44, 44), np.uint8), np.zeros(64, int))
             for optimiser in ("plain", "sgd", "adam"):
                 order, rates = np.arange(64)[None], np.array([Rates(0.1)])
-                distortion = Distortion(0, 0, 1, 0) if optimiser == "sgd" else None
+                distortion = (
+                    Distortion(0.0, 0.0, 1.0, 0.0, 0.5, 1.0) if optimiser == "sgd" else None
+                )
                 descent = Descent(optimiser, is_clipped=optimiser == "adam")
                 network.engine.descend(
                     data, order, Randomness(0, 0), rates, descent, distortion=distortion

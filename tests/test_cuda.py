@@ -43,7 +43,7 @@ TRAININGS = {
     "plain": {},
     "momentum": {"momentum": 0.9, "lmbda_l1": 0.1},
     "expanded": {"expand": True, "mini_batch_size": 15, "images": 3},
-    "distorted": {"rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1},
+    "distorted": {"rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1, "flip": True, "crop": 1},
 }
 
 
@@ -89,7 +89,8 @@ def test_a_training_is_the_cpu_s(name, training):
         np.testing.assert_allclose(ours.history[metric], right.history[metric], rtol=1e-5)
     assert list(ours.history["validation_accuracy"]) == list(right.history["validation_accuracy"])
     images = digits(2).images
-    np.testing.assert_allclose(ours.predict_proba(images), right.predict_proba(images), rtol=1e-4)
+    one, other = (net.predict_proba(images) for net in (ours, right))
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)  # tanh may be near 0
 
 
 def test_no_second_process_takes_the_device(monkeypatch):

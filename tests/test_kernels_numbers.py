@@ -220,6 +220,14 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
     close(ours, right, dtype)
 
 
+def drawn(kernels, count, rows, columns, amounts, counters, first=0):
+    """The lines of the distortions of so many images."""
+    lines = np.full((count, rows, kernels.LINE_LENGTH), np.nan, np.float32)
+    points = np.full((count, 2, kernels.POINTS, kernels.POINTS), np.nan, np.float32)
+    kernels.draw_distortions(lines, points, amounts, columns, counters, first)
+    return lines
+
+
 @pytest.mark.parametrize(
     ("stored", "flat"),
     [
@@ -230,7 +238,13 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
 )
 @pytest.mark.parametrize(
     "amounts",
-    [(0.0, 0.0, 0.0, 0.0), (0.4, 0.2, 2.0, 0.0), (0.0, 0.0, 0.0, 1.5), (0.3, 0.3, 9.0, 1.0)],
+    [
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        (0.4, 0.2, 2.0, 0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0, 1.5, 0.0, 0.0),
+        (0.3, 0.3, 9.0, 1.0, 0.0, 0.0),
+        (0.3, 0.2, 0.5, 1.0, 0.5, 2.0),
+    ],
 )
 def test_gather_distorted(kernels, dtype, stored, flat, amounts):
     """What the equations say, to single precision; of no distortion the image to the bit.
@@ -254,10 +268,8 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
             np.nan,
             dtype,
         )
-        y, lines = np.full(size, -1), np.full((size, rows, kernels.LINE_LENGTH), np.nan, np.float32)
-        points = np.full((size, 2, kernels.POINTS, kernels.POINTS), np.nan, np.float32)
+        y, lines = np.full(size, -1), drawn(kernels, size, rows, columns, amounts, counters, first)
         framed = np.zeros((size, channels, rows + 2, columns + 2), np.float32)
-        kernels.draw_distortions(lines, points, amounts, columns, counters, first)
         kernels.gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale)
         assert np.array_equal(y, labels[order[1, first:after]])
         return a.reshape(size, channels, rows, columns) if flat else oracle.first(a)
@@ -271,6 +283,52 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
             ours, (np.float32(scale) * images[order[1]].astype(np.float32)).astype(dtype)
         )
     assert np.array_equal(ours[2:4], gathered(2, 4))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 8), (3, 8, 5), (1, 6, 6), (2, 7, 7)])
+@pytest.mark.parametrize(("flip", "crop"), [(0.5, 0), (0.0, 3), (0.5, 2)])
+def test_flips_and_crops_are_exact(kernels, shape, flip, crop):
+    """To the bit the picture's own pixels, moved and then mirrored, and 0 outside."""
+    count, seed, step, (channels, rows, columns) = 12, 3, 70, shape
+    images = np.random.default_rng(4).integers(1, 256, (count, *shape)).astype(np.uint8)
+    labels, order, counters = np.arange(count), np.arange(count)[None], np.array([seed, step, 0, 0])
+    a, y = np.full((*shape, count), np.nan, np.float32), np.full(count, -1)
+    lines = drawn(kernels, count, rows, columns, (0.0, 0.0, 0.0, 0.0, flip, float(crop)), counters)
+    framed = np.zeros((count, channels, rows + 2, columns + 2), np.float32)
+    kernels.gather_distorted(a, y, images, labels, order, counters, 0, lines, framed, 1 / 255)
+    pixels = np.float32(1 / 255) * images.astype(np.float32)
+    padded = np.pad(pixels, ((0, 0), (0, 0), (crop, crop), (crop, crop)))
+    seen = set()
+    for n, ours in enumerate(oracle.first(a)):
+        is_mirrored, (down, across) = oracle.flip_and_crop(n, seed, step, flip, crop)
+        top, left = crop - down, crop - across
+        right = padded[n, :, top : top + rows, left : left + columns]
+        assert ours.tobytes() == (right[..., ::-1] if is_mirrored else right).tobytes()
+        seen.add((is_mirrored, down, across))
+    assert {is_mirrored for is_mirrored, *_ in seen} == ({False, True} if flip else {False})
+    assert len(seen) > (6 if crop else 1)
+
+
+def test_flips_and_crops_are_uniform(kernels):
+    """Half of the images are mirrored, each crop is as frequent, and none tells of another."""
+    count, columns, crop, kinds = unless_simulated(4000, 60), 8, 2, 50
+    tables = []
+    for step in (5, 6):
+        amounts, counters = (0.0, 0.0, 0.0, 0.0, 0.5, float(crop)), np.array([1, step, 0, 0])
+        sy, down, sx, across = drawn(kernels, count, 1, columns, amounts, counters)[:, 0, :4].T
+        is_mirrored = across < 0
+        assert set(across) == {-1, 1}
+        assert not down.any()
+        assert abs(is_mirrored.mean() - 0.5) < 4 * 0.5 / count**0.5
+        places = -sy, np.where(is_mirrored, columns - 1 - sx, -sx)
+        for place in places:
+            assert set(place) == set(range(-crop, crop + 1))
+        kind = (is_mirrored * 5 + places[0] + crop) * 5 + places[1] + crop
+        tables.append(kind.astype(int))
+        often = np.bincount(tables[-1], minlength=kinds)
+        # Pearson's statistic has a mean of kinds - 1 and a standard deviation of about 10.
+        assert ((often - count / kinds) ** 2).sum() / (count / kinds) < kinds - 1 + 4 * 10
+    assert np.mean(tables[0] == tables[1]) < 0.1  # another step, other numbers
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 1, 3, 4)])

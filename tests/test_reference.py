@@ -46,7 +46,7 @@ TRAININGS = {
     "plain": {},
     "momentum": {"momentum": 0.9, "nesterov": True, "lmbda_l1": 0.1},
     "expanded": {"expand": True, "mini_batch_size": 15},
-    "distorted": {"rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1},
+    "distorted": {"rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1, "flip": True, "crop": 1},
 }
 # Where docs/equations.md sends a reader, and what is called there: functions of one number, and
 # one of the same file.

@@ -200,6 +200,10 @@ def test_divergence_is_seen_where_neurons_saturate(few, activation, cost):
         ({"rotate": -5}, "rotate is -5"), ({"zoom": 1.0}, "zoom is 1.0"),
         ({"elastic": float("nan")}, "elastic is nan"),
         ({"expand": True, "shift": 1.0}, "expected one of the two"),
+        ({"expand": True, "flip": True}, "crop): expected one of the two"),
+        ({"expand": True, "crop": 1}, "one of the two"),
+        ({"flip": 1}, "flip is 1"), ({"crop": -1}, "crop is -1"), ({"crop": 1.5}, "crop is 1.5"),
+        ({"crop": 8}, "crop is 8: expected less than 8, as the pictures are 8x8"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be(few, change, message):
@@ -218,7 +222,7 @@ def test_data_that_does_not_fit(few):
     net = Network([Softmax(10)], (64,))
     flat = nbconv.Dataset(np.asarray(few[0].images).reshape(103, 64), few[0].labels)
     net.fit(flat, 1, 10, 0.1)
-    for option in ({"expand": True}, {"shift": 1.0}):
+    for option in ({"expand": True}, {"shift": 1.0}, {"flip": True}, {"crop": 1}):
         with pytest.raises(nbconv.DataError, match="are for pictures: expected images of"):
             net.fit(flat, 1, 10, 0.1, **option)
     with pytest.raises(nbconv.DataError, match="validation: images are 1x2x2"):
@@ -284,29 +288,53 @@ def test_expand_trains_on_five_times_as_many(few):
     assert net.state.step == 52
 
 
-DISTORTED = {"rotate": 20.0, "zoom": 0.2, "shift": 1.0, "elastic": 0.7}
+DISTORTED = {"rotate": 20.0, "zoom": 0.2, "shift": 1.0, "elastic": 0.7, "flip": True, "crop": 1}
 
 
 def test_distortions_are_the_same_bits_again(few, tmp_path):
-    """With one thread and two, stopped and gone on with, in slices (40 images) or not.
+    """With one thread and two, stopped within an epoch and gone on with, in slices or not.
 
-    And each epoch others.
+    And each epoch others. With 40 images there are slices.
     """
+
+    def stop(done, total):
+        signal.raise_signal(signal.SIGINT)
+
     options = {"mini_batch_size": 40, "eta": 0.1, "momentum": 0.5, **DISTORTED}
     whole, halves = network(), network()
     whole.fit(few[0], 2, **options)
     nbconv.set_threads(1)
     try:
-        halves.fit(few[0], 1, **options, checkpoint=tmp_path / "run.h5")
+        with pytest.raises(nbconv.Interrupted):
+            halves.fit(few[0], 2, **options, checkpoint=tmp_path / "run.h5", progress=stop)
         halves = Network.load(tmp_path / "run.h5")
         assert halves.state.settings.rotate == 20
-        halves.fit(few[0], 1, **options)
+        assert (halves.state.epoch, halves.state.epoch_step) == (0, 1)
+        halves.fit(few[0], 2, **options)
     finally:
         nbconv.set_threads("auto")
     assert same(whole, halves)
     plain = network()
-    plain.fit(few[0], 2, **{**options, "rotate": 0, "zoom": 0, "shift": 0, "elastic": 0})
+    plain.fit(few[0], 2, **{**options, **dict.fromkeys(DISTORTED, 0), "flip": False})
     assert not same(whole, plain)
+
+
+def test_flips_of_symmetric_pictures_change_nothing(few):
+    """And crops of black ones, to the bit; else both do."""
+
+    def trained(images, **options):
+        net = network()
+        net.fit(nbconv.Dataset(images, few[0].labels), 1, 10, 0.1, **options)
+        return net
+
+    images = np.asarray(few[0].images)
+    halves = np.concatenate([images[..., :4], images[..., 3::-1]], axis=-1)
+    assert same(trained(halves, flip=True), trained(halves))
+    assert same(trained(0 * images, crop=3), trained(0 * images))
+    plain, flipped, cropped = (trained(images, **o) for o in ({}, {"flip": True}, {"crop": 1}))
+    assert not same(plain, flipped)
+    assert not same(plain, cropped)
+    assert not same(flipped, cropped)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -179,8 +179,7 @@ class Planner:
         backend, counters = self.recorder.backend, self.registers.counters
         lines = buffers.array("lines", (count, rows, backend.LINE_LENGTH), np.float32)
         points = buffers.array("points", (count, 2, backend.POINTS, backend.POINTS), np.float32)
-        most = amounts.rotate, amounts.zoom, amounts.shift, amounts.elastic
-        self.kernels.draw_distortions(lines, points, most, columns, counters, first)
+        self.kernels.draw_distortions(lines, points, (*amounts,), columns, counters, first)
         framed = buffers.array("framed", (count, channels, rows + 2, columns + 2), np.float32)
         return lines, framed
 

@@ -43,6 +43,8 @@ class Distortion(NamedTuple):
     zoom: float  # share
     shift: float  # pixels
     elastic: float  # pixels
+    flip: float  # share of the images
+    crop: float  # pixels, a whole number
 
 
 class Workspace:

@@ -62,8 +62,14 @@ class Training:
             )
         if (self.settings.expand or self.settings.distortion) and 1 in self.train.shape[1:]:
             raise DataError(
-                "expand, rotate, zoom, shift and elastic are for pictures: expected images of (n, "
-                "channels, rows, columns)"
+                "expand, rotate, zoom, shift, elastic, flip and crop are for pictures: expected "
+                "images of (n, channels, rows, columns)"
+            )
+        _, rows, columns = self.train.shape
+        if self.settings.crop >= min(rows, columns):
+            raise SettingError(
+                f"crop is {self.settings.crop}: expected less than {min(rows, columns)}, as the "
+                f"pictures are {rows}x{columns}"
             )
 
     def run(self) -> None:

@@ -100,6 +100,13 @@ class Settings(Checked):
     elastic: float = setting(
         0.0, "Bend training images at random, by at most this many pixels.", checks.number
     )
+    flip: bool = setting(False, "Mirror half of the training images, at random.", checks.flag)
+    crop: int = setting(
+        0,
+        "Crop training images at random from their picture with this many pixels of 0 around it.",
+        checks.count,
+        least=0,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,8 +121,8 @@ class Settings(Checked):
             )
         if self.expand and self.distortion:
             raise SettingError(
-                "expand is on, and so is a distortion (rotate, zoom, shift, elastic): "
-                "expected one of the two"
+                "expand is on, and so is a distortion (rotate, zoom, shift, elastic, flip, "
+                "crop): expected one of the two"
             )
 
     @property
@@ -123,7 +130,14 @@ class Settings(Checked):
         """How much images are distorted, if they are."""
         from ..layers import Distortion
 
-        most = Distortion(math.radians(self.rotate), self.zoom, self.shift, self.elastic)
+        most = Distortion(
+            math.radians(self.rotate),
+            self.zoom,
+            self.shift,
+            self.elastic,
+            0.5 * self.flip,
+            float(self.crop),
+        )
         return most if any(most) else None
 
     def to_dict(self) -> dict[str, Any]:
