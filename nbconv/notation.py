@@ -50,7 +50,7 @@ def _where(text: str, parts: list[str], index: int) -> str:
     return f"net {text[:80]!r}, position {position}: {parts[index][:40]!r}"
 
 
-def completed(text: str, classes: int) -> str:
+def completed(text: str, classes: int | str) -> str:
     """The notation; a last layer without a number gets as many neurons as there are classes."""
     *before, last = text.split("-")
     if last == "N":

@@ -40,7 +40,7 @@ def test_every_setting_has_help_a_check_and_an_option(setting):
     assert setting.metadata["help"].endswith(".")
     with pytest.raises(SettingError, match=f"{setting.name} is .*: expected"):
         RunSettings(**{setting.name: object()})
-    assert runs.checked({})[setting.name] == setting.default or setting.name == "data"
+    assert getattr(RunSettings(), setting.name) == setting.default
 
 
 def test_fit_shows_every_setting():
@@ -48,7 +48,7 @@ def test_fit_shows_every_setting():
     assert list(shown)[:6] == ["train", "epochs", "mini_batch_size", "eta", "lmbda", "momentum"]
     for setting in fields(Settings):
         parameter = shown[setting.name]
-        required = setting.name in ("epochs", "mini_batch_size", "eta")
+        required = setting.name in ("epochs", "mini_batch_size")
         assert parameter.default == (parameter.empty if required else setting.default)
         line = f"{setting.name}{'' if required else f' = {setting.default!r}'}: "
         assert f"\n    {line}{setting.metadata['help']}" in inspect.getdoc(Network.fit)
@@ -121,8 +121,8 @@ refused = "Error: wobble is 2: expected a number of 0 or more and less than 1\\n
 assert train("run.toml").endswith(refused)
 
 network = Network([64, 10])
-network.state.run = runs.checked({"wobble": 0.5})
-network.state.settings = Settings(wobble=0.5)
+network.state.run = runs.checked({"net": "64-10", "wobble": 0.5})
+network.state.settings = Settings(eta=0.1, wobble=0.5)
 network.save("run.h5")
 assert Network.load("run.h5").state.settings.wobble == 0.5
 assert "was trained with wobble 0.5, and 0.75 was given" in train(

@@ -15,7 +15,7 @@ except ModuleNotFoundError as error:
         "matplotlib is not installed: expected pip install 'nbconv[plot]'"
     ) from error
 
-from .charts import answer, bars, confusion, course, courses, curves, sigma, speeds
+from .charts import answer, bars, confusion, course, courses, curves, etas, sigma, speeds
 from .figures import KINDS, Figures
 from .images import digits, errors, feature_maps, filters
 from .style import rendered, save, write
@@ -31,6 +31,7 @@ __all__ = [
     "curves",
     "digits",
     "errors",
+    "etas",
     "feature_maps",
     "filters",
     "rendered",

@@ -1,6 +1,7 @@
 """Diagrams: metrics and speeds of learning over the epochs, bars, sigma, the confusion matrix."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -170,6 +171,30 @@ def speeds(history: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
             "(fit's monitor_layers=True)"
         )
     return course(series, ax=ax, first=1)
+
+
+def etas(found: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """The cost that short trainings reached with each eta, and the one that is good.
+
+    found: as `Network.find_eta` returns it.
+    """
+    ax = single_axes(ax, 6, 3.6)
+    costs = np.asarray(found["costs"], np.float64)
+    high = 2 * costs[0]  # a cost beyond it says only that eta is too large
+    style_axes(ax, "eta", "cost of a short training")
+    ax.set_xscale("log")
+    ax.axvline(found["eta"], color=GREY, linewidth=1)
+    draw_line(ax, found["etas"], np.minimum(costs, high).tolist(), 0, "cost")
+    ax.set_ylim(0, 1.05 * high)
+    ax.annotate(
+        f"eta {found['eta']:g}",
+        xy=(found["eta"], 0),
+        xytext=(5, 6),
+        textcoords="offset points",
+        fontsize=9,
+        color=INK,
+    )
+    return ax
 
 
 def courses(

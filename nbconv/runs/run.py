@@ -4,7 +4,6 @@ What `nbconv train` calls.
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -253,7 +252,7 @@ def agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> N
 
     The epochs may be others.
     """
-    classes = int(re.findall("[0-9]+", stored["net"])[-1])
+    classes = stored["net"].rpartition("-")[2].removesuffix("N")
     wanted = {**wanted, "net": notation.completed(wanted["net"], classes)}
     for name in DEFAULTS:
         if name != "epochs" and wanted[name] != stored[name]:
