@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --n
 .PHONY: train check test test-sim test-ptx coverage gpu lint types bench clean
 
 train: .venv/ready
-	$(BIN)/nbconv train --net 20C3p1-MP2-40C3-100N-10N --activation relu --initialiser he --eta 0.03 --expand --epochs 30 --out digits.h5
+	$(BIN)/nbconv train --out digits.h5
 
 # What to run while working: all but the slow tests.
 check: lint types

@@ -466,3 +466,40 @@ def test_compiling_is_announced_by_every_command(command, tmp_path):
     assert "Compiling kernels" not in command(*evaluate, env=cold).stderr
     trained = command("train", "--net", "64-10", "--epochs", "1", env=cold)
     assert trained.stderr.count("Compiling kernels") == 1
+
+
+@pytest.mark.slow
+def test_without_any_setting_it_learns(invoke, tmp_path):
+    """What a newcomer sees first: 98 % of the embedded digits."""
+    done = invoke("train", "--out", tmp_path / "run.h5", "--json")
+    result = json.loads(done.stdout)
+    assert result["network"] == "20C3p1-MP2-40C3p1-MP2-100N-10N"
+    assert result["test_accuracy"] >= 0.98
+    assert "eta 0.05, by default" in done.stderr
+
+
+def test_the_last_layer_comes_from_the_labels(invoke, tmp_path):
+    """It is in the checkpoint with its number, and the same command goes on."""
+    images, labels = np.random.default_rng(0).random((60, 1, 6, 6)), np.arange(60) % 7
+    np.savez(tmp_path / "seven.npz", images=images, labels=labels)
+    common = ("train", "--data", tmp_path / "seven.npz", "--epochs", 1)
+    for net, full in (("4C3-MP2", "4C3-MP2-7N"), ("4C3-9N-N", "4C3-9N-7N"), ("9N-N", "9N-7N")):
+        path = tmp_path / "run.h5"
+        invoke(*common, "--net", net, "--out", path)
+        assert nbconv.Network.load(path).notation == full
+        invoke("train", "--resume", path, "--net", net, "--epochs", 2)
+    wrong = invoke(*common, "--net", "4C3-9N", code=1)
+    assert "ends in 9 neurons" in wrong.stderr
+    assert "has 7 classes: expected 7N as the last layer, or N" in wrong.stderr
+
+
+def test_find_eta_chooses_it(invoke, tmp_path):
+    path = tmp_path / "run.h5"
+    done = invoke("train", *FAST[:2], "--epochs", 1, "--find-eta", "--out", path)
+    assert ", found by short trainings" in done.stderr
+    eta = nbconv.Network.load(path).state.run["eta"]
+    assert f"eta {eta:g}, found" in done.stderr
+    assert 0.01 < eta < 10
+    for arguments in (("--eta", 0.1), ("--resume", path)):
+        refused = invoke("train", "--find-eta", *arguments, code=2)
+        assert "leave --resume and --eta out" in refused.stderr

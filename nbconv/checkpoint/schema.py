@@ -214,12 +214,12 @@ def _check_state(network: "Network") -> None:
         raise SettingError(
             f"its settings came into force after epoch {state.begun} of {state.epoch}"
         )
-    if not 0 <= state.updates <= state.step:
-        raise SettingError(f"Adam has made {state.updates} updates in {state.step} mini-batches")
     if not 0 <= state.epoch_step <= state.step < 2**62 or (state.epoch_step and not state.settings):
         raise SettingError(
             f"it is at mini-batch {state.epoch_step} of an epoch and {state.step} in all"
         )
+    if not 0 <= state.updates <= state.step:
+        raise SettingError(f"Adam has made {state.updates} updates in {state.step} mini-batches")
     if state.best:
         best = state.best
         if not 0 < best.epoch <= state.epoch:
