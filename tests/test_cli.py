@@ -475,7 +475,7 @@ def test_without_any_setting_it_learns(invoke, tmp_path):
     result = json.loads(done.stdout)
     assert result["network"] == "20C3p1-MP2-40C3p1-MP2-100N-10N"
     assert result["test_accuracy"] >= 0.98
-    assert "eta 0.05, by default" in done.stderr
+    assert "eta 0.002, by default" in done.stderr
 
 
 def test_the_last_layer_comes_from_the_labels(invoke, tmp_path):

@@ -75,6 +75,7 @@ NAMED: dict[str, dict[str, Any]] = {
     "starter": {
         "net": "20C3p1-MP2-40C3p1-MP2-100N-N",
         "activation": "relu",
+        "optimiser": "adam",
         "rotate": 10.0,
         "zoom": 0.1,
         "shift": 0.5,
