@@ -103,7 +103,7 @@ def train(
         ),
         err=True,
     )
-    click.echo(printable(runs.classes_line(run.train)), err=True)
+    click.echo(printable(runs.classes_line(run.train, run.arguments["class_weights"])), err=True)
     if backends.threading_layer() == "workqueue":
         click.echo(
             "Numba's omp threading layer is missing, training is slower: see nbconv doctor",

@@ -87,16 +87,21 @@ class Engine:
         views = (self.views(flat) for flat in (self.parameters, self.gradient, self.velocity))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
+        (classes,) = self.shapes[-1][1]
         registers = Registers(
             counters=zeros((len(Counters._fields),), np.int64),
             rates=zeros((len(Rates._fields),), np.float64),
             sums=zeros((2,), np.float64),
             scores=zeros((2,), np.float64),
+            class_weights=zeros((classes,), np.float64),
+            ones=zeros((classes,), np.float64),
             outside_unit=zeros((1,), np.int64),
         )
         self.counters, self.rates = registers.counters, registers.rates
         self.sums, self.scores = registers.sums, registers.scores
-        self.outside_unit = registers.outside_unit
+        self.outside_unit, self.class_weights = registers.outside_unit, registers.class_weights
+        for weights in (registers.class_weights, registers.ones):
+            self.write(weights, 1)
         maps = layers[: -sum(isinstance(layer, DenseLayer) for layer in layers)]
         self.replicas = Replicas(maps, build, recorder, dtype)
         self.planner = Planner(
@@ -223,16 +228,21 @@ class Engine:
         etas: Array,
         shifts: int = 1,
         distortion: Distortion | None = None,
+        smoothing: float = 0.0,
     ) -> int:
         """Train on the mini-batches in the rows of `order`, with one of `etas` each: forward, backward, update.
 
-        Cost and right answers are added to `sums`. Returns how many mini-batches kept the summed
-        cost below `DIVERGED`, up to the first that did not; what follows that one is worthless.
+        The images' costs are multiplied by `class_weights`, and the labels smoothed. Cost and right
+        answers are added to `sums`. Returns how many mini-batches kept the summed cost below
+        `DIVERGED`, up to the first that did not; what follows that one is worthless.
         """
         is_plain = not rates.momentum and not rates.decay_l1
         with self.lock:
             self.write(self.rates, rates)
-            task = Task(True, True, True, True, is_plain, shifts=shifts, distortion=distortion)
+            task = Task(
+                True, True, True, True, is_plain,
+                shifts=shifts, distortion=distortion, smoothing=smoothing,
+            )  # fmt: skip
             return self._run(task, data, order, now, etas)
 
     def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:

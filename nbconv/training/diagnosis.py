@@ -22,29 +22,37 @@ def is_due(epochs: int, steps: int) -> bool:
     return epochs >= AFTER_EPOCHS and steps >= AFTER_STEPS
 
 
-def guessing(cost: str, labels: NDArray[np.int64], classes: int) -> tuple[float, float]:
-    """(the least cost, the largest accuracy) of an answer that does not look at the images.
+def guessing(cost: str, shares: NDArray[np.float64], smoothing: float) -> float:
+    """The least mean cost of an answer that does not look at the images.
 
-    It gives each class the share p that it has among the labels. Equations (80), (63), (6).
+    It is p, the mean of the smoothed labels. Equations (80), (63), (6). shares: of the classes
+    among the labels, (classes,), the sum 1; where images have weights, of these.
     """
-    p = np.bincount(labels, minlength=classes) / len(labels)
+    p = (1 - smoothing) * shares + smoothing / len(shares)
     with np.errstate(divide="ignore", invalid="ignore"):
         right, other = np.nan_to_num(-p * np.log(p)), np.nan_to_num(-(1 - p) * np.log(1 - p))
     costs = {
         "log-likelihood": right.sum(),
         "cross-entropy": right.sum() + other.sum(),
-        "quadratic": (p * (1 - p)).sum() / 2,
+        "quadratic": (1 - smoothing) ** 2 * (shares * (1 - shares)).sum() / 2,
     }
-    return float(costs[cost]), float(p.max())
+    return float(costs[cost])
 
 
 def nothing_learned(
     engine: Engine, data: Dataset, settings: Settings, epochs: int, cost: float, accuracy: float
 ) -> str:
     """A line if the epoch's mean cost and accuracy are those of guessing, with the likely cause; else ""."""
-    classes = engine.shapes[-1][1][0]
-    of_guessing, share = guessing(engine.cost.name, data.labels, classes)
-    if share == 1 or cost < NO_BETTER * of_guessing or accuracy > CHANCE * share:
+    weights = engine.read(engine.class_weights)
+    frequencies = np.bincount(data.labels, minlength=len(weights)) / len(data)
+    mean_weight = (weights * frequencies).sum()
+    shares, knowing = weights * frequencies / mean_weight, np.eye(len(weights))[0]
+    of_guessing, of_knowing = (
+        mean_weight * guessing(engine.cost.name, one, settings.label_smoothing)
+        for one in (shares, knowing)
+    )
+    is_better = cost - of_knowing < NO_BETTER * (of_guessing - of_knowing)
+    if shares.max() == 1 or is_better or accuracy > CHANCE * frequencies.max():
         return ""
     return (
         f"After {epochs} epochs the network is no better than guessing: cost {cost:.3g}, and "

@@ -33,6 +33,34 @@ def fingerprint(train: Dataset, validation: Dataset | None) -> str:
     return train.fingerprint + (f" {validation.fingerprint}" if validation is not None else "")
 
 
+def weights_of_classes(
+    given: str | None, labels: NDArray[np.int64], classes: int
+) -> NDArray[np.float64]:
+    """The factor of each class's costs, (classes,). given: the setting class_weights.
+
+    "balanced": n / (K n_c), n_c of the n images being of class c, and K the number of classes that
+    have any; 0 for the others. So the images' mean is 1. Raises SettingError.
+    """
+    if given is None:
+        return np.ones(classes)
+    counts = np.bincount(labels, minlength=classes)
+    if given == "balanced":
+        present = counts > 0
+        return np.where(present, len(labels) / (present.sum() * np.maximum(counts, 1)), 0.0)
+    weights = np.array(given.split(","), np.float64)
+    if len(weights) != classes:
+        raise SettingError(
+            f"class_weights is {given:.80}, numbers for {len(weights)} classes: expected balanced, "
+            f"or one for each of the network's {classes} classes"
+        )
+    if not weights[counts > 0].any():
+        raise SettingError(
+            f"class_weights is {given:.80}, and of the classes with a weight there are no training "
+            "images: expected a weight greater than 0 for one that has images"
+        )
+    return weights
+
+
 @dataclass
 class Training:
     """One call of fit: a network's engine and state, the data, and whom to tell."""
@@ -53,6 +81,9 @@ class Training:
         self.shifts = SHIFTS if self.settings.expand else 1
         self.examples = len(self.train) * self.shifts
         self.together = 1  # mini-batches that take about PACE
+        classes = len(self.engine.read(self.engine.class_weights))
+        given = self.settings.class_weights
+        self.class_weights = weights_of_classes(given, self.train.labels, classes)
         if self.settings.mini_batch_size > self.examples:
             raise SettingError(
                 f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the "
@@ -72,6 +103,7 @@ class Training:
         state, settings = self.state, self.settings
         state.begin(settings, fingerprint(self.train, self.validation))
         begun, steps, was_checked, state.warning = state.epoch, state.step, False, ""
+        self.engine.write(self.engine.class_weights, self.class_weights)
         if not settings.momentum:
             self.engine.write(self.engine.velocity, 0)
         with signals() as check_signals:
@@ -154,6 +186,7 @@ class Training:
                 etas,
                 self.shifts,
                 settings.distortion,
+                settings.label_smoothing,
             )
             if finite < together:
                 state.epoch_step += finite
