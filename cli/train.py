@@ -112,7 +112,7 @@ def train(
         ),
         err=True,
     )
-    click.echo(printable(runs.classes_line(run.train)), err=True)
+    click.echo(printable(runs.classes_line(run.train, run.arguments["class_weights"])), err=True)
     how = "found by short trainings" if find_eta else "given" if "eta" in given else "by default"
     click.echo(f"eta {state.run['eta']:g}, {how}", err=True)
     if backends.threading_layer() == "workqueue":

@@ -229,40 +229,38 @@ class Kernels(Protocol):
         pass. out: flat, overwritten; may be a. randomness: (seed, step, ...), int64.
         """
 
-    # Costs. sums: (2,), float64: cost and right answers, added to. labels: (images,), int64.
+    # Costs. sums: (2,), float64: cost and number of right answers, added to. labels: (images,),
+    # int64. w is weights[label], weights: (classes,), float64. The target is t = (1 - smoothing) y
+    # + smoothing / classes, y the unit vector of the label. The prediction is the largest z.
 
     def softmax(self, a: Array, z: Array, /) -> None:
         """a[n, j] = e^(z[n, j]) / sum_k e^(z[n, k]), equation (78). a: overwritten; may be z."""
 
     def log_likelihood(
-        self, delta: Array, sums: Array, z: Array, labels: Array, scale: float, /
-    ) -> None:
-        """C = -ln a_y, a = softmax(z), equation (80); delta = scale (a - y), equation (81).
+        self, delta: Array, sums: Array, z: Array, labels: Array, weights: Array,
+        smoothing: float, scale: float, /,
+    ) -> None:  # fmt: skip
+        """C = -w sum_j t_j ln a_j, a = softmax(z), equation (80); delta = scale w (a - t), (81).
 
         delta: overwritten.
         """
 
     def cross_entropy(
-        self, delta: Array, sums: Array, z: Array, labels: Array, scale: float, /
-    ) -> None:
-        """C = -sum_j [y_j ln a_j + (1 - y_j) ln(1 - a_j)], a = sigmoid(z), equation (63).
+        self, delta: Array, sums: Array, z: Array, labels: Array, weights: Array,
+        smoothing: float, scale: float, /,
+    ) -> None:  # fmt: skip
+        """C = -w sum_j [t_j ln a_j + (1 - t_j) ln(1 - a_j)], a = sigmoid(z), equation (63).
 
-        delta = scale (a - y), equation (66): overwritten.
+        delta = scale w (a - t), equation (66): overwritten.
         """
 
     def quadratic(
-        self,
-        delta: Array,
-        sums: Array,
-        z: Array,
-        labels: Array,
-        scale: float,
-        activation: Activation,
-        /,
-    ) -> None:
-        """C = sum_j (a_j - y_j)^2 / 2, a = sigma(z), equation (6).
+        self, delta: Array, sums: Array, z: Array, labels: Array, weights: Array,
+        smoothing: float, scale: float, activation: Activation, /,
+    ) -> None:  # fmt: skip
+        """C = w sum_j (a_j - t_j)^2 / 2, a = sigma(z), equation (6).
 
-        delta = scale (a - y) sigma'(z), equation (30).
+        delta = scale w (a - t) sigma'(z), equation (30).
         delta: overwritten.
         """
 

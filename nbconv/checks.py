@@ -100,6 +100,28 @@ def channels(name: str, value: Any) -> int:
     return int(value)
 
 
+def class_weights(name: str, value: Any) -> str:
+    """balanced, or a number of 0 or more for each class, not all 0, as a text: "1,2.5,1".
+
+    value: such a text, or a sequence of numbers. Raises SettingError.
+    """
+    import numpy as np
+
+    if isinstance(value, str) and value == "balanced":
+        return value
+    try:
+        numbers = np.array(value.split(",") if isinstance(value, str) else value, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.array(math.nan)
+    is_valid = numbers.ndim == 1 and np.isfinite(numbers).all() and (numbers >= 0).all()
+    if not is_valid or not numbers.any():
+        raise SettingError(
+            f"{name} is {value!r:.80}: expected balanced, or a number of 0 or more for each class, "
+            "not all 0, such as 1,2.5,1"
+        )
+    return ",".join(repr(number).removesuffix(".0") for number in numbers.tolist())
+
+
 def names(name: str, value: Any) -> dict[str, str]:
     """A mapping of texts, or its text "a=b,c=d". Raises SettingError."""
     given = value

@@ -185,7 +185,12 @@ class Network:
         The settings, listed at the end, are the fields of `nbconv.training.settings.Settings`. The
         cost is C + lmbda/(2n) sum w^2 + lmbda_l1/n sum |w|, n the number of training images (with
         expand, 5 times as many). Random distortions are drawn anew each time an image is used; they
-        exclude expand. schedule: see `nbconv.training.schedules`.
+        exclude expand. class_weights: "balanced" or a number for each of `classes`, by which the
+        cost of each image of the class is multiplied, also as a text, "1,2.5,1". C is the mean over
+        a mini-batch of these products; it is not divided by the sum of the weights. "balanced": n /
+        (K n_c), of n training images n_c in class c, K the number of classes that have any.
+        label_smoothing: with e, the target is 1 - e + e/K for an image's class and e/K for the
+        others, K = `classes`. schedule: see `nbconv.training.schedules`.
 
         checkpoint: a file to save to, or a function that saves, after each epoch and when
         interrupted. callback: called after each epoch with its metrics; progress: every few
@@ -193,10 +198,11 @@ class Network:
         `nbconv.set_threads` says, which is "auto" again, the fastest number, if it has not been
         called; results do not depend on it.
 
-        Metrics: "cost" (mean over the epoch's mini-batches, before each one's update), "seconds"
-        (training alone), "validation_..." and (with monitor_training) "training_..." "cost" and
-        "accuracy", "test_accuracy" at the best validation epoch so far; with monitor_layers those
-        of `monitor` for the first 1,000 training images. Accuracies are shares in [0, 1].
+        Metrics: "cost" (mean over the epoch's mini-batches, before each one's update, and the only
+        one with class_weights and label_smoothing), "seconds" (training alone), "validation_..."
+        and (with monitor_training) "training_..." "cost" and "accuracy", "test_accuracy" at the
+        best validation epoch so far; with monitor_layers those of `monitor` for the first 1,000
+        training images. Accuracies are shares in [0, 1].
 
         SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second
         one at once. A cost or weight that becomes infinite, NaN or larger than 1e12 raises
@@ -372,7 +378,10 @@ class Network:
         return result
 
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
-        """The mean gradient of the cost, without regularisation and dropout, as in `parameters`."""
+        """The mean gradient of the cost, in the structure of `parameters`.
+
+        Without regularisation, dropout, class_weights and label_smoothing.
+        """
         data = Dataset.from_store(self._given(images), labels)
         self.check_data(data, "images")
         flat = self.engine.mean_gradient(data)

@@ -143,26 +143,33 @@ DERIVATIVES = {  # by z
 }
 
 
-def unit(label, classes):
-    return [1.0 if j == label else 0.0 for j in range(classes)]
+def targets(label, classes, smoothing):
+    return [(1 - smoothing) * (j == label) + smoothing / classes for j in range(classes)]
 
 
-def log_likelihood(z, label):
+def log_likelihood(z, label, smoothing=0.0):
     """(cost, delta) of one image."""
     highest = max(z)
     powers = [math.exp(v - highest) for v in z]
     total = sum(powers)
-    delta = [power / total - y for power, y in zip(powers, unit(label, len(z)), strict=True)]
-    return math.log(total) + highest - z[label], delta
-
-
-def cross_entropy(z, label):
     cost, delta = 0.0, []
-    for v, y in zip(z, unit(label, len(z)), strict=True):
+    for v, power, t in zip(z, powers, targets(label, len(z), smoothing), strict=True):
+        cost += t * (math.log(total) + highest - v)
+        delta.append(power / total - t)
+    return cost, delta
+
+
+def softplus(v):
+    """ln(1 + e^v)."""
+    return v + math.log1p(math.exp(-v)) if v > 0 else math.log1p(math.exp(v))
+
+
+def cross_entropy(z, label, smoothing=0.0):
+    cost, delta = 0.0, []
+    for v, t in zip(z, targets(label, len(z), smoothing), strict=True):
         # -ln sigma(v) = ln(1 + e^-v), and -ln(1 - sigma(v)) = ln(1 + e^v)
-        u = -v if y else v
-        cost += u + math.log1p(math.exp(-u)) if u > 0 else math.log1p(math.exp(u))
-        delta.append(sigmoid(v) - y)
+        cost += t * softplus(-v) + (1 - t) * softplus(v)
+        delta.append(sigmoid(v) - t)
     return cost, delta
 
 
@@ -171,10 +178,10 @@ def cross_entropy_of(a, y):
     return -sum(v * math.log(p) + (1 - v) * math.log(1 - p) for p, v in zip(a, y, strict=True))
 
 
-def quadratic(z, label, activation):
+def quadratic(z, label, activation, smoothing=0.0):
     cost, delta = 0.0, []
-    for v, y in zip(z, unit(label, len(z)), strict=True):
-        difference = ACTIVATIONS[activation](v) - y
+    for v, t in zip(z, targets(label, len(z), smoothing), strict=True):
+        difference = ACTIVATIONS[activation](v) - t
         cost += difference**2 / 2
         delta.append(difference * DERIVATIVES[activation](v))
     return cost, delta

@@ -12,20 +12,25 @@ from nbconv.training.diagnosis import guessing
 HIDDEN = [Conv2D(4, 3, activation="relu"), MaxPool2D(2), Dense(20, activation="relu"), Softmax(10)]
 
 
-def test_guessing_is_the_best_constant_answer():
+@pytest.mark.parametrize("weights", [(1, 1, 1, 1), (0.5, 2, 1, 3)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_guessing_is_the_best_constant_answer(weights, smoothing):
+    """Also where images count differently, and where labels are smoothed."""
     labels = np.array([0] * 6 + [1] * 3 + [3])
-    p = np.array([0.6, 0.3, 0, 0.1])
-    y = np.eye(4)[labels]
+    weights = np.array(weights)[labels]
+    shares = np.bincount(labels, weights, 4) / weights.sum()
+    t = (1 - smoothing) * np.eye(4)[labels] + smoothing / 4
+    p = (1 - smoothing) * shares + smoothing / 4
     for cost, of in (
-        ("log-likelihood", lambda a: -np.log(a[labels])),
-        ("cross-entropy", lambda a: -(y * np.log(a) + (1 - y) * np.log(1 - a)).sum(axis=1)),
-        ("quadratic", lambda a: ((a - y) ** 2).sum(axis=1) / 2),
+        ("log-likelihood", lambda a: -(t * np.log(a)).sum(axis=1)),
+        ("cross-entropy", lambda a: -(t * np.log(a) + (1 - t) * np.log(1 - a)).sum(axis=1)),
+        ("quadratic", lambda a: ((a - t) ** 2).sum(axis=1) / 2),
     ):
-        found, share = guessing(cost, labels, 4)
-        assert share == 0.6
-        assert found == pytest.approx(of(np.clip(p, 1e-12, 1)).mean(), abs=1e-9)
+        found = guessing(cost, shares, smoothing)
+        best = np.average(of(np.clip(p, 1e-12, 1)), weights=weights)
+        assert found == pytest.approx(best, abs=1e-9)
         other = np.clip(p + np.array([0.05, -0.05, 0.01, -0.01]), 1e-12, 1)
-        assert found < of(other).mean()
+        assert found < np.average(of(other), weights=weights)
 
 
 def trained(digits, net, **settings):
@@ -70,6 +75,34 @@ def test_what_learns_is_not_told(digits, caplog):
     assert (
         trained(few, Network([64, *[20] * 7, 10])) == ""
     )  # a hundred steps are not enough to tell
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("cost", ["cross-entropy", "quadratic"])
+@pytest.mark.parametrize(
+    "settings",
+    [{"class_weights": [0.2] * 10}, {"class_weights": "balanced"}, {"label_smoothing": 0.9}],
+)
+def test_guessing_with_class_weights_and_label_smoothing(digits, settings, cost):
+    """With weights of 0.2 guessing costs a fifth; quadratic, with smoothed labels, a hundredth."""
+    net = Network([64, *[20] * 7, 10], cost=cost)
+    line = trained(digits, net, eta=0.1, **settings)
+    assert "the network is no better than guessing" in line
+    assert trained(digits, Network([64, 30, 10], cost=cost), eta=2, **settings) == ""
+
+
+def test_a_rare_class_that_is_learned_with_smoothed_labels(digits):
+    """No accuracy shows it, and the cost is above 97 % of the cost of guessing, as the least is."""
+    rare = [nbconv.Dataset(part.images, part.labels == 0) for part in digits]
+    net = Network([Softmax(2)], 64)
+    assert trained(rare, net, label_smoothing=0.8) == ""
+    assert net.history["cost"][4] > 0.97 * guessing("log-likelihood", np.array([0.9, 0.1]), 0.8)
+
+
+def test_a_class_that_alone_has_a_weight_is_learned(digits, caplog):
+    few = digits[0].labels < 2
+    data = nbconv.Dataset(digits[0].images[few], digits[0].labels[few])
+    Network([64, 2]).fit(data, 30, 10, 0.1, class_weights=[0, 1])
     assert not caplog.messages
 
 

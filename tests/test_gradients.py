@@ -56,6 +56,29 @@ def test_any_geometry(
     assert result.error < gradcheck.BOUND, f"{result}"
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("name", ["log-likelihood cost", "cross-entropy cost", "quadratic cost"])
+def test_class_weights_and_label_smoothing(name, backend):
+    """A step of one mini-batch against differences of the training's cost in the history."""
+    layers, input_shape, cost = gradcheck.CASES[name]
+    network = nbconv.Network(layers, input_shape, cost=cost, dtype="float64", backend=backend)
+    engine, random = network.engine, np.random.default_rng(0)
+    data = nbconv.Dataset(random.random((9, *input_shape)), np.arange(9) % 4)
+    start = engine.read(engine.parameters).copy()
+
+    def after_a_step(parameters, eta):
+        """(the cost before the step, the parameters after it)."""
+        engine.write(engine.parameters, parameters)
+        history = network.fit(data, 1, 9, eta, class_weights="1,2.5,0,0.3", label_smoothing=0.2)
+        return history["cost"][0], engine.read(engine.parameters).copy()
+
+    gradient = start - after_a_step(start, 1.0)[1]
+    steps = 1e-5 * np.eye(engine.count)
+    costs = [[after_a_step(start + sign * step, 1e-300)[0] for sign in (1, -1)] for step in steps]
+    differences = np.subtract(*np.transpose(costs)) / 2e-5
+    assert gradcheck.relative_error(gradient, differences).max() < gradcheck.BOUND
+
+
 def test_a_wrong_gradient_is_found(monkeypatch):
     """The checker itself can fail."""
     from nbconv.layers.dense import DenseLayer

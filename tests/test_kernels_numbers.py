@@ -75,27 +75,32 @@ def test_dropout_masks_of_other_seeds_steps_and_layers_are_independent(kernels, 
 @pytest.mark.parametrize(
     "name", ["log_likelihood", "cross_entropy", "sigmoid", "tanh", "relu", "linear"]
 )
-def test_cost(kernels, dtype, name, scale):
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cost(kernels, dtype, name, scale, smoothing):
     random = np.random.default_rng(3)
     z = (random.uniform(-1, 1, (9, 6)) * scale).astype(dtype)
     z[0] = scale * np.array([1, -1, 1, -1, 0, 1])
     labels = random.integers(0, 6, 9)
     delta, sums = np.full(z.shape, np.nan, dtype), np.array([2.0, 1.0])
+    weights = np.array([1.0, 0.0, 0.5, 2.0, 1.0, 3.0]) if smoothing else np.ones(6)
+    arguments = delta, sums, z, labels, weights, smoothing, 0.25
+    rows = [[float(v) for v in row] for row in z]
     if name in KINDS:
-        kernels.quadratic(delta, sums, z, labels, 0.25, KINDS[name])
+        kernels.quadratic(*arguments, KINDS[name])
         right = [
-            oracle.quadratic([float(v) for v in row], label, name)
-            for row, label in zip(z, labels, strict=True)
+            oracle.quadratic(row, label, name, smoothing)
+            for row, label in zip(rows, labels, strict=True)
         ]
     else:
-        getattr(kernels, name)(delta, sums, z, labels, 0.25)
+        getattr(kernels, name)(*arguments)
         right = [
-            getattr(oracle, name)([float(v) for v in row], label)
-            for row, label in zip(z, labels, strict=True)
+            getattr(oracle, name)(row, label, smoothing)
+            for row, label in zip(rows, labels, strict=True)
         ]
-    assert sums[0] == pytest.approx(2 + sum(cost for cost, _ in right), rel=1e-9)
+    costs = weights[labels] * [cost for cost, _ in right]
+    assert sums[0] == pytest.approx(2 + costs.sum(), rel=1e-9)
     assert sums[1] == 1 + (z.argmax(axis=1) == labels).sum()
-    deltas = 0.25 * np.array([row for _, row in right])
+    deltas = 0.25 * weights[labels, None] * [row for _, row in right]
     assert np.isfinite(delta).all()
     assert np.abs(delta - deltas).max() <= 4 * np.finfo(dtype).eps * max(1, np.abs(deltas).max())
 
@@ -111,8 +116,17 @@ def test_softmax(kernels, dtype):
 def test_nan_shows_in_the_cost(kernels, dtype):
     for name in ("log_likelihood", "cross_entropy"):
         delta, sums = np.empty((1, 3), dtype), np.zeros(2)
-        getattr(kernels, name)(delta, sums, np.array([[0, np.nan, 0]], dtype), np.array([0]), 1.0)
+        z, labels = np.array([[0, np.nan, 0]], dtype), np.array([0])
+        getattr(kernels, name)(delta, sums, z, labels, np.ones(3), 0.0, 1.0)
         assert math.isnan(sums[0]), name
+
+
+def test_an_answer_of_minus_infinity_costs_nothing_where_it_is_right(kernels, dtype):
+    delta, sums = np.empty((1, 3), dtype), np.zeros(2)
+    z, labels = np.array([[0, -np.inf, 0]], dtype), np.array([0])
+    kernels.log_likelihood(delta, sums, z, labels, np.ones(3), 0.0, 1.0)
+    assert sums.tolist() == [pytest.approx(math.log(2)), 1]
+    close(delta, [[-0.5, 0, 0.5]], dtype)
 
 
 def halved(weights, *arrays):

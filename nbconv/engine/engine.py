@@ -89,16 +89,21 @@ class Engine:
         views = (self.views(flat) for flat in (self.parameters, self.gradient))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
+        (classes,) = self.shapes[-1][1]
         registers = Registers(
             counters=zeros((len(Counters._fields),), np.int64),
             rates=zeros((len(Rates._fields),), np.float64),
             sums=zeros((2,), np.float64),
             scores=zeros((2,), np.float64),
+            class_weights=zeros((classes,), np.float64),
+            ones=zeros((classes,), np.float64),
             outside_unit=zeros((1,), np.int64),
         )
         self.counters, self.rates = registers.counters, registers.rates
         self.sums, self.scores = registers.sums, registers.scores
-        self.outside_unit = registers.outside_unit
+        self.outside_unit, self.class_weights = registers.outside_unit, registers.class_weights
+        for weights in (registers.class_weights, registers.ones):
+            self.write(weights, 1)
         maps = layers[: -sum(isinstance(layer, DenseLayer) for layer in layers)]
         self.maps = sum(layer in maps for layer in self.with_parameters)
         self.replicas = Replicas(maps, build, recorder, dtype)
@@ -261,17 +266,25 @@ class Engine:
         descent: Descent = PLAIN,
         shifts: int = 1,
         distortion: Distortion | None = None,
+        smoothing: float = 0.0,
     ) -> int:
         """Train on the mini-batches in the rows of `order`: forward, backward, update.
 
-        rates: of each mini-batch, (mini-batches, numbers), see `Rates`.
-
-        Each goes forward and backward, and the parameters are updated. Cost and right answers are
-        added to `sums`. Returns how many mini-batches kept the summed cost below `DIVERGED`, up to
-        the first that did not; what follows that one is worthless.
+        rates: of each mini-batch, (mini-batches, numbers), see `Rates`. The images' costs are
+        multiplied by `class_weights`, and the labels smoothed. Cost and right answers are added to
+        `sums`. Returns how many mini-batches kept the summed cost below `DIVERGED`, up to the first
+        that did not; what follows that one is worthless.
         """
         with self.lock:
-            task = Task(True, True, True, descent, shifts=shifts, distortion=distortion)
+            task = Task(
+                has_dropout=True,
+                has_cost=True,
+                has_gradient=True,
+                descent=descent,
+                shifts=shifts,
+                distortion=distortion,
+                smoothing=smoothing,
+            )
             return self._run(task, data, order, now, rates)
 
     def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:

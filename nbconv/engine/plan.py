@@ -42,6 +42,7 @@ class Task(NamedTuple):
     has_activation: bool = False  # of the last layer
     shifts: int = 1  # versions of each image, see `gather`
     distortion: Distortion | None = None
+    smoothing: float = 0.0  # of the labels
 
 
 OUTPUTS = Task(), Task(has_activation=True)  # z or a of the last layer, for images as they come
@@ -64,6 +65,8 @@ class Registers:
     rates: Array  # `Rates`
     sums: Array  # cost and number of right answers of an epoch's training
     scores: Array  # of an evaluation
+    class_weights: Array  # of the cost of a training
+    ones: Array  # the same of everything else
     outside_unit: Array  # how many pixels of the images for outputs were not in [0, 1]
 
 
@@ -195,7 +198,9 @@ class Planner:
         if task.has_cost:
             delta = self.buffers.array("delta", tuple(a.shape))
             scale = 1 / len(labels) if task.has_gradient else 1.0
-            self.cost.delta(self.kernels, delta, self._sums(task), a, labels, scale)
+            registers, sums = self.registers, self._sums(task)
+            weights = registers.class_weights if task.descent else registers.ones
+            self.cost.delta(self.kernels, delta, sums, a, labels, weights, task.smoothing, scale)
             if task.has_gradient:
                 self._backward(delta, randomness, task.descent, rows)
                 if task.descent:

@@ -1,4 +1,7 @@
-"""The cost functions: what the last layer's neurons become, and where delta begins."""
+"""The cost functions: what the last layer's neurons become, and where delta begins.
+
+The equations are those of one image without weights and smoothing; kernels/interface.py has all.
+"""
 
 from ..activations import parse
 from ..errors import SettingError
@@ -15,10 +18,11 @@ class LogLikelihood:
         kernels.softmax(z, z)
 
     def delta(
-        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, scale: float
-    ) -> None:
+        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, weights: Array,
+        smoothing: float, scale: float,
+    ) -> None:  # fmt: skip
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
-        kernels.log_likelihood(delta, sums, z, labels, scale)
+        kernels.log_likelihood(delta, sums, z, labels, weights, smoothing, scale)
 
 
 class _WithActivation:
@@ -40,10 +44,11 @@ class CrossEntropy(_WithActivation):
     name = "cross-entropy"
 
     def delta(
-        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, scale: float
-    ) -> None:
+        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, weights: Array,
+        smoothing: float, scale: float,
+    ) -> None:  # fmt: skip
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
-        kernels.cross_entropy(delta, sums, z, labels, scale)
+        kernels.cross_entropy(delta, sums, z, labels, weights, smoothing, scale)
 
 
 class Quadratic(_WithActivation):
@@ -52,10 +57,11 @@ class Quadratic(_WithActivation):
     name = "quadratic"
 
     def delta(
-        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, scale: float
-    ) -> None:
+        self, kernels: Kernels, delta: Array, sums: Array, z: Array, labels: Array, weights: Array,
+        smoothing: float, scale: float,
+    ) -> None:  # fmt: skip
         """delta = dC/dz scale; the cost and the right answers are added to sums."""
-        kernels.quadratic(delta, sums, z, labels, scale, self.activation)
+        kernels.quadratic(delta, sums, z, labels, weights, smoothing, scale, self.activation)
 
 
 Cost = LogLikelihood | CrossEntropy | Quadratic

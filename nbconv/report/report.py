@@ -115,7 +115,10 @@ def _results(network: Network) -> str:
     ]
     if not rows:
         return ""
-    note = 'The row "cost" is the mean over the epoch\'s mini-batches, each before its update.'
+    note = (
+        'The row "cost" is the mean over the epoch\'s mini-batches, each before its update, and '
+        "the only one with class_weights and label_smoothing."
+    )
     return page.table(["", *epochs], rows, note, numeric=True)
 
 

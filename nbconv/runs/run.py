@@ -179,8 +179,11 @@ def resume(
     return Run(network, *sets, arguments, out, keep_old=not (out.exists() and out.samefile(path)))
 
 
-def classes_line(train: Dataset) -> str:
-    """The images of each class, and that they are very unequal, if they are."""
+def classes_line(train: Dataset, class_weights: str | None = None) -> str:
+    """The images of each class, and that they are very unequal, if they are.
+
+    class_weights: the setting; left out, it is suggested.
+    """
     counts = np.bincount(train.labels)
     least, most = int(counts[counts > 0].min()), int(counts.max())
     shown = [f"{train.name_of(k)} {count:,}" for k, count in enumerate(counts)]
@@ -190,6 +193,8 @@ def classes_line(train: Dataset) -> str:
     rare = train.name_of(int(np.flatnonzero(counts == least)[0]))
     if most >= UNEQUAL * least:
         line += f". They are very unequal: of {rare}, {least:,}, little can be learned"
+        if class_weights is None:
+            line += "; --class-weights balanced makes the cost of each class count the same"
     return line
 
 

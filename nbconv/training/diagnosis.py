@@ -1,6 +1,7 @@
 """Is anything being learned? And if not, why: chapter 5's subject."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,48 +12,80 @@ from . import monitors
 from .settings import Settings
 
 AFTER_EPOCHS, AFTER_STEPS = 2, 500  # of a fit, before which a slow start is no fault
+WILD, WILD_STEPS = 1.5, 100  # times the cost of guessing, in an epoch's mean: no slow start
 NO_BETTER = 0.97  # of the cost of guessing
 CHANCE = 1.5  # times the share of the commonest class
 STUCK = 0.9  # of a layer's neurons that are dead, or of its activations that are saturated
-VANISHED = 1e-3  # of the last layer's speed of learning
+VANISHED = 1e-3  # of another layer's speed of learning
 
 
-def is_due(epochs: int, steps: int) -> bool:
-    """Whether a fit is so far that something should have been learned. steps: mini-batches."""
-    return epochs >= AFTER_EPOCHS and steps >= AFTER_STEPS
+def guessing(cost: str, shares: NDArray[np.float64], smoothing: float) -> float:
+    """The least mean cost of an answer that does not look at the images.
 
-
-def guessing(cost: str, labels: NDArray[np.int64], classes: int) -> tuple[float, float]:
-    """(the least cost, the largest accuracy) of an answer that does not look at the images.
-
-    It gives each class the share p that it has among the labels. Equations (80), (63), (6).
+    It is p, the mean of the smoothed labels. Equations (80), (63), (6). shares: of the classes
+    among the labels, (classes,), the sum 1; where images have weights, of these.
     """
-    p = np.bincount(labels, minlength=classes) / len(labels)
+    p = (1 - smoothing) * shares + smoothing / len(shares)
     with np.errstate(divide="ignore", invalid="ignore"):
         right, other = np.nan_to_num(-p * np.log(p)), np.nan_to_num(-(1 - p) * np.log(1 - p))
     costs = {
         "log-likelihood": right.sum(),
         "cross-entropy": right.sum() + other.sum(),
-        "quadratic": (p * (1 - p)).sum() / 2,
+        "quadratic": (1 - smoothing) ** 2 * (shares * (1 - shares)).sum() / 2,
     }
-    return float(costs[cost]), float(p.max())
+    return float(costs[cost])
+
+
+class Yardstick(NamedTuple):
+    """The least mean costs of two answers: one that never sees the images, one that is right."""
+
+    guessing: float
+    knowing: float
+
+    @classmethod
+    def of(cls, engine: Engine, labels: NDArray[np.int64], smoothing: float) -> "Yardstick":
+        """For these labels, with the class weights that the engine has."""
+        weights = engine.read(engine.class_weights)
+        weighted = weights * np.bincount(labels, minlength=len(weights)) / len(labels)
+        shares, knowing = weighted / weighted.sum(), np.eye(len(weights))[0]
+        costs = (guessing(engine.cost.name, one, smoothing) for one in (shares, knowing))
+        return cls(*(weighted.sum() * cost for cost in costs))
+
+    def is_better(self, cost: float) -> bool:
+        """Whether a mean cost is below that of guessing."""
+        return cost - self.knowing < NO_BETTER * (self.guessing - self.knowing)
 
 
 def nothing_learned(
-    engine: Engine, data: Dataset, settings: Settings, epochs: int, cost: float, accuracy: float
+    engine: Engine,
+    data: Dataset,
+    settings: Settings,
+    epochs: int,
+    steps: int,
+    cost: float,
+    accuracy: float,
 ) -> str:
-    """A line with the likely cause if mean cost and accuracy are those of guessing; else ""."""
-    classes = engine.shapes[-1][1][0]
-    of_guessing, share = guessing(engine.cost.name, data.labels, classes)
-    if share == 1 or cost < NO_BETTER * of_guessing or accuracy > CHANCE * share:
+    """A line with the likely cause if mean cost and accuracy are those of guessing; else "".
+
+    epochs, steps: of this fit, so far. A slow start is no fault, a cost far above guessing's is.
+    """
+    yardstick = Yardstick.of(engine, data.labels, settings.label_smoothing)
+    is_wild = steps >= WILD_STEPS and cost > WILD * yardstick.guessing
+    is_slow = epochs >= AFTER_EPOCHS and steps >= AFTER_STEPS
+    share = np.bincount(data.labels).max() / len(data)
+    if not (is_wild or is_slow) or yardstick.is_better(cost) or accuracy > CHANCE * share:
         return ""
+    if yardstick.guessing == yardstick.knowing:  # one class
+        return ""
+    after = "After 1 epoch" if epochs == 1 else f"After {epochs} epochs"
     return (
-        f"After {epochs} epochs the network is no better than guessing: cost {cost:.3g}, and "
-        f"{of_guessing:.3g} by the labels' frequencies alone. {_cause(engine, data, settings)}"
+        f"{after} the network is no better than guessing: cost {cost:.3g}, and "
+        f"{yardstick.guessing:.3g} by the labels' frequencies alone. "
+        f"{_cause(engine, data, settings, is_wild)}"
     )
 
 
-def _cause(engine: Engine, data: Dataset, settings: Settings) -> str:
+def _cause(engine: Engine, data: Dataset, settings: Settings, is_wild: bool) -> str:
     """The likely cause, and the setting to change."""
     measured = monitors.measure(engine, data[: monitors.IMAGES])
     for metric, share in measured.items():
@@ -68,13 +101,22 @@ def _cause(engine: Engine, data: Dataset, settings: Settings) -> str:
                 f"eta than {settings.eta:g}, and the initialiser auto"
             )
     speeds = [value for metric, value in measured.items() if metric.startswith("speed_")]
-    if len(speeds) > 1 and speeds[0] < VANISHED * speeds[-1]:
-        slower = speeds[-1] / speeds[0] if speeds[0] else math.inf
+    slowest, fastest = int(np.argmin(speeds)), int(np.argmax(speeds))
+    if speeds[slowest] < VANISHED * speeds[-1]:
+        times = speeds[-1] / speeds[slowest] if speeds[slowest] else math.inf
         return (
-            f"The gradient vanishes: layer 1 learns {slower:,.0f} times as slowly as the last one; "
-            "try the activation relu, or fewer layers"
+            f"The gradient vanishes: layer {slowest + 1} learns {times:,.0f} times as slowly as "
+            "the last one; try the activation relu, the optimiser adam, or fewer layers"
         )
+    if speeds[-1] < VANISHED * speeds[fastest]:
+        return (
+            f"The gradient explodes: layer {fastest + 1} learns "
+            f"{speeds[fastest] / speeds[-1]:,.0f} times as fast as the last one; try the "
+            "initialiser auto, a smaller eta or clip_norm"
+        )
+    if is_wild:
+        return f"The cost is far above that: try a smaller eta than {settings.eta:g}"
     return (
         f"Try another eta: a smaller one than {settings.eta:g} if the cost goes up and down, a "
-        "larger one if it does not move; or the activation relu"
+        "larger one if it does not move (--find-eta, find_eta); or the optimiser adam"
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.dataset import Dataset
 from ..errors import DivergedError, SettingError
-from .diagnosis import NO_BETTER, guessing
+from .diagnosis import Yardstick
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -32,15 +32,13 @@ def find_eta(
         for name in ("lmbda", "lmbda_l1")
         if name in settings
     }
-    of_guessing, _ = guessing(network.cost, sample.labels, network.classes)
     for epochs in EPOCHS:
-        costs = np.array(
-            [
-                _cost(network, sample, epochs, mini_batch_size, eta, {**settings, **share})
-                for eta in ETAS
-            ]
-        )
-        if costs.min() < NO_BETTER * of_guessing:
+        trials = [
+            _trial(network, sample, epochs, mini_batch_size, eta, {**settings, **share})
+            for eta in ETAS
+        ]
+        costs = np.array([cost for cost, _ in trials])
+        if any(is_better for _, is_better in trials):
             break
     if not math.isfinite(costs.min()):
         raise SettingError(
@@ -52,17 +50,22 @@ def find_eta(
     return {"eta": eta, "etas": ETAS.copy(), "costs": costs}
 
 
-def _cost(
+def _trial(
     network: "Network",
     sample: Dataset,
     epochs: int,
     mini_batch_size: int,
     eta: float,
     settings: dict[str, Any],
-) -> float:
-    """The mean cost in the last epoch of a copy's training; infinite if it diverges."""
+) -> tuple[float, bool]:
+    """A copy's training: the mean cost in its last epoch, and whether it is better than guessing.
+
+    The cost is infinite if it diverges.
+    """
+    trial = copy.deepcopy(network)
     try:
-        trial = copy.deepcopy(network)
-        return float(trial.fit(sample, epochs, mini_batch_size, float(eta), **settings)["cost"][-1])
+        history = trial.fit(sample, epochs, mini_batch_size, float(eta), **settings)
     except DivergedError:
-        return math.inf
+        return math.inf, False
+    cost, smoothing = history["cost"][-1], settings.get("label_smoothing", 0.0)
+    return cost, Yardstick.of(trial.engine, sample.labels, smoothing).is_better(cost)

@@ -33,6 +33,34 @@ def fingerprint(train: Dataset, validation: Dataset | None) -> str:
     return train.fingerprint + (f" {validation.fingerprint}" if validation is not None else "")
 
 
+def weights_of_classes(
+    given: str | None, labels: NDArray[np.int64], classes: int
+) -> NDArray[np.float64]:
+    """The factor of each class's costs, (classes,). given: the setting class_weights.
+
+    "balanced": n / (K n_c), n_c of the n images being of class c, and K the number of classes that
+    have any; 0 for the others. So the images' mean is 1. Raises SettingError.
+    """
+    if given is None:
+        return np.ones(classes)
+    counts = np.bincount(labels, minlength=classes)
+    if given == "balanced":
+        present = counts > 0
+        return np.where(present, len(labels) / (present.sum() * np.maximum(counts, 1)), 0.0)
+    weights = np.array(given.split(","), np.float64)
+    if len(weights) != classes:
+        raise SettingError(
+            f"class_weights is {given:.80}, numbers for {len(weights)} classes: expected balanced, "
+            f"or one for each of the network's {classes} classes"
+        )
+    if not weights[counts > 0].any():
+        raise SettingError(
+            f"class_weights is {given:.80}, and of the classes with a weight there are no training "
+            "images: expected a weight greater than 0 for one that has images"
+        )
+    return weights
+
+
 @dataclass
 class Training:
     """One call of fit: a network's engine and state, the data, and whom to tell."""
@@ -55,6 +83,9 @@ class Training:
         assert self.settings.eta is not None  # see optimisers.with_eta
         self.eta = self.settings.eta
         self.together = 1  # mini-batches that take about PACE
+        classes = len(self.engine.read(self.engine.class_weights))
+        given = self.settings.class_weights
+        self.class_weights = weights_of_classes(given, self.train.labels, classes)
         if self.settings.mini_batch_size > self.examples:
             raise SettingError(
                 f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the "
@@ -79,7 +110,8 @@ class Training:
         """
         state, settings = self.state, self.settings
         state.begin(settings, fingerprint(self.train, self.validation))
-        begun, steps, was_checked, state.warning = state.epoch, state.step, False, ""
+        begun, steps, state.warning = state.epoch, state.step, ""
+        self.engine.write(self.engine.class_weights, self.class_weights)
         self._begin_optimiser()
         with signals() as check_signals:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
@@ -98,8 +130,9 @@ class Training:
                 state.epoch += 1
                 state.epoch_step, state.epoch_seconds = 0, 0.0
                 state.history.add(report, threads)
-                if not was_checked and diagnosis.is_due(state.epoch - begun, state.step - steps):
-                    was_checked, state.warning = True, self._diagnosis(report["cost"])
+                if not state.warning:
+                    done = state.epoch - begun, state.step - steps
+                    state.warning = self._diagnosis(*done, report["cost"])
                 self.save()
                 if self.callback:
                     self.callback({"epoch": state.epoch, **report, "threads": float(threads)})
@@ -119,11 +152,11 @@ class Training:
             engine.write(engine.second_moment, 0)
         state.updates = 0
 
-    def _diagnosis(self, cost: float) -> str:
+    def _diagnosis(self, epochs: int, steps: int, cost: float) -> str:
         """A line, which is also logged, if the epoch was no better than guessing; else ""."""
         accuracy = float(self.engine.read(self.engine.sums)[1]) / self.examples
         line = diagnosis.nothing_learned(
-            self.engine, self.train, self.settings, self.state.epoch, cost, accuracy
+            self.engine, self.train, self.settings, epochs, steps, cost, accuracy
         )
         if line:
             say(line)
@@ -163,6 +196,7 @@ class Training:
                 optimisers.descent(settings),
                 self.shifts,
                 settings.distortion,
+                settings.label_smoothing,
             )
             if finite < together:
                 state.epoch_step += finite

@@ -42,6 +42,17 @@ class Settings(Checked):
     lmbda_l1: float = setting(
         0.0, "L1 regularisation: lmbda_l1/n sum of |w| is added to the cost.", checks.number
     )
+    class_weights: str | None = setting(
+        None,
+        "Weight of each class in the cost: balanced, or a number for each, such as 1,2.5,1.",
+        checks.class_weights,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "Share of the labels spread evenly over all classes, in [0, 1).",
+        checks.number,
+        below=1.0,
+    )
     optimiser: str = setting(
         "sgd",
         "sgd: gradient descent, with momentum; adam; adamw: Adam with decoupled weight decay.",

@@ -19,7 +19,8 @@ def one_by_one(monkeypatch):
 def test_going_on_from_any_mini_batch_gives_the_same_bits(few, tmp_path, one_by_one):
     """A checkpoint of every mini-batch, taken from within, and a fit from each of some of them."""
     train, validation, test = few
-    options = {**FIT, "validation": validation, "test": test, "expand": True}
+    weighted = {"class_weights": "balanced", "label_smoothing": 0.1}
+    options = {**FIT, "validation": validation, "test": test, "expand": True, **weighted}
     net = network()
     saved = []
 
