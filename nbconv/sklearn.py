@@ -105,7 +105,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "NetworkClassifier":  # noqa: N803
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "NetworkClassifier":
         """Train a new network on X and y. Raises SettingError, DataError, DivergedError."""
         rows, shape = _rows(X)
         rows, y = validate_data(self, rows, y, dtype=(np.float64, np.float32))
@@ -141,13 +141,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.network_.restore_best()
         return self
 
-    def predict(self, X: ArrayLike) -> Array:  # noqa: N803
+    def predict(self, X: ArrayLike) -> Array:
         """The class of each image: (n,). Raises DataError, sklearn's NotFittedError."""
         labels = self.predict_proba(X).argmax(axis=1)
         classes: Array = self.classes_[labels]
         return classes
 
-    def predict_proba(self, X: ArrayLike) -> Array:  # noqa: N803
+    def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of each class, in the order of classes_: (n, classes).
 
         Raises DataError, sklearn's NotFittedError.
@@ -156,8 +156,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows, shape = _rows(X)
         rows = validate_data(self, rows, reset=False, dtype=(np.float64, np.float32))
         self._check_shape(shape or (self.n_features_in_,))
-        probabilities: Array = self.network_.predict_proba(Images(self._store(rows)))
-        return probabilities
+        return self.network_.predict_proba(Images(self._store(rows)))
 
     def _network(self, shape: checks.Shape | None) -> Network:
         """A new network for the classes. shape: of the images in X; None if X is flat."""
@@ -204,14 +203,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"X: {100 * far:.0f} % of the values are far outside the training data's range and "
                 "are clipped to it: expected data of the same kind"
             )
-        images = scaled.clip(0, 1).astype(self.network_.dtype, order="C")
+        images: Array = scaled.clip(0, 1).astype(self.network_.dtype, order="C")
         return images.reshape(four_axes((len(rows), *self.network_.input_shape)))
 
     def _print(self, metrics: dict[str, float]) -> None:
         print(line(metrics, self.epochs), flush=True)
 
 
-def _rows(X: Any) -> tuple[Any, checks.Shape | None]:  # noqa: N803
+def _rows(X: Any) -> tuple[Any, checks.Shape | None]:
     """Pictures as rows (n, features), and the shape of one; other X as they are, and None."""
     axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     if axes < 3:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbconv import DataError, Network, SettingError
+from nbconv import DataError, Dataset, Network, SettingError, notation
 
 pytest.importorskip("sklearn", reason="needs scikit-learn: the extra sklearn")
 import joblib
@@ -62,16 +62,7 @@ def test_pictures_as_they_are(pictures):
     """The same bits as the network itself."""
     (images, labels), (others, right) = pictures
     ours = of_pictures(eta=0.1, lmbda=0.1, dropout=0.2).fit(images, labels)
-    net = Network.__new__(Network)
-    from nbconv import Conv2D, Dataset, Dense, MaxPool2D, Softmax
-
-    relu = {"activation": "relu"}
-    layers = [
-        Conv2D(8, 3, **relu),
-        MaxPool2D(2),
-        Dense(20, dropout=0.2, **relu),
-        Softmax(10, dropout=0.2),
-    ]
+    layers = notation.parse(f"{NET[:-1]}10N", "relu", dropout=0.2)
     net = Network(layers, input_shape=(1, 8, 8))
     net.fit(Dataset(images, labels), epochs=5, mini_batch_size=10, eta=0.1, lmbda=0.1)
     assert np.array_equal(ours.predict_proba(others), net.predict_proba(others))
@@ -147,8 +138,8 @@ def test_early_stopping_takes_the_best_epoch(rows):
     assert len(accuracies) < 50
     assert state.best.epoch == len(accuracies) - 2
     assert state.best.validation_accuracy == max(accuracies)
-    best = state.best.parameters
-    assert np.array_equal(classifier.network_.engine.read(classifier.network_.engine.parameters), best)
+    engine = classifier.network_.engine
+    assert np.array_equal(engine.read(engine.parameters), state.best.parameters)
     assert max(accuracies) * 60 == pytest.approx(round(max(accuracies) * 60))  # a tenth of 600
 
 
@@ -163,7 +154,6 @@ def test_random_state(rows):
     assert not np.array_equal(answers(1), answers(2))
     first, again = (answers(np.random.RandomState(5)) for _ in range(2))
     assert np.array_equal(first, again)
-    np.random.seed(3)  # noqa: NPY002 -- scikit-learn's None
     assert not np.array_equal(answers(None), answers(None))
 
 
@@ -207,15 +197,15 @@ def test_in_a_pipeline_and_cross_validation(rows):
 @pytest.mark.slow
 def test_a_search_in_two_processes_is_that_in_one(pictures):
     (images, labels), (others, right) = pictures
-    grid = {"net": ["N", NET], "eta": [0.01, 0.1]}
+    grid = {"eta": [0.001, 0.1]}
     searches = [
         GridSearchCV(of_pictures(epochs=3), grid, cv=2, n_jobs=jobs).fit(images, labels)
         for jobs in (None, 2)
     ]
     scores = [search.cv_results_["mean_test_score"] for search in searches]
     assert np.array_equal(*scores)
-    assert searches[0].best_params_ == {"net": NET, "eta": 0.1}
-    assert searches[1].score(others, right) > 0.8
+    assert searches[1].best_params_ == {"eta": 0.1}
+    assert searches[1].score(others, right) > 0.5
 
 
 @pytest.mark.parametrize(
@@ -259,9 +249,7 @@ def test_without_scikit_learn_a_line_says_what_to_install():
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_the_examples_of_the_page(example, monkeypatch, tmp_path):
-    for name in re.findall(r"(?m)^import (optuna|dask)|^from (dask)", example):
-        package = "".join(name)
-        if not find_spec(package):
-            pytest.skip(f"needs {package}, which is no dependency")
+    if "import optuna" in example and not find_spec("optuna"):
+        pytest.skip("needs optuna, which is no dependency")
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "docs/sklearn.md", "exec"), {})
