@@ -21,7 +21,7 @@ FLOORS = [
     {"checkpoint"},
     {"network", "notation", "book"},
     {"runs"},
-    {"diagnostics", "doctor", "ensemble"},
+    {"diagnostics", "doctor", "ensemble", "sklearn"},
     {"plots"},
     {"reproduce", "report"},
     {"__main__"},
@@ -122,6 +122,7 @@ def test_what_is_imported_is_declared():
         "cuda": "numba-cuda",
         "numba_cuda": "numba-cuda",
         "pillow_heif": "pillow-heif",
+        "sklearn": "scikit-learn",
     }
     for path, package, module in sources():
         if module == "nbconv.data.make_digits":
