@@ -132,3 +132,35 @@ def test_the_command_says_it_again(invoke, tmp_path):
     assert told.startswith("After 5 epochs")
     fine = ("train", "--net", "64-30-10", "--eta", 0.5, "--epochs", 6, "--json")
     assert json.loads(invoke(*fine).stdout)["warning"] is None
+
+
+def test_a_wild_cost_is_told_after_two_epochs(digits):
+    line = trained(digits, Network([Dense(30, activation="tanh"), Softmax(10)], 64), eta=30.0)
+    assert line.startswith("After 2 epochs the network is no better than guessing")
+    assert "try a smaller eta than 30" in line
+
+
+def test_exploding_gradients_name_the_layer(digits):
+    """Weights of N(0, 1) and no squashing: each layer multiplies the gradient by the root of 30."""
+    layers = [*[Dense(30, activation="linear")] * 6, Softmax(10)]
+    net = Network(layers, 64, initialiser="large")
+    line = trained(digits, net, eta=1e-12)
+    assert "The gradient explodes: layer 1 learns" in line
+    assert "clip_norm" in line
+
+
+def test_what_stops_to_learn_later_is_told(digits):
+    """A network that has learned and then dies."""
+    net = Network(HIDDEN, (1, 8, 8))
+    killed = []
+
+    def kill(report):
+        if report["epoch"] == 6:
+            killed.append(net.state.warning)
+            parameters = net.parameters()
+            parameters[1]["biases"] -= 100
+            net.set_parameters(parameters)
+
+    line = trained(digits, net, epochs=8, callback=kill)
+    assert killed == [""]
+    assert "of the ReLUs of layer 2 are dead" in line

@@ -70,16 +70,16 @@ def nothing_learned(
     epochs, steps: of this fit, so far. A slow start is no fault, a cost far above guessing's is.
     """
     yardstick = Yardstick.of(engine, data.labels, settings.label_smoothing)
-    is_wild = steps >= WILD_STEPS and cost > WILD * yardstick.guessing
-    is_slow = epochs >= AFTER_EPOCHS and steps >= AFTER_STEPS
+    is_wild = cost > WILD * yardstick.guessing
+    if epochs < AFTER_EPOCHS or steps < (WILD_STEPS if is_wild else AFTER_STEPS):
+        return ""
     share = np.bincount(data.labels).max() / len(data)
-    if not (is_wild or is_slow) or yardstick.is_better(cost) or accuracy > CHANCE * share:
+    if yardstick.is_better(cost) or accuracy > CHANCE * share:
         return ""
     if yardstick.guessing == yardstick.knowing:  # one class
         return ""
-    after = "After 1 epoch" if epochs == 1 else f"After {epochs} epochs"
     return (
-        f"{after} the network is no better than guessing: cost {cost:.3g}, and "
+        f"After {epochs} epochs the network is no better than guessing: cost {cost:.3g}, and "
         f"{yardstick.guessing:.3g} by the labels' frequencies alone. "
         f"{_cause(engine, data, settings, is_wild)}"
     )
