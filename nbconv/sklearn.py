@@ -23,6 +23,7 @@ from .training.settings import Settings
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils import check_random_state
+    from sklearn.utils.class_weight import compute_class_weight
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -42,7 +43,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     (channels, rows, columns) of the pictures in the rows of a flat X; left out, the network takes X
     as it comes: pictures, or features without neighbours. epochs, mini_batch_size (at most all
     images), eta (None: what suits), lmbda, momentum, optimiser: as for `Network.fit`. dropout: the
-    share of the dense layers' inputs left out. initialiser, dtype, backend: as for `Network`.
+    share of the dense layers' inputs left out. class_weight: None, "balanced" or {class: weight},
+    by which the cost of its images is multiplied; the weights are divided by their mean over the
+    images, so that eta suits as without. initialiser, dtype, backend: as for `Network`.
     threads: as for `Network.fit`. random_state: a whole number is the network's seed; a
     RandomState, or None for NumPy's own, draws one. verbose: print a line for each epoch.
 
@@ -77,6 +80,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         momentum: float = Settings.momentum,
         optimiser: str = Settings.optimiser,
         dropout: float = 0.0,
+        class_weight: dict[Any, float] | str | None = None,
         initialiser: str = "auto",
         patience: int | None = None,
         validation_fraction: float = 0.1,
@@ -96,6 +100,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.momentum = momentum
         self.optimiser = optimiser
         self.dropout = dropout
+        self.class_weight = class_weight
         self.initialiser = initialiser
         self.patience = patience
         self.validation_fraction = validation_fraction
@@ -123,6 +128,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
             kept, aside = set_aside(train.labels, share)
             train, validation = train.select(kept), train.select(aside)
+        weights = None
+        if self.class_weight is not None:
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            weights = weights / weights[labels].mean()
         size = checks.count("mini_batch_size", self.mini_batch_size)
         self.network_.fit(
             train,
@@ -132,6 +141,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.lmbda,
             self.momentum,
             optimiser=self.optimiser,
+            class_weights=weights,
             patience=self.patience,
             validation=validation,
             callback=self._print if self.verbose else None,

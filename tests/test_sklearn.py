@@ -144,6 +144,19 @@ def test_early_stopping_takes_the_best_epoch(rows):
     assert max(accuracies) * 60 == pytest.approx(round(max(accuracies) * 60))  # a tenth of 600
 
 
+def test_class_weight(rows):
+    (features, labels), (others, right) = rows
+    is_rare = (labels > 4) & (np.arange(len(labels)) % 20 > 0)  # few of classes 5 to 9 are left
+    features, labels = features[~is_rare], labels[~is_rare]
+    plain = NetworkClassifier(epochs=3, random_state=0).fit(features, labels)
+    balanced = clone(plain).set_params(class_weight="balanced").fit(features, labels)
+    counts = np.bincount(labels)
+    given = clone(plain).set_params(class_weight={k: 7 / n for k, n in enumerate(counts)})
+    answers = given.fit(features, labels).predict_proba(others)
+    np.testing.assert_allclose(answers, balanced.predict_proba(others), atol=1e-4)
+    assert balanced.score(others, right) > plain.score(others, right) + 0.05
+
+
 def test_random_state(rows):
     (features, labels), (others, _) = rows
 
