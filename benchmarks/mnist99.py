@@ -1,0 +1,149 @@
+"""The race to 99 %: seconds from calling fit to the end of the training, and what it has learned.
+
+All 60,000 training images, ten seeds, test accuracy, two threads each, in turns. PyTorch runs the
+recipe of a public speedrun (github.com/tuomaso/train_mnist_fast): 24C5-MP2-32C3-MP2-256N-10N, Adam
+with betas 0.7 and 0.9, one-cycle to 0.01, one epoch of mini-batches of 256. nbconv's settings were
+chosen on the validation images, trained on the other 50,000 (--choose). Needs MNIST in $NBCONV_DATA
+and .venv-bench.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+THREADS = 2
+NET = "16C5-MP2-32C3-MP2-128N-10N"
+SETTINGS: dict[str, Any] = {
+    "epochs": 1,
+    "mini_batch_size": 64,
+    "eta": 0.1,
+    "momentum": 0.9,
+    "nesterov": True,
+    "schedule": "one-cycle",
+}
+
+
+def of_nbconv() -> None:
+    """A line of JSON for each seed that comes: seconds and accuracy."""
+    import nbconv
+    from nbconv import notation
+
+    nbconv.set_threads(THREADS)
+    train, validation, test = nbconv.load_data("mnist")
+    images = np.concatenate([train.store, validation.store])
+    data = nbconv.Dataset(images, np.concatenate([train.labels, validation.labels]))
+    for seed in map(int, sys.stdin):
+        net = nbconv.Network(notation.parse(NET, "relu"), data.shape, seed=seed)
+        started = time.perf_counter()
+        net.fit(data, threads=THREADS, **SETTINGS)
+        seconds = time.perf_counter() - started
+        print(json.dumps([seconds, net.evaluate(test)["accuracy"]]), flush=True)
+
+
+def of_torch(path: str) -> None:
+    """The same with PyTorch. path: of a .npz file with the images."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(THREADS)
+    layout = torch.channels_last
+    arrays = {name: torch.from_numpy(array) for name, array in np.load(path).items()}
+    for seed in map(int, sys.stdin):
+        torch.manual_seed(seed)
+        net = nn.Sequential(
+            nn.Conv2d(1, 24, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(24, 32, 3), nn.ReLU(),
+            nn.MaxPool2d(2), nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10),
+        ).to(memory_format=layout)  # fmt: skip
+        started = time.perf_counter()
+        images = ((arrays["images"].float() / 255 - 0.1307) / 0.3081).to(memory_format=layout)
+        batches = torch.randperm(len(images)).split(256)
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.7, 0.9))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=len(batches))
+        for batch in batches:
+            optimizer.zero_grad(set_to_none=True)
+            nn.functional.cross_entropy(net(images[batch]), arrays["labels"][batch]).backward()
+            optimizer.step()
+            schedule.step()
+        seconds = time.perf_counter() - started
+        with torch.no_grad():
+            tests = ((arrays["test"].float() / 255 - 0.1307) / 0.3081).to(memory_format=layout)
+            right = net(tests).argmax(1) == arrays["right"]
+        print(json.dumps([seconds, right.float().mean().item()]), flush=True)
+
+
+def choose() -> None:
+    """Print validation accuracies of some settings, trained on the 50,000 training images."""
+    import nbconv
+    from nbconv import notation
+
+    train, validation, _ = nbconv.load_data("mnist")
+    for net in (NET, "24C5-MP2-32C3-MP2-256N-10N", "16C5-MP2-48C3-MP2-128N-10N"):
+        for size, eta in ((32, 0.05), (64, 0.07), (64, 0.1), (64, 0.14), (128, 0.2)):
+            found = []
+            for seed in range(3):
+                network = nbconv.Network(notation.parse(net, "relu"), train.shape, seed=seed)
+                settings = {**SETTINGS, "mini_batch_size": size, "eta": eta}
+                seconds = network.fit(train, **settings)["seconds"][0]
+                found.append(100 * network.evaluate(validation)["accuracy"])
+            mean = statistics.mean(found)
+            print(f"{net}, {size}, eta {eta}: {mean:.2f} %, {seconds:.1f} s", flush=True)
+
+
+def main() -> None:
+    """Run both in turns, and print the medians, the means and their ratio."""
+    from compare import PEERS
+
+    import nbconv
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--choose", action="store_true")
+    options = parser.parse_args()
+    if options.choose:
+        choose()
+        return
+    train, validation, test = nbconv.load_data("mnist")
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "mnist.npz")
+        images = np.concatenate([train.store, validation.store])
+        labels = np.concatenate([train.labels, validation.labels])
+        np.savez(path, images=images, labels=labels, test=test.store, right=test.labels)
+        commands = {"nbconv": [sys.executable, __file__, "nbconv"]}
+        commands["PyTorch"] = [str(PEERS), __file__, "torch", path]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        runners = {name: subprocess.Popen(command, **pipes) for name, command in commands.items()}
+        found: dict[str, list[list[float]]] = {name: [] for name in runners}
+        for seed in range(-1, options.seeds):  # the first is to compile and to warm up
+            for name, runner in runners.items():
+                print(max(seed, 0), file=runner.stdin, flush=True)
+                result = json.loads(runner.stdout.readline())
+                if seed >= 0:
+                    found[name].append(result)
+        for runner in runners.values():
+            runner.stdin.close()
+            runner.wait()
+    seconds = {}
+    for name, results in found.items():
+        seconds[name] = statistics.median(second for second, _ in results)
+        accuracies = [100 * accuracy for _, accuracy in results]
+        print(
+            f"{name}: {seconds[name]:.2f} s (median), {statistics.mean(accuracies):.2f} % in the "
+            f"mean, {min(accuracies):.2f} to {max(accuracies):.2f}"
+        )
+    print(f"nbconv is {seconds['PyTorch'] / seconds['nbconv']:.1f} times as fast")
+
+
+if __name__ == "__main__":
+    roles = {"nbconv": of_nbconv, "torch": of_torch}
+    if len(sys.argv) > 1 and sys.argv[1] in roles:
+        roles[sys.argv[1]](*sys.argv[2:])
+    else:
+        main()
