@@ -143,8 +143,12 @@ DERIVATIVES = {  # by z
 }
 
 
+def unit(label, classes):
+    return [1.0 if j == label else 0.0 for j in range(classes)]
+
+
 def targets(label, classes, smoothing):
-    return [(1 - smoothing) * (j == label) + smoothing / classes for j in range(classes)]
+    return [(1 - smoothing) * y + smoothing / classes for y in unit(label, classes)]
 
 
 def log_likelihood(z, label, smoothing=0.0):

@@ -162,5 +162,8 @@ def test_a_network_that_does_not_know_its_pictures(invoke, tmp_path, caplog):
 def test_very_unequal_classes_are_said(invoke, tmp_path):
     labels = np.array([0] * 90 + [1] * 8)
     np.savez(tmp_path / "few.npz", images=np.zeros((98, 4, 4), np.uint8), labels=labels)
-    said = invoke("train", "--data", "few.npz", "--net", "2N", "--epochs", 1).stderr
-    assert "They are very unequal: of 1, 6, little can be learned" in said
+    train = "train", "--data", "few.npz", "--net", "2N", "--epochs", 1
+    said = invoke(*train).stderr
+    assert "They are very unequal: of 1, 6, little can be learned; --class-weights balanced" in said
+    said = invoke(*train, "--class-weights", "balanced").stderr
+    assert "of 1, 6, little can be learned\n" in said

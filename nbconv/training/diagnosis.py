@@ -47,7 +47,8 @@ class Yardstick(NamedTuple):
         """For these labels, with the class weights that the engine has."""
         weights = engine.read(engine.class_weights)
         weighted = weights * np.bincount(labels, minlength=len(weights)) / len(labels)
-        shares, knowing = weighted / weighted.sum(), np.eye(len(weights))[0]
+        shares = weighted / weighted.sum()
+        knowing = np.eye(len(weights))[shares.argmax()]  # to the bit the shares of one class alone
         costs = (guessing(engine.cost.name, one, smoothing) for one in (shares, knowing))
         return cls(*(weighted.sum() * cost for cost in costs))
 
