@@ -176,14 +176,14 @@ class Kernels(Protocol):
         dx: overwritten.
         """
 
-    # Batch normalisation (Ioffe, Szegedy 2015). x[o, c, i]: number (o, i) of channel c. Feature maps
-    # are (1, channels, rows columns images), neurons (images, neurons, 1). m: numbers of a channel.
-    # statistics: (2, channels), each channel's mean and variance.
+    # Batch normalisation (Ioffe, Szegedy 2015). x[o, c, i]: number (o, i) of channel c; (outer,
+    # channels, inner) is (1, channels, rows columns images) of feature maps, (images, neurons, 1)
+    # of neurons. m: numbers of a channel. statistics: (2, channels), mean and variance of each.
 
     def batch_norm_statistics(self, statistics: Array, x: Array, /) -> None:
-        """mean[c] = sum_(o, i) x[o, c, i] / m; variance[c] = sum_(o, i) (x[o, c, i] - mean[c])^2 / m.
+        """mean[c] = sum_(o, i) x / m, variance[c] = sum_(o, i) (x - mean[c])^2 / m.
 
-        statistics: overwritten. x: (outer, channels, inner).
+        statistics: overwritten.
         """
 
     def batch_norm_forward(

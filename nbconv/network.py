@@ -55,13 +55,14 @@ class Network:
     """A feedforward network, from the shape of its input to its cost.
 
     layers: `Conv2D`, `BatchNorm`, `MaxPool2D`, `L2Pool2D`, `AvgPool2D`, `Dense`, the last one
-    `Softmax` or `Dense`; or the book's shorthand [784, 30, 10], sigmoid layers with the cross-entropy cost.
-    input_shape: (channels, rows, columns) or (pixels,). cost: "log-likelihood" behind Softmax,
-    "cross-entropy" behind a sigmoid layer, "quadratic" behind any Dense; left out, the one named
-    first that fits. backend: "auto", "cpu", "cuda" or "reference". seed: of the initial weights,
-    the order of the images and the dropout. dtype: "float32" or "float64". initialiser: "auto" (the
-    book's for sigmoid neurons, He's for ReLUs, Glorot's for others and softmax), "default" (the
-    book's), "large", "glorot", "he" or "book3". Raises SettingError, BackendError.
+    `Softmax` or `Dense`; or the book's shorthand [784, 30, 10], sigmoid layers with the
+    cross-entropy cost. input_shape: (channels, rows, columns) or (pixels,). cost: "log-likelihood"
+    behind Softmax, "cross-entropy" behind a sigmoid layer, "quadratic" behind any Dense; left out,
+    the one named first that fits. backend: "auto", "cpu", "cuda" or "reference". seed: of the
+    initial weights, the order of the images and the dropout. dtype: "float32" or "float64".
+    initialiser: "auto" (the book's for sigmoid neurons, He's for ReLUs, Glorot's for others and
+    softmax), "default" (the book's), "large", "glorot", "he" or "book3". Raises SettingError,
+    BackendError.
     """
 
     def __init__(

@@ -154,8 +154,8 @@ def check(
     engine = network.engine
     biases = random.uniform(-0.5, 0.5, engine.count - engine.weights_count)
     engine.write(engine.parameters[engine.weights_count :], biases)
-    for layer in engine.with_statistics:  # scales of both signs
-        engine.write(layer.weights, random.uniform(-2, 2, layer.weights.shape))
+    for normalising in engine.with_statistics:  # scales of both signs
+        engine.write(normalising.weights, random.uniform(-2, 2, normalising.weights.shape))
     images = random.uniform(size=(5, *input_shape))
     data = Dataset(images, random.integers(0, network.classes, 5))
     randomness = Randomness(seed, 3)

@@ -52,9 +52,9 @@ if hasattr(os, "register_at_fork"):
 class Engine:
     """The layers with their parameters, velocities, gradients and statistics in flat buffers.
 
-    Each buffer has all weights before all biases; the statistics, the running means and variances
-    of batch normalisations, are empty without any. The buffers lie where the backend has its memory;
-    the host reaches them by `read` and `write`.
+    Each buffer has all weights before all biases. The statistics are the running means and
+    variances of batch normalisations. The buffers lie where the backend has its memory; the host
+    reaches them by `read` and `write`.
 
     build: makes layers like these, for each replica but the first.
     """
@@ -82,7 +82,7 @@ class Engine:
         ]
         self.weights_count = sum(math.prod(weights) for weights, _ in self.shapes)
         self.count = parameter_count(layers)
-        self.with_statistics = [layer for layer in layers if layer.statistics_shape]
+        self.with_statistics = [layer for layer in layers if isinstance(layer, BatchNormLayer)]
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
         _engines.add(self)
         zeros = recorder.backend.zeros
@@ -92,12 +92,11 @@ class Engine:
         views = (self.views(flat) for flat in (self.parameters, self.gradient))
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
-        sizes = [math.prod(layer.statistics_shape or ()) for layer in self.with_statistics]
+        sizes = [math.prod(layer.statistics_shape) for layer in self.with_statistics]
         self.statistics = zeros((sum(sizes),), dtype)
-        for layer, statistics in zip(
-            self.with_statistics, self.statistics_views(self.statistics), strict=True
-        ):
-            layer.attach_statistics(statistics)
+        statistics = self.statistics_views(self.statistics)
+        for normalising, view in zip(self.with_statistics, statistics, strict=True):
+            normalising.statistics = view
         registers = Registers(
             counters=zeros((len(Counters._fields),), np.int64),
             rates=zeros((len(Rates._fields),), np.float64),
@@ -164,9 +163,9 @@ class Engine:
         """(2, channels) of each layer with statistics, mean and variance, as views of `flat`."""
         views, at = [], 0
         for layer in self.with_statistics:
-            shape = layer.statistics_shape or ()
-            views.append(flat[at : at + math.prod(shape)].reshape(shape))
-            at += math.prod(shape)
+            after = at + math.prod(layer.statistics_shape)
+            views.append(flat[at:after].reshape(layer.statistics_shape))
+            at = after
         return views
 
     @cached_property
@@ -220,9 +219,9 @@ class Engine:
             chosen = suiting(activations[index], is_softmax) if name == "auto" else name
             initialise(*pair, chosen, fans, is_softmax, (seed, 0, index))
         self.write(self.parameters, flat)
-        for layer in self.with_statistics:
-            self.write(layer.statistics[0], 0)
-            self.write(layer.statistics[1], 1)
+        for normalising in self.with_statistics:
+            self.write(normalising.statistics[0], 0)
+            self.write(normalising.statistics[1], 1)
 
     def _plan(self, task: Task, count: int, dtype: np.dtype[Any]) -> PacedPlan:
         """The plan for mini-batches of `count` images of this dtype, made on first use."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..layers import Layer, Workspace
+from ..layers.batch_norm import BatchNormLayer
 from ..layers.recorder import Recorder
 
 
@@ -59,8 +60,8 @@ class Replicas:
         while len(self._replicas) <= index:
             layers = self.build()[: len(self.layers)]
             for own, first in zip(layers, self.layers, strict=True):
-                if first.statistics_shape:
-                    own.attach_statistics(first.statistics)
+                if isinstance(own, BatchNormLayer) and isinstance(first, BatchNormLayer):
+                    own.statistics = first.statistics
                 if first.weights_shape:
                     d_weights = zeros(first.d_weights.shape, self.dtype)
                     d_biases = zeros(first.d_biases.shape, self.dtype)
@@ -76,9 +77,9 @@ class Replicas:
     def micro_batches(self, count: int, is_training: bool) -> int:
         """Into how many micro-batches `count` images are cut.
 
-        One while training layers that need statistics of the whole mini-batch.
+        Batch normalisation while training needs the whole mini-batch: then it is one.
         """
-        if is_training and any(layer.statistics_shape for layer in self.layers):
+        if is_training and any(isinstance(layer, BatchNormLayer) for layer in self.layers):
             return 1
         return self.recorder.backend.micro_batches(count)
 

@@ -79,8 +79,8 @@ class Plan:
 class Planner:
     """Records plans.
 
-    neurons: the layers behind those of feature maps. gradient: of all parameters, flat. updated: gives what an optimiser's kernel updates by its
-    name, see `Engine.updated`.
+    neurons: the layers behind those of feature maps. gradient: of all parameters, flat. updated:
+    gives what an optimiser's kernel updates by its name, see `Engine.updated`.
     """
 
     def __init__(
@@ -147,9 +147,7 @@ class Planner:
             if task in OUTPUTS and dtype != np.uint8:
                 self.kernels.outside_unit(registers.outside_unit, images)
             if self.replicas.layers:
-                schedule = self.replicas.schedule(
-                    count, task.is_training, rows, task.has_gradient
-                )
+                schedule = self.replicas.schedule(count, task.is_training, rows, task.has_gradient)
                 self.recorder.concurrently([partial(forward_maps, row) for row in schedule])
             elif not is_direct:
                 gather(neurons, self.buffers, 0, count)
@@ -214,7 +212,8 @@ class Planner:
     def _backward(self, delta: Array, task: Task, rows: int) -> None:
         """From delta of the last layer to the mean gradient of the cost, layer by layer.
 
-        With a plain descent, layers of neurons are updated as soon as nothing needs the old parameters.
+        With a plain descent, layers of neurons are updated as soon as nothing needs the old
+        parameters.
         """
         randomness = self._randomness(task)
         rates = self.registers.rates if task.descent == Descent() else None
@@ -254,4 +253,5 @@ class Planner:
         elif w.size:
             self.kernels.sgd(w, b, v_w, v_b, dw, db, rates)
         for layer in [*self.replicas.layers, *self.neurons]:
-            layer.track()
+            if isinstance(layer, BatchNormLayer):
+                layer.track()

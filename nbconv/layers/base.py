@@ -82,7 +82,6 @@ class Layer(ABC):
 
     weights_shape: Shape | None = None  # None: the layer has no parameters
     biases_shape: Shape | None = None
-    statistics_shape: Shape | None = None  # (2, channels) of running means and variances
     fans = (1, 1)  # inputs of a neuron, outputs of an input: for the initialiser
     pooled = 1  # outputs that a max pooling behind the layer reduces to one
 
@@ -99,10 +98,6 @@ class Layer(ABC):
         self.weights, self.biases = parameters
         self.d_weights, self.d_biases = gradients
 
-    def attach_statistics(self, statistics: Array) -> None:
-        """Set the running statistics: a view into the flat buffer."""
-        self.statistics = statistics
-
     @abstractmethod
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """Record the forward pass and return the activations.
@@ -116,9 +111,6 @@ class Layer(ABC):
 
         Returns dC/dx. da may be overwritten.
         """
-
-    def track(self) -> None:
-        """Record the last forward pass's part in the running statistics, where there are any."""
 
     def add_gradients(self, other: "Layer") -> None:
         """Add the gradients of a replica of this layer."""

@@ -38,13 +38,17 @@ class BatchNorm(LayerSpec):
 
 
 class BatchNormLayer(Layer):
-    """a = sigma(gamma y + beta), y the normalised x, sigma of the layer before."""
+    """a = sigma(gamma y + beta), y the normalised x, sigma of the layer before.
+
+    The layer before has no activation then: `build_layers` moves it here.
+    """
 
     def __init__(self, shape: Shape, recorder: Recorder, dtype: np.dtype[Any]):
         super().__init__("batch_norm", shape, recorder, dtype)
         self.weights_shape = self.biases_shape = shape[:1]
         self.statistics_shape = (2, shape[0])
         self.activation = activations.LINEAR
+        self.statistics: Array  # running, a view into the flat buffer
 
     def _by_channel(self, values: Array) -> Array:
         """Activations as the kernels take them: (outer, channels, inner)."""
@@ -75,8 +79,9 @@ class BatchNormLayer(Layer):
         if self.activation != activations.LINEAR:
             self.kernels.activation_backward(da.reshape(-1), self.a.reshape(-1), self.activation)
         dx, gradients = self._by_channel(da), (self.d_weights, self.d_biases)
-        inputs = dx, self.x, self.weights, self.used, EPSILON
-        self.kernels.batch_norm_backward(dx, *gradients, *inputs, randomness is not None)
+        inputs = dx, self.x, self.weights, self.used
+        is_training = randomness is not None
+        self.kernels.batch_norm_backward(dx, *gradients, *inputs, EPSILON, is_training)
         if rates is not None:
             velocities = gradients  # which sgd leaves alone without momentum
             self.kernels.sgd(self.weights, self.biases, *velocities, *gradients, rates)
