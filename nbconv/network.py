@@ -374,7 +374,10 @@ class Network:
         return result
 
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
-        """The mean gradient of the cost, without regularisation and dropout, as in `parameters`."""
+        """The mean gradient of the cost, without regularisation and dropout, as in `parameters`.
+
+        Batch normalisations use their running statistics, as they do for predictions.
+        """
         data = Dataset.from_store(self._given(images), labels)
         self.check_data(data, "images")
         flat = self.engine.mean_gradient(data)
