@@ -176,6 +176,43 @@ class Kernels(Protocol):
         dx: overwritten.
         """
 
+    # Batch normalisation (Ioffe, Szegedy 2015). x[o, c, i]: number (o, i) of channel c; (outer,
+    # channels, inner) is (1, channels, rows columns images) of feature maps, (images, neurons, 1)
+    # of neurons. m: numbers of a channel. statistics: (2, channels), mean and variance of each.
+
+    def batch_norm_statistics(self, statistics: Array, x: Array, /) -> None:
+        """mean[c] = sum_(o, i) x / m, variance[c] = sum_(o, i) (x - mean[c])^2 / m.
+
+        statistics: overwritten.
+        """
+
+    def batch_norm_forward(
+        self, a: Array, x: Array, w: Array, b: Array, statistics: Array, epsilon: float, /
+    ) -> None:
+        """a[o, c, i] = w[c] y[o, c, i] + b[c], y = (x - mean[c]) / sqrt(variance[c] + epsilon).
+
+        a: like x, overwritten. w, b: (channels,), the paper's gamma and beta.
+        """
+
+    def batch_norm_backward(
+        self, dx: Array, dw: Array, db: Array, da: Array, x: Array, w: Array, statistics: Array,
+        epsilon: float, has_batch_statistics: bool, /,
+    ) -> None:  # fmt: skip
+        """dC/dw[c] = sum_(o, i) da y; dC/db[c] = sum_(o, i) da, with y of `batch_norm_forward`.
+
+        dC/dx = w[c] (da - (dC/db[c] + y dC/dw[c]) / m) / sqrt(variance[c] + epsilon) if the
+        statistics are those of x; without the terms in brackets if they are constants. dx: like x,
+        overwritten; may be da. dw, db: overwritten.
+        """
+
+    def batch_norm_track(
+        self, running: Array, statistics: Array, momentum: float, m: int, /
+    ) -> None:
+        """running = (1 - momentum) running + momentum statistics.
+
+        Of variances m / (m - 1) times the statistics. running: (2, channels), updated.
+        """
+
     # Dense layers
 
     def dense_forward(

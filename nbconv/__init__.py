@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from .layers import (
         AvgPool2D,
+        BatchNorm,
         Conv2D,
         Dense,
         L2Pool2D,
@@ -54,6 +55,7 @@ _HOMES = {
     "training.history": ("History",),
     "layers": (
         "AvgPool2D",
+        "BatchNorm",
         "Conv2D",
         "Dense",
         "L2Pool2D",
@@ -69,6 +71,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AvgPool2D",
     "BackendError",
+    "BatchNorm",
     "CheckpointError",
     "Conv2D",
     "DataError",

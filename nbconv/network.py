@@ -54,14 +54,15 @@ Array = NDArray[Any]
 class Network:
     """A feedforward network, from the shape of its input to its cost.
 
-    layers: `Conv2D`, `MaxPool2D`, `L2Pool2D`, `AvgPool2D`, `Dense`, the last one `Softmax` or
-    `Dense`; or the book's shorthand [784, 30, 10], sigmoid layers with the cross-entropy cost.
-    input_shape: (channels, rows, columns) or (pixels,). cost: "log-likelihood" behind Softmax,
-    "cross-entropy" behind a sigmoid layer, "quadratic" behind any Dense; left out, the one named
-    first that fits. backend: "auto", "cpu", "cuda" or "reference". seed: of the initial weights,
-    the order of the images and the dropout. dtype: "float32" or "float64". initialiser: "auto" (the
-    book's for sigmoid neurons, He's for ReLUs, Glorot's for others and softmax), "default" (the
-    book's), "large", "glorot", "he" or "book3". Raises SettingError, BackendError.
+    layers: `Conv2D`, `BatchNorm`, `MaxPool2D`, `L2Pool2D`, `AvgPool2D`, `Dense`, the last one
+    `Softmax` or `Dense`; or the book's shorthand [784, 30, 10], sigmoid layers with the
+    cross-entropy cost. input_shape: (channels, rows, columns) or (pixels,). cost: "log-likelihood"
+    behind Softmax, "cross-entropy" behind a sigmoid layer, "quadratic" behind any Dense; left out,
+    the one named first that fits. backend: "auto", "cpu", "cuda" or "reference". seed: of the
+    initial weights, the order of the images and the dropout. dtype: "float32" or "float64".
+    initialiser: "auto" (the book's for sigmoid neurons, He's for ReLUs, Glorot's for others and
+    softmax), "default" (the book's), "large", "glorot", "he" or "book3". Raises SettingError,
+    BackendError.
     """
 
     def __init__(
@@ -288,7 +289,7 @@ class Network:
         return json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
 
     def restore_best(self) -> None:
-        """Take the weights of the epoch with the best validation accuracy.
+        """Take the weights, and running statistics, of the best validation accuracy's epoch.
 
         Raises SettingError if there is none.
         """
@@ -296,7 +297,8 @@ class Network:
             raise SettingError(
                 "there is no best epoch yet: expected a fit with validation data before"
             )
-        self.engine.write(self.engine.parameters, self.state.best.parameters)
+        best = self.state.best
+        self.engine.learn({"parameters": best.parameters, "statistics": best.statistics})
 
     # Using it
 
@@ -380,7 +382,8 @@ class Network:
     def gradients(self, images: ArrayLike | Images, labels: ArrayLike) -> list[dict[str, Array]]:
         """The mean gradient of the cost, in the structure of `parameters`.
 
-        Without regularisation, dropout, class_weights and label_smoothing.
+        Without regularisation, dropout, class_weights and label_smoothing. Batch normalisations use
+        their running statistics, as they do for predictions.
         """
         data = Dataset.from_store(self._given(images), labels)
         self.check_data(data, "images")
@@ -413,7 +416,8 @@ class Network:
         """[{"weights": ..., "biases": ...}, ...], copies, one for each layer that has any.
 
         Weights of a convolution: (filters, channels, rows, columns); of a dense layer: (neurons
-        out, neurons in).
+        out, neurons in); of a batch normalisation: gamma, (channels,), and beta its biases. Its
+        running statistics are not among them.
         """
         return self._dicts(self.engine.read(self.engine.parameters).copy())
 

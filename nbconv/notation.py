@@ -4,15 +4,16 @@
 MP2     max pooling in 2x2 windows; MP3s2 in 3x3 windows with stride 2
 L2P2    L2 pooling
 AP2     average pooling
+BN      batch normalisation, directly behind a convolution or a dense layer
 100N    a dense layer of 100 neurons; the last one is the softmax layer, of a neuron for each
-        class; as N, or left out behind a layer of feature maps, it gets as many as there are
+        class; as N, or left out behind feature maps or BN, it gets as many as there are
 784-30-10    the book's shorthand: sigmoid layers of 30 and 10 neurons, cross-entropy cost
 """
 
 import re
 
 from .errors import SettingError
-from .layers import LAYERS, Conv2D, Dense, LayerSpec, Pool2D, Softmax
+from .layers import LAYERS, BatchNorm, Conv2D, Dense, LayerSpec, Pool2D, Softmax
 
 _NUMBER = "[0-9]{1,9}"
 _SIZE = f"({_NUMBER}(?:x{_NUMBER})?)"
@@ -41,6 +42,8 @@ def _layer(part: str, activation: str, dropout: float, dropout_scaling: str) -> 
         return _POOLS[kind](_size(size), _size(stride) if stride else None)
     if match := _DENSE.fullmatch(part):
         return Dense(int(match[1]), activation, dropout, dropout_scaling)
+    if part == BatchNorm().notation:
+        return BatchNorm()
     return None
 
 
@@ -55,7 +58,7 @@ def completed(text: str, classes: int | str) -> str:
     *before, last = text.split("-")
     if last == "N":
         return "-".join([*before, f"{classes}N"])
-    if _CONV.fullmatch(last) or _POOL.fullmatch(last):
+    if _CONV.fullmatch(last) or _POOL.fullmatch(last) or last == BatchNorm().notation:
         return f"{text}-{classes}N"
     return text
 
@@ -93,7 +96,7 @@ def parse(
             raise SettingError(
                 f"{_where(text, parts, index)} is not a layer; expected e.g. 20C5 (convolution), "
                 f"{', '.join(f'{letters}2' for letters in _POOLS)} (pooling), 100N "
-                "(dense), or a name from: nbconv train --help"
+                "(dense), BN (batch normalisation), or a name from: nbconv train --help"
             )
         layers.append(layer)
     last = layers[-1]

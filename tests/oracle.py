@@ -97,6 +97,44 @@ def pool2d_backward(kind, da, x, size, stride):
     return dx
 
 
+def batch_norm_statistics(x):
+    """(means, variances) of the channels of x: (images, channels, ...)."""
+    channels = [np.float64(x[:, c]).ravel() for c in range(x.shape[1])]
+    means = [math.fsum(channel) / channel.size for channel in channels]
+    squares = [(channel - mean) ** 2 for channel, mean in zip(channels, means, strict=True)]
+    return np.array(means), np.array([math.fsum(each) / each.size for each in squares])
+
+
+def batch_norm_forward(x, w, b, statistics, epsilon):
+    a = np.zeros(x.shape)
+    for place in np.ndindex(*x.shape):
+        mean, variance = (float(each[place[1]]) for each in statistics)
+        y = (float(x[place]) - mean) / math.sqrt(variance + epsilon)
+        a[place] = float(w[place[1]]) * y + float(b[place[1]])
+    return a
+
+
+def batch_norm_backward(da, x, w, statistics, epsilon, has_batch_statistics):
+    """(dx, dw, db): by the chain rule through y, the variance and the mean, as in the paper."""
+    dx, dw, db = np.zeros(x.shape), np.zeros(len(w)), np.zeros(len(w))
+    for c in range(len(w)):
+        delta, centred = np.float64(da[:, c]), np.float64(x[:, c]) - float(statistics[0][c])
+        root, m = math.sqrt(float(statistics[1][c]) + epsilon), delta.size
+        dw[c], db[c] = np.sum(delta * centred) / root, np.sum(delta)
+        dy = float(w[c]) * delta
+        dx[:, c] = dy / root
+        if has_batch_statistics:
+            dvariance = np.sum(dy * centred) * -0.5 / root**3
+            dmean = -np.sum(dy) / root + dvariance * np.sum(-2 * centred) / m
+            dx[:, c] += dvariance * 2 * centred / m + dmean / m
+    return dx, dw, db
+
+
+def batch_norm_track(running, statistics, momentum, m):
+    factors = np.array([[1.0], [m / (m - 1)]])
+    return (1 - momentum) * np.float64(running) + momentum * factors * np.float64(statistics)
+
+
 def dense_forward(a, w, b):
     z = np.zeros((len(a), len(w)))
     for n, j in np.ndindex(*z.shape):

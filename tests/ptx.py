@@ -25,7 +25,7 @@ from numba import cuda
 from numba.cuda import compiler, dispatcher
 
 import nbconv
-from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
+from nbconv import AvgPool2D, BatchNorm, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv.engine.plan import Descent
 from nbconv.layers import Distortion, Randomness, Rates
 
@@ -42,8 +42,8 @@ LAYERS = {
         Dense(600, dropout=0.5), Softmax(3),
     ],
     "pools": [
-        Conv2D(5, 3, stride=2), L2Pool2D(2), Conv2D(6, 3, padding=1), AvgPool2D(2),
-        MaxPool2D(2, 1), Dense(5), Softmax(3),
+        Conv2D(5, 3, stride=2), L2Pool2D(2), Conv2D(6, 3, padding=1), BatchNorm(), AvgPool2D(2),
+        MaxPool2D(2, 1), Dense(5), BatchNorm(), Softmax(3),
     ],
     "cross-entropy": [Dense(700), Dense(700)],
     "quadratic": [Dense(700), Dense(3)],

@@ -10,7 +10,7 @@ import pytest
 from conftest import BACKENDS, POSIX, close
 
 import nbconv
-from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
+from nbconv import AvgPool2D, BatchNorm, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv import backend as backends
 from nbconv.activations import LINEAR
 from nbconv.diagnostics import gradcheck
@@ -32,6 +32,14 @@ LAYERS = [
 ]  # fmt: skip
 HOUSE = {
     "book": LAYERS,
+    "batch norm": [
+        Conv2D(2, 3, activation="relu"),
+        BatchNorm(),
+        MaxPool2D(2),
+        Dense(4),
+        BatchNorm(),
+        Softmax(3),
+    ],
     "pools": [
         Conv2D(2, 3, stride=2, padding=1),
         L2Pool2D(2, 1),

@@ -4,6 +4,7 @@ import pytest
 
 from nbconv import (
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     L2Pool2D,
@@ -17,7 +18,7 @@ from nbconv.book.experiments import EXPERIMENTS
 
 
 def test_every_kind_of_layer():
-    text = "20C5-MP2-8C5x3s2p1-L2P2-4C3s2x1p0x1-MP3s2-AP2x1-100N-10N"
+    text = "20C5-MP2-8C5x3s2p1-L2P2-4C3s2x1p0x1-BN-MP3s2-AP2x1-100N-BN-10N"
     layers = notation.parse(text, "relu", 0.5)
     assert layers == [
         Conv2D(20, 5, activation="relu"),
@@ -25,9 +26,11 @@ def test_every_kind_of_layer():
         Conv2D(8, (5, 3), 2, 1, "relu"),
         L2Pool2D(2),
         Conv2D(4, 3, (2, 1), (0, 1), "relu"),
+        BatchNorm(),
         MaxPool2D(3, 2),
         AvgPool2D((2, 1)),
         Dense(100, "relu", 0.5),
+        BatchNorm(),
         Softmax(10, 0.5),
     ]
     assert "-".join(layer.notation for layer in layers) == text
@@ -45,6 +48,8 @@ def test_the_shorthand_of_the_book():
         ("20C5--10N", "position 6: ''"),
         ("", "position 1: ''"),
         ("20C5-MP2", "position 6: 'MP2' is the last layer"),
+        ("20C5-BN", "position 6: 'BN' is the last layer"),
+        ("20C5-BN2-10N", "position 6: 'BN2' is not a layer"),
         ("0C5-10N", "position 1: '0C5': Conv2D filters is 0"),
         ("20C5-MP0-10N", "position 6: 'MP0': MaxPool2D size is 0"),
         ("100N-10N ", "position 6: '10N '"),

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from nbconv.cli.plot import KINDS
 
 import nbconv
-from nbconv import plots
+from nbconv import BatchNorm, Conv2D, Softmax, plots
 from nbconv.plots import style as paper
 from nbconv.runs import run as runs
 
@@ -90,6 +90,12 @@ def test_curves(figures, tmp_path):
     assert shown["validation"] == [
         100 * share for share in figures.network.history["validation_accuracy"]
     ]
+
+
+def test_filters_of_a_convolution_behind_a_batch_normalisation():
+    layers = [Conv2D(3, 2), BatchNorm(), Conv2D(5, 3), BatchNorm(), Softmax(4)]
+    ax = plots.filters(nbconv.Network(layers, (1, 8, 8)), 2)
+    assert ax.get_title(loc="left").startswith("5C3: 5 filters of 3x3 on 3 feature maps")
 
 
 def test_filters(figures, tmp_path):

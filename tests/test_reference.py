@@ -15,7 +15,7 @@ from conftest import IS_COMPILED
 from nbconv.kernels import cpu, reference
 
 import nbconv
-from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
+from nbconv import AvgPool2D, BatchNorm, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv.data.dataset import Images
 from nbconv.data.hdf5 import H5Images
 from nbconv.diagnostics import parity
@@ -36,6 +36,13 @@ NETWORKS = {
     "pools": (
         [Conv2D(2, 3, stride=2, padding=1), L2Pool2D(2, 1), AvgPool2D(2, 1), Dense(3)],
         "cross-entropy",
+    ),
+    "batch norm": (
+        [
+            Conv2D(2, 3, activation="relu"), BatchNorm(), MaxPool2D(2),
+            Dense(4, activation="tanh"), BatchNorm(), Softmax(3),
+        ],
+        None,
     ),
     "quadratic": (
         [Conv2D(2, 3, stride=2, padding=1), Conv2D(2, 2), Dense(3, activation="linear")],

@@ -6,6 +6,8 @@
 /training              how far the training is, its settings as JSON, the best epoch
 /second_moment         Adam's, in the same groups; updates that it has made
 /best                  the best epoch's weights and biases, in the same groups
+/statistics            running mean and variance of batch normalisations, in the same groups
+/best_statistics       the best epoch's
 /pictures              class names and what the training images have in common, as JSON
 /history/<metric>      one number for each epoch
 
@@ -16,7 +18,7 @@ values, that were read.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from ..network import Network
 
 Array = NDArray[Any]
+STATISTICS = ("statistics", "best_statistics")  # groups
 
 
 def contents_of(network: "Network") -> Contents:
@@ -105,8 +108,10 @@ def _contents(network: "Network") -> Contents:
         else math.nan,
         "best_test_accuracy": float(state.best.test_accuracy) if state.best else math.nan,
     }
+    _put(contents, network, "statistics", engine.read(engine.statistics))
     if state.best:
         _put(contents, network, "best", state.best.parameters)
+        _put(contents, network, "best_statistics", state.best.statistics)
     if network.preparation is not None:
         contents.attributes["pictures"] = {
             "class_names": _json(network.class_names),
@@ -161,6 +166,7 @@ def take(network: "Network", contents: Contents) -> None:
     with _refused():
         engine = network.engine
         engine.write(engine.parameters, _flat(contents.arrays, network, "layers"))
+        engine.write(engine.statistics, _flat(contents.arrays, network, "statistics"))
         if any(name.startswith("optimizer/") for name in contents.arrays):
             engine.write(engine.velocity, _flat(contents.arrays, network, "optimizer"))
         updates = int(contents.attributes.get("second_moment", {}).get("updates", 0))
@@ -180,6 +186,7 @@ def take(network: "Network", contents: Contents) -> None:
                 int(training["best_epoch"]),
                 *scores,
                 _flat(contents.arrays, network, "best"),
+                _flat(contents.arrays, network, "best_statistics"),
                 str(training["best_data"]),
             )
         network.state = State(
@@ -261,35 +268,41 @@ def _json(value: Any) -> str:
     return json.dumps(value, default=np.generic.item)
 
 
-def _paths(network: "Network", group: str) -> list[str]:
-    return [
-        f"{group}/{index}-{layer.name}"
-        for index, layer in enumerate(network.engine.with_parameters)
-    ]
+def _views(network: "Network", group: str, flat: Array) -> Iterator[tuple[str, Array]]:
+    """The path of each array of a group, and its view of the group's flat buffer."""
+    engine = network.engine
+    names = ("mean", "variance") if group in STATISTICS else ("weights", "biases")
+    layers = engine.with_statistics if group in STATISTICS else engine.with_parameters
+    views: Sequence[Iterable[Array]] = (
+        engine.statistics_views(flat) if group in STATISTICS else engine.views(flat)
+    )
+    for layer, arrays in zip(layers, views, strict=True):
+        index = engine.with_parameters.index(layer)
+        for name, array in zip(names, arrays, strict=True):
+            yield f"{group}/{index}-{layer.name}/{name}", array
 
 
 def _put(contents: Contents, network: "Network", group: str, flat: Array) -> None:
-    for path, (weights, biases) in zip(
-        _paths(network, group), network.engine.views(flat), strict=True
-    ):
-        for name, array in (("weights", weights), ("biases", biases)):
-            if not np.isfinite(array).all():
-                raise SettingError(f"{path}/{name} has numbers that are infinite or NaN")
-            contents.arrays[f"{path}/{name}"] = array
+    for path, array in _views(network, group, flat):
+        if not np.isfinite(array).all():
+            raise SettingError(f"{path} has numbers that are infinite or NaN")
+        contents.arrays[path] = array
 
 
 def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
     """The flat buffer of a group, whose arrays must be exactly the network's."""
-    flat = np.empty(network.engine.count, network.dtype)
-    for path, pair in zip(_paths(network, group), network.engine.views(flat), strict=True):
-        for name, target in zip(("weights", "biases"), pair, strict=True):
-            array = arrays[f"{path}/{name}"]
-            if array.shape != target.shape or array.dtype != target.dtype:
-                raise SettingError(
-                    f"{path}/{name} is {array.dtype} {array.shape}, expected {target.dtype} "
-                    f"{target.shape}"
-                )
-            target[...] = array
+    engine = network.engine
+    size = engine.statistics.size if group in STATISTICS else engine.count
+    flat = np.empty(size, network.dtype)
+    for path, target in _views(network, group, flat):
+        array = arrays[path]
+        if array.shape != target.shape or array.dtype != target.dtype:
+            raise SettingError(
+                f"{path} is {array.dtype} {array.shape}, expected {target.dtype} {target.shape}"
+            )
+        if path.endswith("/variance") and (array < 0).any():
+            raise SettingError(f"{path} has negative numbers")
+        target[...] = array
     return flat
 
 

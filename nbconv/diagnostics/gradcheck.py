@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from ..checks import Shape
 from ..data.dataset import Dataset
-from ..layers import AvgPool2D, Conv2D, Dense, L2Pool2D, LayerSpec, MaxPool2D, Randomness, Softmax
+from ..layers import (
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    L2Pool2D,
+    LayerSpec,
+    MaxPool2D,
+    Randomness,
+    Softmax,
+)
 from ..network import Network
 
 BOUND = 1e-6  # of the relative error
@@ -50,6 +60,14 @@ CASES = {
     "L2 pooling, overlapping": Case([_CONV, L2Pool2D((3, 2), 1), Softmax(3)], (1, 7, 7)),
     "average pooling": Case([_CONV, AvgPool2D(2), Softmax(3)], (1, 8, 7)),
     "average pooling, overlapping": Case([_CONV, AvgPool2D(3, (1, 2)), Softmax(3)], (1, 8, 8)),
+    "batch normalisation, convolution": Case(
+        [Conv2D(3, 3), BatchNorm(), Conv2D(4, 3, activation="tanh"), BatchNorm(), Softmax(3)],
+        (2, 6, 7),
+    ),
+    "batch normalisation, pooling": Case(
+        [_CONV, BatchNorm(), MaxPool2D(2), Dense(5), BatchNorm(), Softmax(3, dropout=0.3)],
+        (1, 8, 7),
+    ),
     "dense, sigmoid": Case([Dense(7), Dense(5), Softmax(3)], (13,)),
     "dense, tanh": Case([*_TANH_LAYERS, Softmax(3)], (13,)),
     "dense, leaky relu": Case([Dense(7, activation="leaky_relu:0.2"), Softmax(3)], (13,)),
@@ -81,10 +99,13 @@ class Result:
 
 
 def relative_error(
-    gradient: NDArray[np.float64], differences: NDArray[np.float64]
+    gradient: NDArray[np.float64], differences: NDArray[np.float64], size: float = 0.0
 ) -> NDArray[np.float64]:
-    """|gradient - differences|, divided by the largest absolute value in both arrays."""
-    size = max(float(np.abs(gradient).max()), float(np.abs(differences).max()), 1e-8)
+    """|gradient - differences|, divided by the largest absolute value in both arrays.
+
+    size: divided by instead, if it is larger.
+    """
+    size = max(float(np.abs(gradient).max()), float(np.abs(differences).max()), size, 1e-8)
     return np.abs(gradient - differences) / size
 
 
@@ -133,6 +154,8 @@ def check(
     engine = network.engine
     biases = random.uniform(-0.5, 0.5, engine.count - engine.weights_count)
     engine.write(engine.parameters[engine.weights_count :], biases)
+    for normalising in engine.with_statistics:  # scales of both signs
+        engine.write(normalising.weights, random.uniform(-2, 2, normalising.weights.shape))
     images = random.uniform(size=(5, *input_shape))
     data = Dataset(images, random.integers(0, network.classes, 5))
     randomness = Randomness(seed, 3)
@@ -141,8 +164,10 @@ def check(
     worst = Result(name, 0.0, "", 0.0, 0.0)
     layer_arrays = zip(engine.views(gradient), engine.views(differences), strict=True)
     for layer, arrays in enumerate(layer_arrays, 1):
+        # Of weights and biases: the gradient of biases before a batch normalisation is 0.
+        size = max(float(np.abs(array).max()) for pair in arrays for array in pair)
         for kind, by_backprop, by_differences in zip(("weights", "biases"), *arrays, strict=True):
-            errors = relative_error(by_backprop, by_differences)
+            errors = relative_error(by_backprop, by_differences, size)
             at = np.unravel_index(int(errors.argmax()), errors.shape)
             if not errors[at] <= worst.error:  # also if it is NaN
                 parameter = f"layer {layer} {kind}{list(map(int, at))}"

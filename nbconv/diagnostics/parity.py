@@ -90,7 +90,8 @@ def networks(
 def compare(network: Network, other: Network, images: int, seed: int = 0) -> list[Result]:
     """Compare the forward and backward passes of two networks on `images` random images.
 
-    The networks have the same layers and parameters, on different backends.
+    They are passed as while training, with dropout and the mini-batch's statistics. The networks
+    have the same layers and parameters, on different backends.
     """
     random = np.random.default_rng(seed)
     results: list[Result] = []
@@ -133,14 +134,21 @@ def _apply(
 
 
 def _forward(network: Network, unit: list[Layer], x: Array) -> Arrays:
-    return {"a": _apply(network, lambda value, layer: layer.forward(value, None), x, unit)}
+    randomness = _randomness(network)
+    return {"a": _apply(network, lambda value, layer: layer.forward(value, randomness), x, unit)}
+
+
+def _randomness(network: Network) -> Array:
+    """Seed and step 0, as layers take them while training."""
+    return network.engine.backend.zeros((2,), np.int64)
 
 
 def _backward(network: Network, unit: list[Layer], delta: Array) -> Arrays:
     """dC/dx and, if the unit has parameters, dC/dw and dC/db."""
+    randomness = _randomness(network)
 
     def step(value: Any, layer: Layer) -> Any:
-        return layer.backward(value, None, True)
+        return layer.backward(value, randomness, True)
 
     arrays = {"dC/dx": _apply(network, step, delta, unit[::-1])}
     if unit[0].weights_shape:

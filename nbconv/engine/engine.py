@@ -16,6 +16,7 @@ from ..checks import Shape
 from ..data.dataset import Dataset, Store, check_pixels
 from ..kernels.interface import Backend
 from ..layers import Distortion, Layer, Randomness, Rates
+from ..layers.batch_norm import BatchNormLayer
 from ..layers.build import parameter_count
 from ..layers.costs import Cost
 from ..layers.dense import DenseLayer
@@ -49,10 +50,11 @@ if hasattr(os, "register_at_fork"):
 
 
 class Engine:
-    """The layers with their parameters, velocities and gradients in flat buffers.
+    """The layers with their parameters, velocities, gradients and statistics in flat buffers.
 
-    Each buffer has all weights before all biases. The buffers lie where the backend has its memory;
-    the host reaches them by `read` and `write`.
+    Each buffer has all weights before all biases. The statistics are the running means and
+    variances of batch normalisations. The buffers lie where the backend has its memory; the host
+    reaches them by `read` and `write`.
 
     build: makes layers like these, for each replica but the first.
     """
@@ -80,6 +82,7 @@ class Engine:
         ]
         self.weights_count = sum(math.prod(weights) for weights, _ in self.shapes)
         self.count = parameter_count(layers)
+        self.with_statistics = [layer for layer in layers if isinstance(layer, BatchNormLayer)]
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
         _engines.add(self)
         zeros = recorder.backend.zeros
@@ -90,6 +93,11 @@ class Engine:
         for layer, *pairs in zip(self.with_parameters, *views, strict=True):
             layer.attach(*pairs)
         (classes,) = self.shapes[-1][1]
+        sizes = [math.prod(layer.statistics_shape) for layer in self.with_statistics]
+        self.statistics = zeros((sum(sizes),), dtype)
+        statistics = self.statistics_views(self.statistics)
+        for normalising, view in zip(self.with_statistics, statistics, strict=True):
+            normalising.statistics = view
         registers = Registers(
             counters=zeros((len(Counters._fields),), np.int64),
             rates=zeros((len(Rates._fields),), np.float64),
@@ -104,11 +112,16 @@ class Engine:
         self.outside_unit, self.class_weights = registers.outside_unit, registers.class_weights
         for weights in (registers.class_weights, registers.ones):
             self.write(weights, 1)
-        maps = layers[: -sum(isinstance(layer, DenseLayer) for layer in layers)]
+        neurons = [
+            layer
+            for layer in layers
+            if isinstance(layer, DenseLayer | BatchNormLayer) and len(layer.output_shape) == 1
+        ]
+        maps = layers[: -len(neurons)]
         self.maps = sum(layer in maps for layer in self.with_parameters)
         self.replicas = Replicas(maps, build, recorder, dtype)
         self.planner = Planner(
-            layers,
+            neurons,
             self.replicas,
             cost,
             self.pixels,
@@ -151,6 +164,15 @@ class Engine:
             weights_at, biases_at = weights_end, biases_end
         return views
 
+    def statistics_views(self, flat: Array) -> list[Array]:
+        """(2, channels) of each layer with statistics, mean and variance, as views of `flat`."""
+        views, at = [], 0
+        for layer in self.with_statistics:
+            after = at + math.prod(layer.statistics_shape)
+            views.append(flat[at:after].reshape(layer.statistics_shape))
+            at = after
+        return views
+
     @cached_property
     def second_moment(self) -> Array:
         """Of each parameter's gradient, for Adam: s in the kernel `adam`."""
@@ -158,7 +180,7 @@ class Engine:
 
     def learned(self) -> dict[str, Array]:
         """Copies, for the host, of all that training has changed: see `learn`."""
-        names = ["parameters", "velocity", "sums"]
+        names = ["parameters", "velocity", "statistics", "sums"]
         if "second_moment" in vars(self):
             names.append("second_moment")
         with self.lock:
@@ -188,16 +210,23 @@ class Engine:
     ) -> None:
         """Fill the parameters by the initialiser of that name.
 
-        activations: of the layers with parameters, for "auto".
+        activations: of the layers with parameters, for "auto". Batch normalisations scale by 1 and
+        shift by 0, and their running means and variances are 0 and 1.
         """
         flat = np.empty(self.count, self.dtype)
         pairs = zip(self.with_parameters, self.views(flat), strict=True)
         for index, (layer, pair) in enumerate(pairs):
+            if layer in self.with_statistics:
+                pair[0][...], pair[1][...] = 1, 0
+                continue
             is_softmax = has_softmax and layer is self.with_parameters[-1]
             fans = (*layer.fans, layer.pooled)
             chosen = suiting(activations[index], is_softmax) if name == "auto" else name
             initialise(*pair, chosen, fans, is_softmax, (seed, 0, index))
         self.write(self.parameters, flat)
+        for normalising in self.with_statistics:
+            self.write(normalising.statistics[0], 0)
+            self.write(normalising.statistics[1], 1)
 
     def _plan(self, task: Task, count: int, dtype: np.dtype[Any]) -> PacedPlan:
         """The plan for mini-batches of `count` images of this dtype, made on first use."""
@@ -207,7 +236,7 @@ class Engine:
                 self.plans.clear()
             plan = self.plans[task, count, dtype] = PacedPlan(
                 partial(self.planner.plan, task, count, dtype),
-                partial(self.replicas.rows, count),
+                partial(self.replicas.rows, count, task.is_training),
                 Pace(most_tried()) if self.backend.HAS_THREADS else None,
                 self.seconds,
                 self.planner.is_direct(task, dtype),
@@ -277,7 +306,7 @@ class Engine:
         """
         with self.lock:
             task = Task(
-                has_dropout=True,
+                is_training=True,
                 has_cost=True,
                 has_gradient=True,
                 descent=descent,
@@ -289,7 +318,7 @@ class Engine:
 
     def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:
         """(summed cost, right answers) over a dataset; with randomness, as while training."""
-        task = Task(has_dropout=randomness is not None, has_cost=True)
+        task = Task(is_training=randomness is not None, has_cost=True)
         now = randomness or Randomness(0, 0)
         with self.lock:
             self.write(self.scores, 0)

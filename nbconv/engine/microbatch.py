@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..layers import Layer, Workspace
+from ..layers.batch_norm import BatchNormLayer
 from ..layers.recorder import Recorder
 
 
@@ -59,6 +60,8 @@ class Replicas:
         while len(self._replicas) <= index:
             layers = self.build()[: len(self.layers)]
             for own, first in zip(layers, self.layers, strict=True):
+                if isinstance(own, BatchNormLayer) and isinstance(first, BatchNormLayer):
+                    own.statistics = first.statistics
                 if first.weights_shape:
                     d_weights = zeros(first.d_weights.shape, self.dtype)
                     d_biases = zeros(first.d_biases.shape, self.dtype)
@@ -71,20 +74,31 @@ class Replicas:
             self._scratch.append([Workspace(self.recorder, self.dtype) for _ in self.layers])
         return self._scratch[row]
 
-    def rows(self, count: int, threads: int) -> int:
+    def micro_batches(self, count: int, is_training: bool) -> int:
+        """Into how many micro-batches `count` images are cut.
+
+        Batch normalisation while training needs the whole mini-batch: then it is one.
+        """
+        if is_training and any(isinstance(layer, BatchNormLayer) for layer in self.layers):
+            return 1
+        return self.recorder.backend.micro_batches(count)
+
+    def rows(self, count: int, is_training: bool, threads: int) -> int:
         """How many threads take micro-batches of `count` images; 1 if kernels use them all instead.
 
         That is so with many more threads than micro-batches.
         """
-        number = self.recorder.backend.micro_batches(count)
+        number = self.micro_batches(count, is_training)
         return min(number, threads) if threads <= 2 * number else 1
 
-    def schedule(self, count: int, rows: int, keep: bool) -> list[list[MicroBatch]]:
+    def schedule(
+        self, count: int, is_training: bool, rows: int, keep: bool
+    ) -> list[list[MicroBatch]]:
         """The micro-batches of `count` images: a row for each thread, in the order it takes them.
 
         Unless the activations are to be kept for the backward pass, one replica serves a whole row.
         """
-        number = self.recorder.backend.micro_batches(count)
+        number = self.micro_batches(count, is_training)
         schedule: list[list[MicroBatch]] = [[] for _ in range(rows)]
         for index in range(number):
             row = index * rows // number

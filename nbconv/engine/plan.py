@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..checks import Shape
 from ..kernels.interface import Program
-from ..layers import Distortion, Layer, Rates, Workspace
+from ..layers import Distortion, Rates, Workspace
+from ..layers.batch_norm import BatchNormLayer
 from ..layers.costs import Cost
 from ..layers.dense import DenseLayer
 from ..layers.recorder import Recorder
@@ -35,7 +36,7 @@ class Descent(NamedTuple):
 class Task(NamedTuple):
     """What is done with a mini-batch, besides the forward pass."""
 
-    has_dropout: bool = False
+    is_training: bool = False  # with dropout, and with each mini-batch's own statistics
     has_cost: bool = False
     has_gradient: bool = False
     descent: Descent | None = None
@@ -81,13 +82,13 @@ class Plan:
 class Planner:
     """Records plans.
 
-    gradient: of all parameters, flat. updated: gives what an optimiser's kernel updates by its
-    name, see `Engine.updated`.
+    neurons: the layers behind those of feature maps. gradient: of all parameters, flat. updated:
+    gives what an optimiser's kernel updates by its name, see `Engine.updated`.
     """
 
     def __init__(
         self,
-        layers: Sequence[Layer],
+        neurons: Sequence[DenseLayer | BatchNormLayer],
         replicas: Replicas,
         cost: Cost,
         pixels: Shape,
@@ -97,7 +98,7 @@ class Planner:
         recorder: Recorder,
         dtype: np.dtype[Any],
     ):
-        self.dense = [layer for layer in layers if isinstance(layer, DenseLayer)]
+        self.neurons = neurons
         self.replicas = replicas
         self.cost = cost
         self.pixels = pixels
@@ -107,6 +108,7 @@ class Planner:
         self.recorder = recorder
         self.kernels = recorder.kernels
         self.buffers = Workspace(recorder, dtype)
+        layers = [*replicas.layers, *neurons]
         self._needs_dx = [
             any(before.weights_shape for before in layers[:index]) for index in range(len(layers))
         ]
@@ -117,7 +119,7 @@ class Planner:
         rows: of micro-batches, each of which a thread takes.
         """
         labels = self.buffers.array("labels", (count,), np.int64)
-        neurons = self.buffers.array("neurons", (count, self.dense[0].fans[0]))
+        neurons = self.buffers.array("neurons", (count, self.neurons[0].fans[0]))
         # Placeholders: each run has other images, labels, order and rates.
         is_direct = self.is_direct(task, dtype)
         images = neurons if is_direct else np.zeros((1, *self.pixels), dtype)
@@ -141,14 +143,14 @@ class Planner:
                 a = replica.buffers.array("a", (*self.pixels, size))
                 gather(a, replica.buffers, part.start, part.stop)
                 for layer in replica.layers:
-                    a = layer.forward(a, None)
+                    a = layer.forward(a, self._randomness(task))
                 self.kernels.images_first(neurons[part], a.reshape(-1, size))
 
         def mini_batch() -> None:
             if task in OUTPUTS and dtype != np.uint8:
                 self.kernels.outside_unit(registers.outside_unit, images)
             if self.replicas.layers:
-                schedule = self.replicas.schedule(count, rows, task.has_gradient)
+                schedule = self.replicas.schedule(count, task.is_training, rows, task.has_gradient)
                 self.recorder.concurrently([partial(forward_maps, row) for row in schedule])
             elif not is_direct:
                 gather(neurons, self.buffers, 0, count)
@@ -164,7 +166,7 @@ class Planner:
 
         So it is for outputs of a network of dense layers, if nothing has to be converted.
         """
-        first = self.dense[0]
+        first = self.neurons[0]
         return (
             task in OUTPUTS
             and dtype == self.buffers.dtype
@@ -190,11 +192,14 @@ class Planner:
         """What a task adds its cost and right answers to."""
         return self.registers.sums if task.descent else self.registers.scores
 
+    def _randomness(self, task: Task) -> Array | None:
+        """What layers are given only while training."""
+        return self.registers.counters if task.is_training else None
+
     def _from_neurons(self, task: Task, a: Array, labels: Array, rows: int) -> Array:
         """From the first dense layer to z, to the cost, and the whole backward pass."""
-        randomness = self.registers.counters if task.has_dropout else None
-        for dense in self.dense:
-            a = dense.forward(a, randomness)
+        for layer in self.neurons:
+            a = layer.forward(a, self._randomness(task))
         if task.has_cost:
             delta = self.buffers.array("delta", tuple(a.shape))
             scale = 1 / len(labels) if task.has_gradient else 1.0
@@ -202,25 +207,26 @@ class Planner:
             weights = registers.class_weights if task.descent else registers.ones
             self.cost.delta(self.kernels, delta, sums, a, labels, weights, task.smoothing, scale)
             if task.has_gradient:
-                self._backward(delta, randomness, task.descent, rows)
+                self._backward(delta, task, rows)
                 if task.descent:
                     self._descend(task.descent)
         if task.has_activation:
             self.cost.activate(self.kernels, a)
         return a
 
-    def _backward(
-        self, delta: Array, randomness: Array | None, descent: Descent | None, rows: int
-    ) -> None:
+    def _backward(self, delta: Array, task: Task, rows: int) -> None:
         """From delta of the last layer to the mean gradient of the cost, layer by layer.
 
-        With a plain descent, dense layers are updated as soon as nothing needs the old parameters.
+        With a plain descent, layers of neurons are updated as soon as nothing needs the old
+        parameters.
         """
-        rates = self.registers.rates if descent == Descent() else None
+        randomness = self._randomness(task)
+        rates = self.registers.rates if task.descent == Descent() else None
         maps, count = self.replicas.layers, len(delta)
         needs_dx = self._needs_dx[: len(maps)], self._needs_dx[len(maps) :]
-        for dense, dense_needs_dx in zip(reversed(self.dense), reversed(needs_dx[1]), strict=True):
-            delta = dense.backward(delta, randomness, dense_needs_dx, rates)
+        both = zip(reversed(self.neurons), reversed(needs_dx[1]), strict=True)
+        for neurons, neurons_need_dx in both:
+            delta = neurons.backward(delta, randomness, neurons_need_dx, rates)
         if not needs_dx[1][0]:
             return
 
@@ -233,14 +239,14 @@ class Planner:
                 for layer, layer_needs_dx in both:
                     da = layer.backward(da, randomness, layer_needs_dx)
 
-        schedule = self.replicas.schedule(count, rows, keep=True)
+        schedule = self.replicas.schedule(count, task.is_training, rows, keep=True)
         self.recorder.concurrently([partial(backward_maps, row) for row in schedule])
         for replica, _ in [micro_batch for row in schedule for micro_batch in row][1:]:
             for layer, first in zip(replica.layers, maps, strict=True):
                 first.add_gradients(layer)
 
     def _descend(self, descent: Descent) -> None:
-        """The update, of all parameters or of those that are not yet updated."""
+        """The update, of all parameters or of those not yet updated, and of running statistics."""
         rates = self.registers.rates
         w, b, v_w, v_b, *second, dw, db = self.updated(descent.optimiser)
         if descent.is_clipped:
@@ -251,3 +257,6 @@ class Planner:
             self.kernels.adam(w, b, v_w, v_b, s_w, s_b, dw, db, rates)
         elif w.size:
             self.kernels.sgd(w, b, v_w, v_b, dw, db, rates)
+        for layer in [*self.replicas.layers, *self.neurons]:
+            if isinstance(layer, BatchNormLayer):
+                layer.track()

@@ -11,12 +11,14 @@ from .. import checks
 from ..checks import Shape
 from ..errors import SettingError
 from .base import Distortion, Layer, LayerSpec, Randomness, Rates, Workspace
+from .batch_norm import BatchNorm
 from .conv import Conv2D
 from .dense import Dense, Softmax
 from .pool import AvgPool2D, L2Pool2D, MaxPool2D, Pool2D
 
 __all__ = [
     "AvgPool2D",
+    "BatchNorm",
     "Conv2D",
     "Dense",
     "Distortion",
@@ -37,7 +39,8 @@ __all__ = [
 
 Spec = TypeVar("Spec", bound=LayerSpec)
 LAYERS: dict[str, type[LayerSpec]] = {
-    kind.__name__: kind for kind in (Conv2D, MaxPool2D, L2Pool2D, AvgPool2D, Dense, Softmax)
+    kind.__name__: kind
+    for kind in (Conv2D, MaxPool2D, L2Pool2D, AvgPool2D, BatchNorm, Dense, Softmax)
 }
 
 

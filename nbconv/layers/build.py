@@ -10,6 +10,7 @@ from ..activations import LINEAR
 from ..checks import Shape
 from ..errors import SettingError
 from .base import Layer, LayerSpec
+from .batch_norm import BatchNormLayer
 from .conv import ConvLayer
 from .dense import Dense, DenseLayer, Softmax
 from .pool import MaxPoolLayer
@@ -32,7 +33,16 @@ def build_layers(
                 f"layer {index + 1} of {len(specs)} is Softmax: expected it only as the last layer"
             )
         before = layers[-1] if layers else None
-        if isinstance(before, DenseLayer) and not isinstance(layer, DenseLayer):
+        if isinstance(layer, BatchNormLayer):
+            if not isinstance(before, ConvLayer | DenseLayer):
+                raise SettingError(
+                    f"layer {index + 1} is {spec.notation}: expected it directly behind a "
+                    "convolution or a dense layer, before any pooling"
+                )
+            layer.activation, before.activation = before.activation, LINEAR
+        elif any(isinstance(each, DenseLayer) for each in layers) and not isinstance(
+            layer, DenseLayer
+        ):
             raise SettingError(
                 f"layer {index + 1}, {spec.notation}, comes after a dense layer: "
                 "expected layers of feature maps before all dense layers"

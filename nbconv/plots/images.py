@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import show
 from ..data.dataset import Images, class_name, image_store
 from ..errors import DataError, SettingError
-from ..layers import Conv2D, Dense
+from ..layers import Conv2D
 from .charts import answer
 from .style import (
     FRAME,
@@ -215,7 +215,8 @@ def filters(network: "Network", layer: int = 1, ax: Axes | None = None) -> Axes:
     layer: which convolution, 1 being the first. With several channels, each column is a filter and
     each row a channel. Raises SettingError.
     """
-    weighted = [spec for spec in network.specs if isinstance(spec, Conv2D | Dense)]
+    both = zip(network.specs, network.engine.layers, strict=True)
+    weighted = [spec for spec, layer in both if layer.weights_shape]
     convolutions = [
         (spec, parameters["weights"])
         for spec, parameters in zip(weighted, network.parameters(), strict=True)

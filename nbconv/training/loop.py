@@ -91,6 +91,12 @@ class Training:
                 f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the "
                 f"{self.examples} training images"
             )
+        for layer in self.engine.with_statistics:
+            if self.settings.mini_batch_size * math.prod(layer.output_shape[1:]) == 1:
+                raise SettingError(
+                    "mini_batch_size is 1: expected at least 2, as a BN layer normalises each "
+                    "neuron over the images of the mini-batch"
+                )
         if (self.settings.expand or self.settings.distortion) and 1 in self.train.shape[1:]:
             raise DataError(
                 "expand, rotate, zoom, shift, elastic, flip and crop are for pictures: expected "
@@ -258,9 +264,13 @@ class Training:
                 report |= _scores(engine, self.test, "test")
             if accuracy is not None:
                 test_accuracy = report.get("test_accuracy", math.nan)
-                parameters = engine.read(engine.parameters).copy()
                 state.best = Best(
-                    state.epoch + 1, accuracy, test_accuracy, parameters, self.validation_data
+                    state.epoch + 1,
+                    accuracy,
+                    test_accuracy,
+                    engine.read(engine.parameters).copy(),
+                    engine.read(engine.statistics).copy(),
+                    self.validation_data,
                 )
         elif self.test is not None:
             report |= {

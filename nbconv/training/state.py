@@ -18,6 +18,7 @@ class Best:
     validation_accuracy: float
     test_accuracy: float
     parameters: NDArray[Any]
+    statistics: NDArray[Any]  # of batch normalisations, empty without any
     data: str  # fingerprint of the validation data; accuracies on others are not compared with it
 
 
