@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.plan import Descent
+from ..kernels.scalar import BIAS1, BIAS2, ETA
 from ..layers import LayerSpec, Rates
 from .settings import Settings
 
@@ -48,21 +48,21 @@ def rates(
 
     examples: in an epoch. updates: how many the optimiser has made already: Adam's t - 1.
     """
-    lmbda, lmbda_l1 = settings.lmbda / examples, settings.lmbda_l1 / examples
-    common: dict[str, Any] = {
-        "decay": lmbda,
-        "decay_l1": lmbda_l1,
-        "limit": settings.clip_norm or 0,
-    }
-    if settings.optimiser == "sgd":
-        common |= {"momentum": settings.momentum, "nesterov": settings.nesterov}
-        return np.array([Rates(eta, **common) for eta in etas], np.float64)
-    beta1, beta2 = settings.beta1, settings.beta2
-    common |= {"momentum": beta1, "beta2": beta2, "is_decoupled": settings.optimiser == "adamw"}
-    return np.array(
-        [
-            Rates(eta, bias1=1 - beta1**t, bias2=1 - beta2**t, **common)
-            for t, eta in enumerate(etas, updates + 1)
-        ],
-        np.float64,
+    is_adam = settings.optimiser != "sgd"
+    common = Rates(
+        eta=0.0,
+        decay=settings.lmbda / examples,
+        decay_l1=settings.lmbda_l1 / examples,
+        momentum=settings.beta1 if is_adam else settings.momentum,
+        nesterov=settings.nesterov,
+        beta2=settings.beta2,
+        is_decoupled=settings.optimiser == "adamw",
+        limit=settings.clip_norm or 0.0,
     )
+    rows = np.empty((len(etas), len(common)))
+    rows[:] = common
+    rows[:, ETA] = etas
+    if is_adam:
+        t = np.arange(updates + 1, updates + 1 + len(etas), dtype=np.float64)
+        rows[:, BIAS1], rows[:, BIAS2] = 1 - settings.beta1**t, 1 - settings.beta2**t
+    return rows
