@@ -1,6 +1,7 @@
 """Is anything being learned? And if not, why: chapter 5's subject."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from . import monitors
 from .settings import Settings
 
 AFTER_EPOCHS, AFTER_STEPS = 2, 500  # of a fit, before which a slow start is no fault
-WILD, WILD_STEPS = 1.5, 100  # times the cost of guessing, in an epoch's mean: no slow start
+SURE_STEPS = 100  # before which nothing is a fault
+WILD = 1.5  # times the cost of guessing, in an epoch's mean: no slow start
 NO_BETTER = 0.97  # of the cost of guessing
 CHANCE = 1.5  # times the share of the commonest class
 STUCK = 0.9  # of a layer's neurons that are dead, or of its activations that are saturated
@@ -68,27 +70,31 @@ def nothing_learned(
 ) -> str:
     """A line with the likely cause if mean cost and accuracy are those of guessing; else "".
 
-    epochs, steps: of this fit, so far. A slow start is no fault, a cost far above guessing's is.
+    epochs, steps: of this fit, so far. A slow start is no fault; a cost far above guessing's, dead
+    and saturated neurons are.
     """
     yardstick = Yardstick.of(engine, data.labels, settings.label_smoothing)
     is_wild = cost > WILD * yardstick.guessing
-    if epochs < AFTER_EPOCHS or steps < (WILD_STEPS if is_wild else AFTER_STEPS):
+    if epochs < AFTER_EPOCHS or steps < SURE_STEPS:
         return ""
     share = np.bincount(data.labels).max() / len(data)
     if yardstick.is_better(cost) or accuracy > CHANCE * share:
         return ""
     if yardstick.guessing == yardstick.knowing:  # one class
         return ""
+    measured = monitors.measure(engine, data[: monitors.IMAGES])
+    stuck = _stuck(measured, settings)
+    if steps < AFTER_STEPS and not (is_wild or stuck):
+        return ""
     return (
         f"After {epochs} epochs the network is no better than guessing: cost {cost:.3g}, and "
         f"{yardstick.guessing:.3g} by the labels' frequencies alone. "
-        f"{_cause(engine, data, settings, is_wild)}"
+        f"{stuck or _cause(measured, settings, is_wild)}"
     )
 
 
-def _cause(engine: Engine, data: Dataset, settings: Settings, is_wild: bool) -> str:
-    """The likely cause, and the setting to change."""
-    measured = monitors.measure(engine, data[: monitors.IMAGES])
+def _stuck(measured: Mapping[str, float], settings: Settings) -> str:
+    """Dead or saturated neurons, and the setting to change; "" if there are few."""
     for metric, share in measured.items():
         kind, _, layer = metric.rpartition("_")
         if kind == "dead" and share >= STUCK:
@@ -101,6 +107,11 @@ def _cause(engine: Engine, data: Dataset, settings: Settings, is_wild: bool) -> 
                 f"{100 * share:.0f} % of the neurons of layer {layer} are saturated: try a smaller "
                 f"eta than {settings.eta:g}, and the initialiser auto"
             )
+    return ""
+
+
+def _cause(measured: Mapping[str, float], settings: Settings, is_wild: bool) -> str:
+    """What else keeps it from learning, and the setting to change."""
     speeds = [value for metric, value in measured.items() if metric.startswith("speed_")]
     slowest, fastest = int(np.argmin(speeds)), int(np.argmax(speeds))
     if speeds[slowest] < VANISHED * speeds[-1]:
