@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import oracle
 import pytest
+from nbconv.kernels import scalar
 
 from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax
+from nbconv.layers import Rates
 from nbconv.training import loop as training
 from nbconv.training.loop import shuffled
 from nbconv.training.optimisers import with_eta
@@ -187,3 +189,11 @@ def test_find_eta_of_a_network_that_always_diverges(few):
     net.set_parameters(huge)
     with pytest.raises(SettingError, match="diverges with every eta from 1e-05 to"):
         net.find_eta(few[0])
+
+
+def test_kernels_read_the_rates_in_their_order():
+    expected = ["eta", "decay", "decay_l1", "momentum", "nesterov", "beta2", "bias1", "bias2"]
+    assert [*expected, "is_decoupled", "limit"] == list(Rates._fields)
+    names = ("ETA", "DECAY", "DECAY_L1", "MOMENTUM", "NESTEROV", "BETA2", "BIAS1", "BIAS2")
+    indices = [getattr(scalar, name) for name in (*names, "DECOUPLED", "LIMIT")]
+    assert indices == list(range(len(Rates._fields)))

@@ -28,7 +28,10 @@ def reports():
     return ptx.reports()
 
 
-ONE_PRECISION = {"update._advance", "distort._points", "distort._lines", "distort._frame"}
+ONE_PRECISION = {
+    *("update._advance", "update._norm"),
+    *("distort._points", "distort._lines", "distort._frame"),
+}
 
 
 @pytest.mark.slow

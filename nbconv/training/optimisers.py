@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.plan import Descent
-from ..kernels.scalar import BIAS1, BIAS2, ETA
 from ..layers import LayerSpec, Rates
 from .settings import Settings
 
@@ -61,8 +60,9 @@ def rates(
     )
     rows = np.empty((len(etas), len(common)))
     rows[:] = common
-    rows[:, ETA] = etas
+    rows[:, Rates._fields.index("eta")] = etas
     if is_adam:
         t = np.arange(updates + 1, updates + 1 + len(etas), dtype=np.float64)
-        rows[:, BIAS1], rows[:, BIAS2] = 1 - settings.beta1**t, 1 - settings.beta2**t
+        for name, beta in (("bias1", settings.beta1), ("bias2", settings.beta2)):
+            rows[:, Rates._fields.index(name)] = 1 - beta**t
     return rows
