@@ -35,7 +35,7 @@ Array = NDArray[Any]
 FAR = 0.1  # share of values far from the training data's that makes other data likely
 
 
-class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """A network that trains and predicts as scikit-learn's classifiers do.
 
     net: the layers, as 20C3-MP2-100N-N; the last is the softmax layer, and as N, or left out behind

@@ -73,15 +73,13 @@ def nothing_learned(
     epochs, steps: of this fit, so far. A slow start is no fault; a cost far above guessing's, dead
     and saturated neurons are.
     """
-    yardstick = Yardstick.of(engine, data.labels, settings.label_smoothing)
-    is_wild = cost > WILD * yardstick.guessing
-    if epochs < AFTER_EPOCHS or steps < SURE_STEPS:
-        return ""
     share = np.bincount(data.labels).max() / len(data)
-    if yardstick.is_better(cost) or accuracy > CHANCE * share:
+    if epochs < AFTER_EPOCHS or steps < SURE_STEPS or accuracy > CHANCE * share:
         return ""
-    if yardstick.guessing == yardstick.knowing:  # one class
+    yardstick = Yardstick.of(engine, data.labels, settings.label_smoothing)
+    if yardstick.is_better(cost) or yardstick.guessing == yardstick.knowing:  # one class
         return ""
+    is_wild = cost > WILD * yardstick.guessing
     measured = monitors.measure(engine, data[: monitors.IMAGES])
     stuck = _stuck(measured, settings)
     if steps < AFTER_STEPS and not (is_wild or stuck):
