@@ -25,10 +25,9 @@ from ..layers.recorder import Recorder
 from ..threads import Pace, most_tried
 from .microbatch import Replicas
 from .paced import PacedPlan
-from .plan import OUTPUTS, Counters, Descent, Planner, Registers, Task
+from .plan import OUTPUTS, PLAIN, Counters, Descent, Planner, Registers, Task
 
 Array = NDArray[Any]
-PLAIN = Descent()
 GRADIENT_BATCH = 64  # images at a time for a mean gradient
 EVALUATION_ROWS = 16  # mini-batches that are evaluated in one run, which nothing can interrupt
 MAX_PLANS = 32  # kept at most: a training has two or three sizes of mini-batch

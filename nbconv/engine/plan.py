@@ -33,6 +33,9 @@ class Descent(NamedTuple):
     is_clipped: bool = False
 
 
+PLAIN = Descent()
+
+
 class Task(NamedTuple):
     """What is done with a mini-batch, besides the forward pass."""
 
@@ -221,7 +224,7 @@ class Planner:
         parameters.
         """
         randomness = self._randomness(task)
-        rates = self.registers.rates if task.descent == Descent() else None
+        rates = self.registers.rates if task.descent == PLAIN else None
         maps, count = self.replicas.layers, len(delta)
         needs_dx = self._needs_dx[: len(maps)], self._needs_dx[len(maps) :]
         both = zip(reversed(self.neurons), reversed(needs_dx[1]), strict=True)
