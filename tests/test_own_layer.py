@@ -32,6 +32,7 @@ def affine(tmp_path, monkeypatch):
     del sys.modules["affine"], LAYERS["Affine"]
 
 
+@pytest.mark.slow
 def test_it_trains_saves_and_loads(tmp_path):
     (tmp_path / "example.py").write_text(EXAMPLE)
     done = subprocess.run(
