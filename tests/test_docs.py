@@ -40,6 +40,7 @@ ELSEWHERE = {
     "StandardScaler": "scikit-learn's",
     "sample_weight": "scikit-learn's",
     "n_jobs": "scikit-learn's",
+    "partial_fit": "scikit-learn's",
     "compute-sanitizer python ...": "CUDA's",
     "CUDA_LAUNCH_BLOCKING=1": "CUDA's",
     "log1p": "C's",
