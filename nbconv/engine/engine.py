@@ -311,6 +311,7 @@ class Engine:
                 descent=descent,
                 shifts=shifts,
                 distortion=distortion,
+                picture=data.shape if distortion else (),
                 smoothing=smoothing,
             )
             return self._run(task, data, order, now, rates)

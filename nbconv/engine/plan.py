@@ -46,6 +46,7 @@ class Task(NamedTuple):
     has_activation: bool = False  # of the last layer
     shifts: int = 1  # versions of each image, see `gather`
     distortion: Distortion | None = None
+    picture: Shape = ()  # of an image to be distorted; a dense network takes it as a row of pixels
     smoothing: float = 0.0  # of the labels
 
 
@@ -137,7 +138,8 @@ class Planner:
             if task.distortion is None:
                 self.kernels.gather(a, labels[first:stop], *source, task.shifts, scale)
             else:
-                lines, framed = self._distortions(task.distortion, buffers, first, stop)
+                drawn = task.distortion, task.picture, buffers, first, stop
+                lines, framed = self._distortions(*drawn)
                 self.kernels.gather_distorted(a, labels[first:stop], *source, lines, framed, scale)
 
         def forward_maps(micro_batches: list[MicroBatch]) -> None:
@@ -180,10 +182,10 @@ class Planner:
         )
 
     def _distortions(
-        self, amounts: Distortion, buffers: Workspace, first: int, stop: int
+        self, amounts: Distortion, picture: Shape, buffers: Workspace, first: int, stop: int
     ) -> tuple[Array, Array]:
         """Draw them for images `first` to `stop`: lines and frame for `gather_distorted`."""
-        (channels, rows, columns), count = self.pixels, stop - first
+        (channels, rows, columns), count = picture, stop - first
         backend, counters = self.recorder.backend, self.registers.counters
         lines = buffers.array("lines", (count, rows, backend.LINE_LENGTH), np.float32)
         points = buffers.array("points", (count, 2, backend.POINTS, backend.POINTS), np.float32)
