@@ -191,7 +191,11 @@ class Network:
         a mini-batch of these products; it is not divided by the sum of the weights. "balanced": n /
         (K n_c), of n training images n_c in class c, K the number of classes that have any.
         label_smoothing: with e, the target is 1 - e + e/K for an image's class and e/K for the
-        others, K = `classes`. schedule: see `nbconv.training.schedules`.
+        others, K = `classes`. schedule: see `nbconv.training.schedules`. standardise: mean and
+        standard deviation are those of the pixels in [0, 1] of these training images, each channel
+        by itself, and the network's from then on, for predictions and further trainings, which must
+        have it on, too; a convolution's padding is 0 behind it, the mean. A constant channel is
+        only centred.
 
         checkpoint: a file to save to, or a function that saves, after each epoch and when
         interrupted. callback: called after each epoch with its metrics; progress: every few

@@ -14,6 +14,7 @@ from nbconv import AvgPool2D, BatchNorm, Conv2D, Dense, L2Pool2D, MaxPool2D, Sof
 from nbconv import backend as backends
 from nbconv.activations import LINEAR
 from nbconv.diagnostics import gradcheck
+from nbconv.engine.engine import UNCHANGED
 from nbconv.layers import Randomness, Rates
 
 if "cuda" not in BACKENDS:
@@ -176,8 +177,9 @@ def test_masks_and_moved_images_are_the_cpu_s_to_the_bit(kernels):
     moved = [np.empty((2, 4, 5, 15), np.float32) for _ in range(2)]
     for backend, out in zip((kernels, cpu), moved, strict=True):
         backend.gather(
-            out, np.empty(15, int), images, np.arange(3), order, np.zeros(4, int), 0, 5, 1 / 255
-        )
+            out, np.empty(15, int), images, np.arange(3), order, np.zeros(4, int), 0, 5, 1 / 255,
+            UNCHANGED.astype(np.float32),
+        )  # fmt: skip
     assert np.array_equal(*moved)
 
 

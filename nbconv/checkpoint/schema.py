@@ -6,6 +6,7 @@
 /training              how far the training is, its settings as JSON, the best epoch
 /second_moment         Adam's, in the same groups; updates that it has made
 /best                  the best epoch's weights and biases, in the same groups
+/input                 mean and deviation of each channel, if the network standardises its inputs
 /statistics            running mean and variance of batch normalisations, in the same groups
 /best_statistics       the best epoch's
 /pictures              class names and what the training images have in common, as JSON
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 STATISTICS = ("statistics", "best_statistics")  # groups
+STANDARD = ("mean", "deviation")  # arrays
 
 
 def contents_of(network: "Network") -> Contents:
@@ -109,6 +111,9 @@ def _contents(network: "Network") -> Contents:
         "best_test_accuracy": float(state.best.test_accuracy) if state.best else math.nan,
     }
     _put(contents, network, "statistics", engine.read(engine.statistics))
+    if settings.get("standardise"):
+        standard = engine.read(engine.standard)
+        contents.arrays |= {f"input/{name}": standard[k].copy() for k, name in enumerate(STANDARD)}
     if state.best:
         _put(contents, network, "best", state.best.parameters)
         _put(contents, network, "best_statistics", state.best.statistics)
@@ -202,6 +207,8 @@ def take(network: "Network", contents: Contents) -> None:
             data=str(training["data"]),
             run=run,
         )
+        if network.state.settings and network.state.settings.standardise:
+            engine.standardise(_standard(contents.arrays, network))
         if "pictures" in contents.attributes:
             about = contents.attributes["pictures"]
             network.class_names = check_class_names(json.loads(str(about["class_names"])))
@@ -304,6 +311,24 @@ def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
             raise SettingError(f"{path} has negative numbers")
         target[...] = array
     return flat
+
+
+def _standard(arrays: dict[str, Array], network: "Network") -> Array:
+    """What the inputs are standardised with: see the kernel `gather`."""
+    engine = network.engine
+    mean, deviation = (arrays[f"input/{name}"] for name in STANDARD)
+    for name, array in zip(STANDARD, (mean, deviation), strict=True):
+        if array.shape != engine.standard.shape[1:] or array.dtype != engine.dtype:
+            raise SettingError(
+                f"input/{name} is {array.dtype} {array.shape}, expected {engine.dtype} "
+                f"{tuple(engine.standard.shape[1:])}"
+            )
+    if not ((mean >= 0) & (mean <= 1) & (deviation > 0) & (deviation <= 1)).all():
+        raise SettingError(
+            f"input has the means {mean.tolist()} and deviations {deviation.tolist()}, expected "
+            "those of pixels in [0, 1]"
+        )
+    return np.stack([mean, deviation])
 
 
 def _history(contents: Contents, of_layers: list[str]) -> History:

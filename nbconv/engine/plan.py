@@ -72,6 +72,7 @@ class Registers:
     scores: Array  # of an evaluation
     class_weights: Array  # of the cost of a training
     ones: Array  # the same of everything else
+    standard: Array  # mean and standard deviation of each channel: see the kernel `gather`
     outside_unit: Array  # how many pixels of the images for outputs were not in [0, 1]
 
 
@@ -135,12 +136,13 @@ class Planner:
         def gather(a: Array, buffers: Workspace, first: int, stop: int) -> None:
             scale = 1 / 255 if dtype == np.uint8 else 1.0
             source = images, all_labels, order, registers.counters, first
+            y, read_as = labels[first:stop], (scale, registers.standard)
             if task.distortion is None:
-                self.kernels.gather(a, labels[first:stop], *source, task.shifts, scale)
+                self.kernels.gather(a, y, *source, task.shifts, *read_as)
             else:
                 drawn = task.distortion, task.picture, buffers, first, stop
                 lines, framed = self._distortions(*drawn)
-                self.kernels.gather_distorted(a, labels[first:stop], *source, lines, framed, scale)
+                self.kernels.gather_distorted(a, y, *source, lines, framed, *read_as)
 
         def forward_maps(micro_batches: list[MicroBatch]) -> None:
             for replica, part in micro_batches:
@@ -171,14 +173,17 @@ class Planner:
 
         So it is for outputs of a network of dense layers, if nothing has to be converted.
         """
-        first = self.neurons[0]
+        first, backend = self.neurons[0], self.recorder.backend
+        mean, deviation = backend.read(self.registers.standard)
         return (
             task in OUTPUTS
             and dtype == self.buffers.dtype
             and not self.replicas.layers
             and type(first) is DenseLayer
             and first.scales[1] == 1
-            and self.recorder.backend.HAS_THREADS
+            and not mean.any()
+            and bool((deviation == 1).all())
+            and backend.HAS_THREADS
         )
 
     def _distortions(

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
-from ..engine.engine import Engine
+from ..engine.engine import UNCHANGED, Engine
 from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError, say
 from ..layers import Randomness
-from . import diagnosis, monitors, optimisers, schedules
+from . import diagnosis, monitors, optimisers, schedules, standard
 from .settings import Settings
 from .signals import signals
 from .state import Best, State
@@ -91,6 +91,13 @@ class Training:
                 f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the "
                 f"{self.examples} training images"
             )
+        before = self.state.settings
+        if before and self.state.step and before.standardise != self.settings.standardise:
+            now, then = ("on", "off") if self.settings.standardise else ("off", "on")
+            raise SettingError(
+                f"standardise is {now}, and the network was trained with it {then}: expected it "
+                f"{then}, as the weights are for such inputs, or a new network"
+            )
         for layer in self.engine.with_statistics:
             if self.settings.mini_batch_size * math.prod(layer.output_shape[1:]) == 1:
                 raise SettingError(
@@ -115,6 +122,13 @@ class Training:
         Raises DivergedError, Interrupted.
         """
         state, settings = self.state, self.settings
+        if not state.step:  # what the network reads is settled by its first training
+            channels = self.engine.pixels[0]
+            self.engine.standardise(
+                standard.of_channels(self.train.store, channels)
+                if settings.standardise
+                else UNCHANGED
+            )
         state.begin(settings, fingerprint(self.train, self.validation))
         begun, steps, state.warning = state.epoch, state.step, ""
         self.engine.write(self.engine.class_weights, self.class_weights)

@@ -87,6 +87,11 @@ class Settings(Checked):
     expand: bool = setting(
         False, "Also train on each image moved by a pixel in four directions.", checks.flag
     )
+    standardise: bool = setting(
+        False,
+        "Read each pixel less its channel's mean, divided by its channel's standard deviation.",
+        checks.flag,
+    )
     monitor_training: bool = setting(
         False, "Record the cost and accuracy on the training images.", checks.flag
     )

@@ -64,7 +64,7 @@ def trained(few, tmp_path_factory):
 
 def same(one, other):
     """Assert that two networks have the same bits in everything but the seconds."""
-    for buffer in ("parameters", "velocity"):
+    for buffer in ("parameters", "velocity", "standard"):
         assert getattr(one.engine, buffer).tobytes() == getattr(other.engine, buffer).tobytes(), (
             buffer
         )

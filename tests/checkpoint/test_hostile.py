@@ -93,6 +93,17 @@ def json_attribute(group, name, **values):
     return edit
 
 
+def standardised(mean, deviation):
+    """An edit: the network reads pixels less this mean, divided by this deviation."""
+
+    def edit(contents):
+        json_attribute("training", "settings", standardise=True)(contents)
+        contents.arrays |= {"input/mean": mean, "input/deviation": deviation}
+
+    return edit
+
+
+ONE, BIG = np.ones(1, "f4"), np.full(1, 3, "f4")
 WEIGHTS = "layers/0-conv2d/weights"
 CRAFTED = {
     "missing weights": (without(WEIGHTS), "parameters, expected"),
@@ -275,6 +286,20 @@ CRAFTED = {
         json_attribute("training", "settings", eta=0.5),
         "optimizer@eta is 0.05, expected 0.5",
     ),
+    "standardised by nothing": (
+        json_attribute("training", "settings", standardise=True),
+        "it lacks 'input/mean'",
+    ),
+    "standardised, and its settings do not say so": (
+        put("input/mean", ONE),
+        "'input' is no part of it",
+    ),
+    "a mean beyond white": (standardised(BIG, ONE), r"means \[3.0\] and deviations \[1.0\]"),
+    "a mean that is NaN": (standardised(BIG * np.nan, ONE), r"means \[nan\] and"),
+    "no deviation": (standardised(ONE, 0 * ONE), r"deviations \[0.0\], expected those of pixels"),
+    "a deviation that is NaN": (standardised(ONE, ONE * np.nan), r"deviations \[nan\], expected"),
+    "means of three channels": (standardised(ONE.repeat(3), ONE), r"input/mean is float32 \(3,\)"),
+    "coarse deviations": (standardised(ONE, ONE.astype("f8")), "deviation is float64"),
     "no run": (attribute("training", run="[1]"), "its run is no table of settings"),
     "negative history": (attribute("history", epochs=-1), "expected float64"),
     "very many layers": (
