@@ -181,6 +181,14 @@ class Engine:
         """Of each parameter's gradient, for Adam: s in the kernel `adam`."""
         return self.recorder.backend.zeros((self.count,), self.dtype)
 
+    def weights(self) -> dict[str, Array]:
+        """Copies, for the host, of what answers depend on: parameters and running statistics."""
+        with self.lock:
+            return {
+                "parameters": self.read(self.parameters).copy(),
+                "statistics": self.read(self.statistics).copy(),
+            }
+
     def learned(self) -> dict[str, Array]:
         """Copies, for the host, of all that training has changed: see `learn`."""
         names = ["parameters", "velocity", "statistics", "sums", "standard"]

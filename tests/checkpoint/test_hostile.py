@@ -103,6 +103,19 @@ def standardised(mean, deviation):
     return edit
 
 
+def averaged(epochs, decay=0.5):
+    """An edit: the weights are the average of so many epochs."""
+
+    def edit(contents):
+        json_attribute("training", "settings", ema_decay=decay)(contents)
+        for path in [path for path in contents.arrays if path.startswith("layers/")]:
+            own = contents.arrays[path].copy()
+            contents.arrays[path.replace("layers", "unaveraged")] = own
+        contents.attributes["unaveraged"] = {"epochs": epochs}
+
+    return edit
+
+
 ONE, BIG = np.ones(1, "f4"), np.full(1, 3, "f4")
 WEIGHTS = "layers/0-conv2d/weights"
 CRAFTED = {
@@ -300,6 +313,18 @@ CRAFTED = {
     "a deviation that is NaN": (standardised(ONE, ONE * np.nan), r"deviations \[nan\], expected"),
     "means of three channels": (standardised(ONE.repeat(3), ONE), r"input/mean is float32 \(3,\)"),
     "coarse deviations": (standardised(ONE, ONE.astype("f8")), "deviation is float64"),
+    "an average of nothing": (averaged(0), "an average with ema_decay 0.5 of 0 of 3 epochs"),
+    "an average of the future": (averaged(4), "of 4 of 3 epochs"),
+    "an average without a decay": (averaged(2, decay=0.0), "an average with ema_decay 0 of 2"),
+    "half an epoch's average": (averaged(1.5), "unaveraged@epochs is 1.5, expected 1"),
+    "an average, and no training's weights": (
+        attribute("unaveraged", epochs=1),
+        "it lacks 'unaveraged/0-conv2d/weights'",
+    ),
+    "a training's weights, and no average": (
+        put("unaveraged/3-softmax/biases", np.ones(10, "f4")),
+        "'unaveraged' is no part of it",
+    ),
     "no run": (attribute("training", run="[1]"), "its run is no table of settings"),
     "negative history": (attribute("history", epochs=-1), "expected float64"),
     "very many layers": (
