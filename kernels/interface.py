@@ -305,16 +305,19 @@ class Kernels(Protocol):
 
     def gather(
         self, a: Array, y: Array, images: Array, labels: Array, order: Array, counters: Array,
-        first: int, shifts: int, scale: float, /,
+        first: int, shifts: int, scale: float, standard: Array, /,
     ) -> None:  # fmt: skip
-        """Image n of a is scale times image e // shifts of `images`, in its version e % shifts.
+        """Image n of a is (x - standard[0, c]) / standard[1, c], c being a pixel's channel.
+
+        x: scale times image e // shifts of `images`, in its version e % shifts.
 
         e = order[mini-batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are
         shifted by one pixel up, down, left and right, with 0 at the emptied edge (chapter 6,
         "Expanding the training data"). a: (channels, rows, columns, n) or, before a dense layer,
         (n, pixels), overwritten. y: (n,), overwritten with the labels. images: (count, channels,
         rows, columns), uint8 or float. order: (mini-batches, images of each). counters: see
-        `advance`.
+        `advance`. standard: (2, channels), or (2, 1) for all of them, of a's dtype: mean and
+        standard deviation, 0 and 1 for pixels as they are.
         """
 
     def draw_distortions(
@@ -333,12 +336,14 @@ class Kernels(Protocol):
 
     def gather_distorted(
         self, a: Array, y: Array, images: Array, labels: Array, order: Array, counters: Array,
-        first: int, lines: Array, framed: Array, scale: float, /,
+        first: int, lines: Array, framed: Array, scale: float, standard: Array, /,
     ) -> None:  # fmt: skip
-        """Image n of a is scale times image order[mini-batch, first + n], distorted as `lines` say.
+        """Image n of a is (x - standard[0, c]) / standard[1, c], c being a pixel's channel.
 
-        a, y: overwritten; images, labels, order, counters: as in `gather`. framed: (n, channels,
-        rows + 2, columns + 2), float32, room for intermediate results whose border must be zero.
+        x: scale times image order[mini-batch, first + n], distorted as `lines` say. a, y:
+        overwritten; images, labels, order, counters, standard: as in `gather`. framed: (n,
+        channels, rows + 2, columns + 2), float32, room for intermediate results whose border must
+        be zero.
         """
 
     def outside_unit(self, count: Array, a: Array, /) -> None:

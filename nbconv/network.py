@@ -191,7 +191,18 @@ class Network:
         a mini-batch of these products; it is not divided by the sum of the weights. "balanced": n /
         (K n_c), of n training images n_c in class c, K the number of classes that have any.
         label_smoothing: with e, the target is 1 - e + e/K for an image's class and e/K for the
-        others, K = `classes`. schedule: see `nbconv.training.schedules`.
+        others, K = `classes`. schedule: see `nbconv.training.schedules`. standardise: mean and
+        standard deviation are those of the pixels in [0, 1] of these training images, each channel
+        by itself, and the network's from then on, for predictions and further trainings, which must
+        have it on, too; a convolution's padding is 0 behind it, the mean. A constant channel is
+        only centred.
+
+        ema_decay: with d, the network that `predict`, `evaluate`, `parameters`, `save` and all else
+        have after fit, and that validation and test data are evaluated with, has the exponential
+        moving average of the weights after each epoch, d of which is kept at each; also for the
+        best epoch. Training goes on with its own weights, now and in further fits. `restore_best`
+        and `set_parameters` put others in the place of both; the average then begins anew, as with
+        another d. The running statistics of batch normalisations are averaged likewise.
 
         checkpoint: a file to save to, or a function that saves, after each epoch and when
         interrupted. callback: called after each epoch with its metrics; progress: every few
@@ -299,6 +310,7 @@ class Network:
             )
         best = self.state.best
         self.engine.learn({"parameters": best.parameters, "statistics": best.statistics})
+        self.state.begin_average_anew()
 
     # Using it
 
@@ -456,6 +468,7 @@ class Network:
                 if not np.isfinite(target).all():
                     raise SettingError(f"parameters {index}: {name} are not all finite: {expected}")
         self.engine.write(self.engine.parameters, flat)
+        self.state.begin_average_anew()
 
     def to(self, backend: str) -> "Network":
         """This network, with its training so far, on another backend: "cpu", "cuda" or "reference".
@@ -556,7 +569,8 @@ class Network:
     ) -> "Network":
         """A network from a checkpoint, ready to go on training.
 
-        weights: "last", or "best" for its best epoch's. Raises CheckpointError unless every name,
+        weights: "last", or "best" for its best epoch's; of a training with ema_decay both are
+        averages. Raises CheckpointError unless every name,
         type, shape and bit is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))

@@ -278,6 +278,16 @@ def moved(image, move):
     return out
 
 
+def standardised(image, standard):
+    """An image (channels, rows, columns): each channel less its mean, over its deviation."""
+    return np.stack(
+        [
+            (channel - mean) / deviation
+            for channel, mean, deviation in zip(image, *np.float64(standard), strict=True)
+        ]
+    )
+
+
 def spline(t):
     """The weights of four points of a uniform cubic B-spline."""
     return [

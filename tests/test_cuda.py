@@ -14,6 +14,7 @@ from nbconv import AvgPool2D, BatchNorm, Conv2D, Dense, L2Pool2D, MaxPool2D, Sof
 from nbconv import backend as backends
 from nbconv.activations import LINEAR
 from nbconv.diagnostics import gradcheck
+from nbconv.engine.engine import UNCHANGED
 from nbconv.layers import Randomness, Rates
 
 if "cuda" not in BACKENDS:
@@ -51,9 +52,12 @@ TRAININGS = {
     "plain": {},
     "momentum": {"momentum": 0.9, "lmbda_l1": 0.1},
     "adam": {"optimiser": "adam", "eta": 0.01, "clip_norm": 0.5},
-    "expanded": {"expand": True, "mini_batch_size": 15, "images": 3},
-    "distorted": {"rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1, "flip": True, "crop": 1},
-}
+    "expanded": {"expand": True, "mini_batch_size": 15, "images": 3, "standardise": True},
+    "distorted": {
+        "rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1, "flip": True, "crop": 1,
+        "standardise": True,
+    },
+}  # fmt: skip
 
 
 def digits(count, seed=0):
@@ -176,8 +180,9 @@ def test_masks_and_moved_images_are_the_cpu_s_to_the_bit(kernels):
     moved = [np.empty((2, 4, 5, 15), np.float32) for _ in range(2)]
     for backend, out in zip((kernels, cpu), moved, strict=True):
         backend.gather(
-            out, np.empty(15, int), images, np.arange(3), order, np.zeros(4, int), 0, 5, 1 / 255
-        )
+            out, np.empty(15, int), images, np.arange(3), order, np.zeros(4, int), 0, 5, 1 / 255,
+            UNCHANGED.astype(np.float32),
+        )  # fmt: skip
     assert np.array_equal(*moved)
 
 

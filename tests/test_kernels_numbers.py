@@ -9,6 +9,7 @@ from conftest import close, unless_simulated
 from nbconv.kernels import scalar
 
 from nbconv.activations import parse
+from nbconv.engine.engine import UNCHANGED
 from nbconv.layers import Rates
 
 KINDS = {name: parse("activation", name) for name in oracle.ACTIVATIONS}
@@ -202,7 +203,7 @@ def test_advance(kernels):
     [(np.uint8, True), (np.uint8, False), (np.float32, True), (np.float64, False)],
 )
 def test_gather_with_moves(kernels, dtype, stored, flat):
-    random = np.random.default_rng(2)
+    random, standard = np.random.default_rng(2), np.array([[0.3, 0.9], [0.2, 0.25]], dtype)
     images = random.integers(0, 256, (6, 2, 4, 3)).astype(stored)
     scale = 1 / 255 if stored == np.uint8 else 1.0
     images = images if stored == np.uint8 else images / images.dtype.type(255)
@@ -222,16 +223,21 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
         2,
         5,
         scale,
+        standard,
     )
     assert np.array_equal(y[:10], labels[order[:10] // 5])
     counters[2] = 2
-    kernels.gather(a, y, images, labels, orders, counters, 0, 5, scale)
-    assert np.array_equal(y, labels[order // 5])
-    right = np.stack(
-        [oracle.moved(images[code // 5] * np.float64(scale), code % 5) for code in order]
-    )
-    ours = a.reshape(right.shape) if flat else oracle.first(a)
-    close(ours, right, dtype)
+    moved = [oracle.moved(images[code // 5] * np.float64(scale), code % 5) for code in order]
+    # Each channel by its own numbers, all by one pair of numbers, and as they are.
+    one = np.array([[0.5], [0.25]], dtype)
+    for given, each in ((standard, standard), (one, one.repeat(2, axis=1)), (UNCHANGED, None)):
+        kernels.gather(a, y, images, labels, orders, counters, 0, 5, scale, given.astype(dtype))
+        assert np.array_equal(y, labels[order // 5])
+        right = moved if each is None else [oracle.standardised(image, each) for image in moved]
+        ours = a.reshape(30, 2, 4, 3) if flat else oracle.first(a)
+        close(ours, right, dtype)
+    pixels = dtype.type(scale) * images.astype(dtype)
+    assert np.array_equal(ours[order % 5 == 0], pixels[order[order % 5 == 0] // 5])
 
 
 def drawn(kernels, count, rows, columns, amounts, counters, first=0):
@@ -275,7 +281,7 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
         np.array([11, 7, 1, 0]),
     )
 
-    def gathered(first, after):
+    def gathered(first, after, standard=UNCHANGED):
         size = after - first
         a = np.full(
             (size, channels * rows * columns) if flat else (channels, rows, columns, size),
@@ -284,7 +290,8 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
         )
         y, lines = np.full(size, -1), drawn(kernels, size, rows, columns, amounts, counters, first)
         framed = np.zeros((size, channels, rows + 2, columns + 2), np.float32)
-        kernels.gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale)
+        source = images, labels, order, counters, first
+        kernels.gather_distorted(a, y, *source, lines, framed, scale, standard.astype(dtype))
         assert np.array_equal(y, labels[order[1, first:after]])
         return a.reshape(size, channels, rows, columns) if flat else oracle.first(a)
 
@@ -297,6 +304,9 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
             ours, (np.float32(scale) * images[order[1]].astype(np.float32)).astype(dtype)
         )
     assert np.array_equal(ours[2:4], gathered(2, 4))
+    standard = np.array([[0.3, 0.9], [0.2, 0.25]])
+    right = [oracle.standardised(image, standard) for image in ours]
+    np.testing.assert_allclose(gathered(0, count, standard), right, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 8), (3, 8, 5), (1, 6, 6), (2, 7, 7)])
@@ -309,7 +319,8 @@ def test_flips_and_crops_are_exact(kernels, shape, flip, crop):
     a, y = np.full((*shape, count), np.nan, np.float32), np.full(count, -1)
     lines = drawn(kernels, count, rows, columns, (0.0, 0.0, 0.0, 0.0, flip, float(crop)), counters)
     framed = np.zeros((count, channels, rows + 2, columns + 2), np.float32)
-    kernels.gather_distorted(a, y, images, labels, order, counters, 0, lines, framed, 1 / 255)
+    source, standard = (images, labels, order, counters, 0), UNCHANGED.astype(np.float32)
+    kernels.gather_distorted(a, y, *source, lines, framed, 1 / 255, standard)
     pixels = np.float32(1 / 255) * images.astype(np.float32)
     padded = np.pad(pixels, ((0, 0), (0, 0), (crop, crop), (crop, crop)))
     seen = set()

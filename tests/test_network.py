@@ -6,7 +6,17 @@ import pytest
 from conftest import close
 
 import nbconv
-from nbconv import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Network, SettingError, Softmax
+from nbconv import (
+    AvgPool2D,
+    Conv2D,
+    Dataset,
+    Dense,
+    L2Pool2D,
+    MaxPool2D,
+    Network,
+    SettingError,
+    Softmax,
+)
 
 DESIGN = [
     Conv2D(20, 5, activation="relu"),
@@ -352,3 +362,16 @@ def test_gradients_need_labels():
 def test_checked_labels_stay_as_they_are(digits):
     with pytest.raises(ValueError, match="read-only"):
         digits[0].labels[0] = 99
+
+
+def test_rows_of_pixels_are_pictures_for_every_use():
+    """A network of feature maps sees the same in both, also where layers are looked at."""
+    layers = [Conv2D(2, 3, activation="relu"), MaxPool2D(2), Softmax(3)]
+    net = Network(layers, (2, 6, 6), seed=1)
+    x = np.random.default_rng(0).random((7, 2, 6, 6), np.float32)
+    rows = x.reshape(7, -1)
+    for (_, ours), (_, right) in zip(net.activations(rows), net.activations(x), strict=True):
+        assert np.array_equal(ours, right)
+    labels = np.arange(7) % 3
+    assert net.monitor(Dataset(rows, labels)) == net.monitor(Dataset(x, labels))
+    assert np.array_equal(net.predict_proba(rows), net.predict_proba(x))

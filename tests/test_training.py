@@ -337,9 +337,10 @@ def test_flips_of_symmetric_pictures_change_nothing(few):
     assert not same(flipped, cropped)
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 8), (64,)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_dense_network_on_distorted_pictures(few, dtype):
-    net = Network([Dense(20), Softmax(10)], (1, 8, 8), dtype=dtype)
+def test_a_dense_network_on_distorted_pictures(few, dtype, shape):
+    net = Network([Dense(20), Softmax(10)], shape, dtype=dtype)
     before = net.evaluate(few[0])
     net.fit(few[0], 3, 10, 0.3, **DISTORTED)
     assert net.evaluate(few[0])["cost"] < before["cost"]

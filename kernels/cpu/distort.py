@@ -11,20 +11,25 @@ ONE = uint64(1)
 
 
 @njit(**INNER)
-def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns):
-    """a[a0 + x a_step] = the picture at framed[at], read where the line at lines[first] says."""
+def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns, mean, deviation):
+    """a[a0 + x a_step] = (the picture at framed[at], read where the line says, - mean) / deviation.
+
+    The line begins at lines[first].
+    """
     for x in range(uint64(columns)):
         sy, sx = place(lines, first, x, columns)
-        a[a0 + x * a_step] = sampled(framed, at, sy, sx, rows, columns)
+        pixel = a.dtype.type(sampled(framed, at, sy, sx, rows, columns))
+        a[a0 + x * a_step] = (pixel - mean) / deviation
 
 
 @njit(**PARALLEL)
-def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
-    """Image n of a is scale times image order[mini_batch, first + n], distorted as `lines` say.
+def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale, standard):
+    """Image n of a is (x - m) / s, x: scale times image order[mini_batch, first + n], distorted.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten. images, labels, order, counters: as in `gather`. lines: of `draw_distortions`.
-    framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten within.
+    overwritten. images, labels, order, counters, standard: as in `gather`. lines: of
+    `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten
+    within.
     """
     _, channels, rows, columns = images.shape
     count, height = y.size, channels * rows
@@ -38,6 +43,7 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
                     framed[n, c, r + 1, x + 1] = factor * np.float32(images[image, c, r, x])
     a_flat, framed_flat, lines_flat = a.reshape(-1), framed.reshape(-1), lines.reshape(-1)
     size, width = uint64((rows + 2) * (columns + 2)), uint64(lines.shape[2])
+    plane = uint64(channels * rows * columns // standard.shape[1])
     rows_first = a.ndim == 2 or count == 1
     # Each thread has images of its own or, where the last axis is the image, rows of pixels, as in
     # `gather`.
@@ -52,4 +58,8 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
                 else row * uint64(columns) * uint64(count) + m
             )
             step = ONE if rows_first else uint64(count)
-            _distorted_row(a_flat, a0, step, framed_flat, at, lines_flat, line, rows, columns)
+            c = row * uint64(columns) // plane
+            _distorted_row(
+                a_flat, a0, step, framed_flat, at, lines_flat, line, rows, columns,
+                standard[0, c], standard[1, c],
+            )  # fmt: skip

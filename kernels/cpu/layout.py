@@ -15,8 +15,8 @@ LINE_FLOATS = 16  # float32 numbers of a cache line
 
 
 @njit(**INNER)
-def _copy_row(a, a0, a_stride, images, image0, y, rows, columns, shift, factor):
-    """a[a0 + x a_stride] = factor * pixel x of row y of a shifted picture.
+def _copy_row(a, a0, a_stride, images, image0, y, rows, columns, shift, factor, mean, deviation):
+    """a[a0 + x a_stride] = (factor * pixel x of row y of a shifted picture - mean) / deviation.
 
     The unshifted row begins at images[image0]; its picture has `rows` rows.
     """
@@ -24,16 +24,17 @@ def _copy_row(a, a0, a_stride, images, image0, y, rows, columns, shift, factor):
     right = 1 if shift == 4 else (-1 if shift == 3 else 0)
     if shift:
         for x in range(uint64(columns)):
-            a[a0 + x * a_stride] = a.dtype.type(0)
+            a[a0 + x * a_stride] = (a.dtype.type(0) - mean) / deviation
     if 0 <= y - down < rows:
         shifted0 = image0 - uint64(down * columns) - uint64(right)
         for x in range(uint64(max(right, 0)), uint64(min(columns, columns + right))):
-            a[a0 + x * a_stride] = factor * a.dtype.type(images[shifted0 + x])
+            pixel = factor * a.dtype.type(images[shifted0 + x])
+            a[a0 + x * a_stride] = (pixel - mean) / deviation
 
 
 @njit(**PARALLEL)
-def gather(a, y, images, labels, order, counters, first, shifts, scale):
-    """Image n of a is scale times image e // shifts of `images`, shifted by its version e % shifts.
+def gather(a, y, images, labels, order, counters, first, shifts, scale, standard):
+    """Image n of a is (x - m) / s, x: scale times image e // shifts, shifted by version e % shifts.
 
     e = order[mini-batch, first + n]. Threads share the images or, where the last axis is the image,
     the rows of pixels: no two write into one cache line.
@@ -41,6 +42,8 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
     _, channels, rows, columns = images.shape
     count, width, height = uint64(y.size), uint64(columns), channels * rows
     pixels = uint64(height) * width
+    planes = uint64(standard.shape[1])  # the channels, or 1 for all of them
+    plane = pixels // planes
     a_flat, images_flat, order_flat = a.reshape(-1), images.reshape(-1), order.reshape(-1)
     start = uint64(counters[MINI_BATCH] * order.shape[1] + first)
     factor = a.dtype.type(scale)
@@ -54,23 +57,30 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
             a0 = uint64(p) * pixels
             image0 = uint64(version // shifts) * pixels
             if version % shifts == 0:
-                for i in range(pixels):
-                    a_flat[a0 + i] = factor * a.dtype.type(images_flat[image0 + i])
+                for c in range(planes):
+                    mean, deviation = standard[0, c], standard[1, c]
+                    for i in range(c * plane, (c + ONE) * plane):
+                        pixel = factor * a.dtype.type(images_flat[image0 + i])
+                        a_flat[a0 + i] = (pixel - mean) / deviation
             else:
                 for q in range(height):
                     row0 = uint64(q) * width
+                    c = row0 // plane
                     _copy_row(
                         a_flat, a0 + row0, ONE, images_flat, image0 + row0,
                         q % rows, rows, columns, version % shifts, factor,
+                        standard[0, c], standard[1, c],
                     )  # fmt: skip
         else:
             row0 = uint64(p) * width
+            c = row0 // plane
             for n in range(count):
                 version = order_flat[start + n]
                 image0 = uint64(version // shifts) * pixels
                 _copy_row(
                     a_flat, row0 * count + n, count, images_flat, image0 + row0,
                     p % rows, rows, columns, version % shifts, factor,
+                    standard[0, c], standard[1, c],
                 )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def _frame(framed, y, images, labels, order, counters, first, width, factor, siz
 
 
 @cuda.jit(**KERNEL)
-def _distorted(a, framed, lines, count, sizes, rows_first):
+def _distorted(a, framed, lines, standard, plane, count, sizes, rows_first):
     i = cuda.grid(1)
     channels, rows, columns = sizes
     pixels = channels * rows * columns
@@ -78,7 +78,9 @@ def _distorted(a, framed, lines, count, sizes, rows_first):
         c, r, x = pixel // (rows * columns), pixel // columns % rows, pixel % columns
         sy, sx = place(lines, np.uint64((n * rows + r) * LINE_LENGTH), x, columns)
         at = np.uint64((n * channels + c) * (rows + 2) * (columns + 2))
-        a[i] = sampled(framed, at, sy, sx, rows, columns)
+        value = a.dtype.type(sampled(framed, at, sy, sx, rows, columns))
+        k = pixel // plane
+        a[i] = (value - standard[k]) / standard[standard.size // 2 + k]
 
 
 # What layers call
@@ -103,13 +105,13 @@ def draw_distortions(lines, points, amounts, columns, counters, first):
     )
 
 
-def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
-    """Image n of a is scale times image order[mini_batch, first + n], distorted as `lines` say.
+def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale, standard):
+    """Image n of a is (x - m) / s, x: scale times image order[mini_batch, first + n], distorted.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten. images, labels, order, counters: as in `gather`. lines: of `draw_distortions`.
-    framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten within. Thread mapping:
-    one for each pixel.
+    overwritten. images, labels, order, counters, standard: as in `gather`. lines: of
+    `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten
+    within. Thread mapping: one for each pixel.
     """
     sizes, flat = tuple(images.shape)[1:], framed.reshape(-1)
     factor = np.float32(scale)
@@ -127,4 +129,6 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
         factor,
         sizes,
     )
-    each(_distorted, a.size, a.reshape(-1), flat, lines.reshape(-1), y.size, sizes, a.ndim == 2)
+    standards = standard.reshape(-1), a.size // (y.size * standard.shape[1])
+    arrays, numbers = (a.reshape(-1), flat, lines.reshape(-1)), (y.size, sizes, a.ndim == 2)
+    each(_distorted, a.size, *arrays, *standards, *numbers)

@@ -11,7 +11,10 @@ PITCH = LANES + 1  # so that a column of a tile lies in as many banks of shared 
 
 
 @cuda.jit(**KERNEL)
-def _gather(a, y, images, labels, order, counters, first, width, shifts, factor, sizes, rows_first):
+def _gather(
+    a, y, images, labels, order, counters, first, width, shifts, factor, standard, plane, sizes,
+    rows_first,
+):  # fmt: skip
     i = cuda.grid(1)
     channels, rows, columns = sizes
     pixels = channels * rows * columns
@@ -24,14 +27,14 @@ def _gather(a, y, images, labels, order, counters, first, width, shifts, factor,
         image, move = code // shifts, code % shifts
         if pixel == 0:
             y[n] = labels[image]
+        c, value = pixel // plane, a.dtype.type(0)
         r, x = pixel // columns % rows, pixel % columns
         from_r = r + (1 if move == 1 else (-1 if move == 2 else 0))
         from_x = x + (1 if move == 3 else (-1 if move == 4 else 0))
         if 0 <= from_r < rows and 0 <= from_x < columns:
             pixel += (from_r - r) * columns + from_x - x
-            a[i] = factor * a.dtype.type(images[image * pixels + pixel])
-        else:
-            a[i] = 0
+            value = factor * a.dtype.type(images[image * pixels + pixel])
+        a[i] = (value - standard[c]) / standard[standard.size // 2 + c]
 
 
 @cuda.jit(**KERNEL)
@@ -59,15 +62,16 @@ def _transpose(out, a, rows, columns):
 # What layers call
 
 
-def gather(a, y, images, labels, order, counters, first, shifts, scale):
-    """Image n of a is scale times image e // shifts, shifted by its version e % shifts.
+def gather(a, y, images, labels, order, counters, first, shifts, scale, standard):
+    """Image n of a is (x - m) / s, x: scale times image e // shifts, shifted by version e % shifts.
 
     e = order[mini_batch, first + n]. Arguments: as in reference.layout. Thread mapping: one for
     each pixel of the mini-batch.
     """
     flat = a.reshape(-1), y, images.reshape(-1), labels, order.reshape(-1), counters
-    width, sizes = order.shape[1], tuple(images.shape)[1:]
-    each(_gather, a.size, *flat, first, width, shifts, a.dtype.type(scale), sizes, a.ndim == 2)
+    numbers, sizes = (first, order.shape[1], shifts, a.dtype.type(scale)), tuple(images.shape)[1:]
+    standards = standard.reshape(-1), a.size // (y.size * standard.shape[1])
+    each(_gather, a.size, *flat, *numbers, *standards, sizes, a.ndim == 2)
 
 
 def outside_unit(count, a):

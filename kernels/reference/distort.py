@@ -43,12 +43,12 @@ def draw_distortions(lines, points, amounts, columns, counters, first):
 
 
 @njit(**PLAIN)
-def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale):
-    """Image n of a is scale times image order[mini_batch, first + n], distorted as its lines say.
+def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale, standard):
+    """Image n of a is (x - m) / s, x: scale times image order[mini_batch, first + n], distorted.
 
     a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten with the labels. images, labels, order, counters: as in `gather`. lines: of
-    `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten
+    overwritten with the labels. images, labels, order, counters, standard: as in `gather`. lines:
+    of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten
     within.
     """
     _, channels, rows, columns = images.shape
@@ -60,12 +60,14 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
             for r in range(rows):
                 for s in range(columns):
                     framed[n, c, r + 1, s + 1] = factor * np.float32(images[image, c, r, s])
+            mean, deviation = standard[0, c % standard.shape[1]], standard[1, c % standard.shape[1]]
             picture = np.uint64((n * channels + c) * (rows + 2) * (columns + 2))  # where it begins
             for r in range(rows):
                 for s in range(columns):
                     line = np.uint64((n * rows + r) * LINE_LENGTH)
                     sy, sx = place(lines_flat, line, s, columns)
-                    pixel = sampled(framed_flat, picture, sy, sx, rows, columns)
+                    pixel = a.dtype.type(sampled(framed_flat, picture, sy, sx, rows, columns))
+                    pixel = (pixel - mean) / deviation
                     if a.ndim == 2:
                         a[n, (c * rows + r) * columns + s] = pixel
                     else:

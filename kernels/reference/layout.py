@@ -5,15 +5,15 @@ from ..scalar import MINI_BATCH
 
 
 @njit(**PLAIN)
-def gather(a, y, images, labels, order, counters, first, shifts, scale):
-    """Image n of a is scale times image e // shifts, shifted by its version e % shifts.
+def gather(a, y, images, labels, order, counters, first, shifts, scale, standard):
+    """Image n of a is (x - m) / s, x: scale times image e // shifts, shifted by version e % shifts.
 
     e = order[mini_batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are shifted
     by one pixel up, down, left and right, with 0 at the emptied edge (chapter 6, "Expanding the
     training data"). a: (channels, rows, columns, n) or, before a dense layer, (n, pixels),
     overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows, columns),
     uint8 or float. labels: (count,). order: (mini-batches, images of each). counters: see
-    `advance`.
+    `advance`. standard: (2, channels), or (2, 1) for all: m and s, 0 and 1 for pixels as they are.
     """
     _, channels, rows, columns = images.shape
     scale = a.dtype.type(scale)
@@ -24,11 +24,13 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale):
         right = 1 if move == 4 else (-1 if move == 3 else 0)
         y[n] = labels[image]
         for c in range(channels):
+            mean, deviation = standard[0, c % standard.shape[1]], standard[1, c % standard.shape[1]]
             for r in range(rows):
                 for s in range(columns):
                     pixel = a.dtype.type(0)
                     if 0 <= r - down < rows and 0 <= s - right < columns:
                         pixel = scale * a.dtype.type(images[image, c, r - down, s - right])
+                    pixel = (pixel - mean) / deviation
                     if a.ndim == 2:
                         a[n, (c * rows + r) * columns + s] = pixel
                     else:

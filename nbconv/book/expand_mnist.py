@@ -32,8 +32,9 @@ def expanded(data: Dataset) -> Arrays:
     order = np.random.default_rng(0).permutation(len(data) * SHIFTS)[None]
     images = np.empty((order.size, data.images[0].size), np.float32)
     labels = np.empty(order.size, np.int64)
-    counters = np.zeros(4, np.int64)
-    kernels.gather(images, labels, data.images[:], data.labels, order, counters, 0, SHIFTS, 1.0)
+    counters, standard = np.zeros(4, np.int64), np.array([[0], [1]], np.float32)
+    source = data.images[:], data.labels, order, counters, 0
+    kernels.gather(images, labels, *source, SHIFTS, 1.0, standard)
     return images, labels
 
 

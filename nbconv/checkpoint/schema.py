@@ -6,6 +6,9 @@
 /training              how far the training is, its settings as JSON, the best epoch
 /second_moment         Adam's, in the same groups; updates that it has made
 /best                  the best epoch's weights and biases, in the same groups
+/unaveraged            the training's own weights, where layers are their average (ema_decay),
+                       and how many epochs are in that; /unaveraged_statistics
+/input                 mean and deviation of each channel, if the network standardises its inputs
 /statistics            running mean and variance of batch normalisations, in the same groups
 /best_statistics       the best epoch's
 /pictures              class names and what the training images have in common, as JSON
@@ -37,14 +40,15 @@ from ..layers.recorder import Recorder
 from ..training import monitors
 from ..training.history import History
 from ..training.settings import Settings
-from ..training.state import Best, State
+from ..training.state import Average, Best, State
 from .contents import OBJECTS, Contents
 
 if TYPE_CHECKING:
     from ..network import Network
 
 Array = NDArray[Any]
-STATISTICS = ("statistics", "best_statistics")  # groups
+STATISTICS = ("statistics", "best_statistics", "unaveraged_statistics")  # groups
+STANDARD = ("mean", "deviation")  # arrays
 
 
 def contents_of(network: "Network") -> Contents:
@@ -77,7 +81,9 @@ def _contents(network: "Network") -> Contents:
             "seed": network.seed,
         }
     )
-    _put(contents, network, "layers", engine.read(engine.parameters))
+    own = state.own or engine.weights()
+    answering = state.average.weights if state.average else own
+    _put(contents, network, "layers", answering["parameters"])
     velocity = engine.read(engine.velocity)
     if velocity.view(np.uint8).any():
         _put(contents, network, "optimizer", velocity)
@@ -108,7 +114,14 @@ def _contents(network: "Network") -> Contents:
         else math.nan,
         "best_test_accuracy": float(state.best.test_accuracy) if state.best else math.nan,
     }
-    _put(contents, network, "statistics", engine.read(engine.statistics))
+    _put(contents, network, "statistics", answering["statistics"])
+    if state.average:
+        _put(contents, network, "unaveraged", own["parameters"])
+        _put(contents, network, "unaveraged_statistics", own["statistics"])
+        contents.attributes["unaveraged"] = {"epochs": state.average.epochs}
+    if settings.get("standardise"):
+        standard = engine.read(engine.standard)
+        contents.arrays |= {f"input/{name}": standard[k].copy() for k, name in enumerate(STANDARD)}
     if state.best:
         _put(contents, network, "best", state.best.parameters)
         _put(contents, network, "best_statistics", state.best.statistics)
@@ -189,6 +202,14 @@ def take(network: "Network", contents: Contents) -> None:
                 _flat(contents.arrays, network, "best_statistics"),
                 str(training["best_data"]),
             )
+        average, own = None, None
+        if "unaveraged" in contents.attributes:
+            epochs = int(contents.attributes["unaveraged"]["epochs"])
+            average = Average(epochs, engine.weights())
+            own = {
+                "parameters": _flat(contents.arrays, network, "unaveraged"),
+                "statistics": _flat(contents.arrays, network, "unaveraged_statistics"),
+            }
         network.state = State(
             epoch=int(training["epoch"]),
             step=int(training["step"]),
@@ -198,10 +219,14 @@ def take(network: "Network", contents: Contents) -> None:
             epoch_seconds=float(training["epoch_seconds"]),
             history=_history(contents, monitors.names(engine)),
             best=best,
+            average=average,
+            own=own,
             settings=Settings(**settings) if settings else None,
             data=str(training["data"]),
             run=run,
         )
+        if network.state.settings and network.state.settings.standardise:
+            engine.standardise(_standard(contents.arrays, network))
         if "pictures" in contents.attributes:
             about = contents.attributes["pictures"]
             network.class_names = check_class_names(json.loads(str(about["class_names"])))
@@ -227,6 +252,13 @@ def _check_state(network: "Network") -> None:
         )
     if not 0 <= state.updates <= state.step:
         raise SettingError(f"Adam has made {state.updates} updates in {state.step} mini-batches")
+    if state.average:
+        decay = state.settings.ema_decay if state.settings else 0.0
+        if not decay or not 0 < state.average.epochs <= state.epoch:
+            raise SettingError(
+                f"its weights are an average with ema_decay {decay:g} of "
+                f"{state.average.epochs} of {state.epoch} epochs"
+            )
     if state.best:
         best = state.best
         if not 0 < best.epoch <= state.epoch:
@@ -304,6 +336,24 @@ def _flat(arrays: dict[str, Array], network: "Network", group: str) -> Array:
             raise SettingError(f"{path} has negative numbers")
         target[...] = array
     return flat
+
+
+def _standard(arrays: dict[str, Array], network: "Network") -> Array:
+    """What the inputs are standardised with: see the kernel `gather`."""
+    engine = network.engine
+    mean, deviation = (arrays[f"input/{name}"] for name in STANDARD)
+    for name, array in zip(STANDARD, (mean, deviation), strict=True):
+        if array.shape != engine.standard.shape[1:] or array.dtype != engine.dtype:
+            raise SettingError(
+                f"input/{name} is {array.dtype} {array.shape}, expected {engine.dtype} "
+                f"{tuple(engine.standard.shape[1:])}"
+            )
+    if not ((mean >= 0) & (mean <= 1) & (deviation > 0) & (deviation <= 1)).all():
+        raise SettingError(
+            f"input has the means {mean.tolist()} and deviations {deviation.tolist()}, expected "
+            "those of pixels in [0, 1]"
+        )
+    return np.stack([mean, deviation])
 
 
 def _history(contents: Contents, of_layers: list[str]) -> History:

@@ -31,6 +31,7 @@ Array = NDArray[Any]
 GRADIENT_BATCH = 64  # images at a time for a mean gradient
 EVALUATION_ROWS = 16  # mini-batches that are evaluated in one run, which nothing can interrupt
 MAX_PLANS = 32  # kept at most: a training has two or three sizes of mini-batch
+UNCHANGED = np.array([[0], [1]])  # mean and standard deviation for pixels that stay as they are
 NO_RATES = np.zeros((2, len(Rates._fields)))
 SMALL_BYTES = 2**15  # of images whose copy costs less than another description for the program
 
@@ -104,6 +105,7 @@ class Engine:
             scores=zeros((2,), np.float64),
             class_weights=zeros((classes,), np.float64),
             ones=zeros((classes,), np.float64),
+            standard=zeros((2, self.pixels[0]), dtype),
             outside_unit=zeros((1,), np.int64),
         )
         self.counters, self.rates = registers.counters, registers.rates
@@ -111,6 +113,8 @@ class Engine:
         self.outside_unit, self.class_weights = registers.outside_unit, registers.class_weights
         for weights in (registers.class_weights, registers.ones):
             self.write(weights, 1)
+        self.standard = registers.standard
+        self.write(self.standard, UNCHANGED)
         neurons = [
             layer
             for layer in layers
@@ -177,9 +181,17 @@ class Engine:
         """Of each parameter's gradient, for Adam: s in the kernel `adam`."""
         return self.recorder.backend.zeros((self.count,), self.dtype)
 
+    def weights(self) -> dict[str, Array]:
+        """Copies, for the host, of what answers depend on: parameters and running statistics."""
+        with self.lock:
+            return {
+                "parameters": self.read(self.parameters).copy(),
+                "statistics": self.read(self.statistics).copy(),
+            }
+
     def learned(self) -> dict[str, Array]:
         """Copies, for the host, of all that training has changed: see `learn`."""
-        names = ["parameters", "velocity", "statistics", "sums"]
+        names = ["parameters", "velocity", "statistics", "sums", "standard"]
         if "second_moment" in vars(self):
             names.append("second_moment")
         with self.lock:
@@ -188,7 +200,29 @@ class Engine:
     def learn(self, learned: Mapping[str, Array]) -> None:
         """Be as far as the engine whose `learned` this is."""
         for name, values in learned.items():
-            self.write(getattr(self, name), values)
+            if name == "standard":
+                self.standardise(values)
+            else:
+                self.write(getattr(self, name), values)
+
+    def standardise(self, standard: Array) -> None:
+        """Read a pixel x of channel c as (x - standard[0, c]) / standard[1, c] from now on."""
+        with self.lock:
+            if not np.array_equal(standard, self.read(self.standard)):
+                self.write(self.standard, standard)
+                self.plans.clear()  # whose first layer may read the images where they are
+                self._prepared.clear()
+
+    def standardised(self, images: Array) -> Array:
+        """A copy of images in [0, 1] as the first layer reads them, in the network's dtype."""
+        mean, deviation = self.read(self.standard).reshape(2, 1, -1, 1, 1)
+        standardised: Array = (self.pictures(images).astype(self.dtype) - mean) / deviation
+        return standardised
+
+    def pictures(self, images: Array) -> Array:
+        """Rows of pixels in the shape of the network's input, other images as they are."""
+        is_row = tuple(images.shape[1:]) == (1, 1, math.prod(self.pixels)) != self.pixels
+        return images.reshape(images.shape[0], *self.pixels) if is_row else images
 
     def updated(self, optimiser: str) -> list[Array]:
         """The flat w, b, v_w, v_b, dw, db that the kernel of an optimiser takes.
@@ -252,14 +286,15 @@ class Engine:
         images = self.backend.resident(data.store) if isinstance(data.store, np.ndarray) else None
         labels = None if images is None else self.backend.resident(data.labels)
         if images is not None and labels is not None:
-            yield slice(0, len(order)), images, labels, order
+            yield slice(0, len(order)), self.pictures(images), labels, order
             return
         image_bytes = math.prod(data.shape) * data.store.dtype.itemsize
         step = max(1, self.backend.images_per_upload(image_bytes) // order.shape[1])
         for first in range(0, len(order), step):
             rows = slice(first, min(first + step, len(order)))
             images, labels, positions = data.batch(order[rows], shifts)
-            yield rows, self.backend.upload(images), self.backend.upload(labels), positions
+            images = self.backend.upload(self.pictures(images))
+            yield rows, images, self.backend.upload(labels), positions
 
     def _run(
         self, task: Task, data: Dataset, order: Array, now: Randomness, rates: Array | None = None
@@ -311,6 +346,7 @@ class Engine:
                 descent=descent,
                 shifts=shifts,
                 distortion=distortion,
+                picture=data.shape if distortion else (),
                 smoothing=smoothing,
             )
             return self._run(task, data, order, now, rates)
@@ -341,7 +377,7 @@ class Engine:
 
     def _outputs(self, images: Array, has_activation: bool) -> Array:
         """The same for images of one call, with little done in Python."""
-        count = images.shape[0]
+        count, images = images.shape[0], self.pictures(images)
         with self.lock:
             key = has_activation, count, images.dtype.char
             if key not in self._prepared:

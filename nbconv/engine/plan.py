@@ -46,6 +46,7 @@ class Task(NamedTuple):
     has_activation: bool = False  # of the last layer
     shifts: int = 1  # versions of each image, see `gather`
     distortion: Distortion | None = None
+    picture: Shape = ()  # of an image to be distorted; a dense network takes it as a row of pixels
     smoothing: float = 0.0  # of the labels
 
 
@@ -71,6 +72,7 @@ class Registers:
     scores: Array  # of an evaluation
     class_weights: Array  # of the cost of a training
     ones: Array  # the same of everything else
+    standard: Array  # mean and standard deviation of each channel: see the kernel `gather`
     outside_unit: Array  # how many pixels of the images for outputs were not in [0, 1]
 
 
@@ -134,11 +136,13 @@ class Planner:
         def gather(a: Array, buffers: Workspace, first: int, stop: int) -> None:
             scale = 1 / 255 if dtype == np.uint8 else 1.0
             source = images, all_labels, order, registers.counters, first
+            y, read_as = labels[first:stop], (scale, registers.standard)
             if task.distortion is None:
-                self.kernels.gather(a, labels[first:stop], *source, task.shifts, scale)
+                self.kernels.gather(a, y, *source, task.shifts, *read_as)
             else:
-                lines, framed = self._distortions(task.distortion, buffers, first, stop)
-                self.kernels.gather_distorted(a, labels[first:stop], *source, lines, framed, scale)
+                drawn = task.distortion, task.picture, buffers, first, stop
+                lines, framed = self._distortions(*drawn)
+                self.kernels.gather_distorted(a, y, *source, lines, framed, *read_as)
 
         def forward_maps(micro_batches: list[MicroBatch]) -> None:
             for replica, part in micro_batches:
@@ -169,21 +173,24 @@ class Planner:
 
         So it is for outputs of a network of dense layers, if nothing has to be converted.
         """
-        first = self.neurons[0]
+        first, backend = self.neurons[0], self.recorder.backend
+        mean, deviation = backend.read(self.registers.standard)
         return (
             task in OUTPUTS
             and dtype == self.buffers.dtype
             and not self.replicas.layers
             and type(first) is DenseLayer
             and first.scales[1] == 1
-            and self.recorder.backend.HAS_THREADS
+            and not mean.any()
+            and bool((deviation == 1).all())
+            and backend.HAS_THREADS
         )
 
     def _distortions(
-        self, amounts: Distortion, buffers: Workspace, first: int, stop: int
+        self, amounts: Distortion, picture: Shape, buffers: Workspace, first: int, stop: int
     ) -> tuple[Array, Array]:
         """Draw them for images `first` to `stop`: lines and frame for `gather_distorted`."""
-        (channels, rows, columns), count = self.pixels, stop - first
+        (channels, rows, columns), count = picture, stop - first
         backend, counters = self.recorder.backend, self.registers.counters
         lines = buffers.array("lines", (count, rows, backend.LINE_LENGTH), np.float32)
         points = buffers.array("points", (count, 2, backend.POINTS, backend.POINTS), np.float32)

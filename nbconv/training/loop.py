@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
-from ..engine.engine import Engine
+from ..engine.engine import UNCHANGED, Engine
 from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError, say
 from ..layers import Randomness
-from . import diagnosis, monitors, optimisers, schedules
+from . import average, diagnosis, monitors, optimisers, schedules, standard
 from .settings import Settings
 from .signals import signals
-from .state import Best, State
+from .state import Average, Best, State
 
 PACE = 0.02  # seconds between two looks at signals and at progress
 SHIFTS = 5  # an image and its four copies moved by one pixel
@@ -91,6 +91,13 @@ class Training:
                 f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the "
                 f"{self.examples} training images"
             )
+        before = self.state.settings
+        if before and self.state.step and before.standardise != self.settings.standardise:
+            now, then = ("on", "off") if self.settings.standardise else ("off", "on")
+            raise SettingError(
+                f"standardise is {now}, and the network was trained with it {then}: expected it "
+                f"{then}, as the weights are for such inputs, or a new network"
+            )
         for layer in self.engine.with_statistics:
             if self.settings.mini_batch_size * math.prod(layer.output_shape[1:]) == 1:
                 raise SettingError(
@@ -114,31 +121,48 @@ class Training:
 
         Raises DivergedError, Interrupted.
         """
+        average.hide(self.engine, self.state)
+        try:
+            self._run()
+        finally:
+            average.show(self.engine, self.state)
+
+    def _run(self) -> None:
         state, settings = self.state, self.settings
+        if not state.step:  # what the network reads is settled by its first training
+            channels = self.engine.pixels[0]
+            self.engine.standardise(
+                standard.of_channels(self.train.store, channels)
+                if settings.standardise
+                else UNCHANGED
+            )
         state.begin(settings, fingerprint(self.train, self.validation))
         begun, steps, state.warning = state.epoch, state.step, ""
         self.engine.write(self.engine.class_weights, self.class_weights)
         self._begin_optimiser()
         with signals() as check_signals:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
+                average.hide(self.engine, state)
                 before, updates = self.engine.learned(), state.updates
                 step = state.step - state.epoch_step
                 try:
                     self.engine.seconds.clear()
                     self._epoch(check_signals)
                     threads = self.engine.busiest()
-                    report = self._report()
+                    averaged = average.with_epoch(state.average, self.engine, settings.ema_decay)
+                    report = self._report(averaged)
                 except DivergedError:
                     self.engine.learn(before)
                     state.step, state.updates = step, updates
                     state.epoch_step, state.epoch_seconds = 0, 0.0
                     raise
-                state.epoch += 1
+                state.average, state.epoch = averaged, state.epoch + 1
                 state.epoch_step, state.epoch_seconds = 0, 0.0
                 state.history.add(report, threads)
                 if not state.warning:
                     done = state.epoch - begun, state.step - steps
                     state.warning = self._diagnosis(*done, report["cost"])
+                average.show(self.engine, state)
                 self.save()
                 if self.callback:
                     self.callback({"epoch": state.epoch, **report, "threads": float(threads)})
@@ -244,40 +268,49 @@ class Training:
             "try a smaller eta"
         )
 
-    def _report(self) -> Metrics:
-        """One epoch's metrics; a new best epoch's parameters are kept."""
-        engine, state = self.engine, self.state
+    def _report(self, averaged: Average | None) -> Metrics:
+        """One epoch's metrics; a new best epoch's weights are kept.
+
+        averaged: the average of the weights, which is evaluated in their place.
+        """
+        engine, state, settings = self.engine, self.state, self.settings
         report = {
             "seconds": state.epoch_seconds,
             "cost": engine.read(engine.sums)[0] / self.examples,
         }
-        if self.settings.monitor_training:
-            report |= _scores(engine, self.train, "training")
-        if self.settings.monitor_layers:
-            report |= monitors.measure(engine, self.train[: monitors.IMAGES])
-        if self.validation is not None:
-            report |= _scores(engine, self.validation, "validation")
-        accuracy = report.get("validation_accuracy")
+        layers = Metrics()
+        if settings.monitor_layers:
+            layers = monitors.measure(engine, self.train[: monitors.IMAGES])
+        with average.using(engine, averaged):
+            if settings.monitor_training:
+                report |= _scores(engine, self.train, "training")
+            report |= layers
+            if self.validation is not None:
+                report |= _scores(engine, self.validation, "validation")
+            report |= self._tested(report.get("validation_accuracy"))
+        return {name: float(value) for name, value in report.items()}
+
+    def _tested(self, accuracy: float | None) -> Metrics:
+        """Scores on the test data, if the epoch's validation accuracy is the best: it is kept."""
+        engine, state, report = self.engine, self.state, Metrics()
         best = state.best if state.best and state.best.data == self.validation_data else None
         if accuracy is None or best is None or accuracy > best.validation_accuracy:
             if self.test is not None:
-                report |= _scores(engine, self.test, "test")
+                report = _scores(engine, self.test, "test")
             if accuracy is not None:
-                test_accuracy = report.get("test_accuracy", math.nan)
                 state.best = Best(
                     state.epoch + 1,
                     accuracy,
-                    test_accuracy,
-                    engine.read(engine.parameters).copy(),
-                    engine.read(engine.statistics).copy(),
-                    self.validation_data,
+                    report.get("test_accuracy", math.nan),
+                    **engine.weights(),
+                    data=self.validation_data,
                 )
         elif self.test is not None:
-            report |= {
+            report = {
                 name: state.history.get(name, [math.nan])[-1]
                 for name in ("test_cost", "test_accuracy")
             }
-        return {name: float(value) for name, value in report.items()}
+        return report
 
 
 def _scores(engine: Engine, data: Dataset, name: str) -> Metrics:

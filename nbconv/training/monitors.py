@@ -58,7 +58,7 @@ def _batches(engine: Engine, store: Store) -> Iterator[list[Array]]:
     is_flat = isinstance(engine.layers[0], DenseLayer)
     probes = dict[Shape, Probe]()
     for first in range(0, store.shape[0], BATCH):
-        x = Images(store)[first : first + BATCH].astype(engine.dtype, copy=False)
+        x = engine.standardised(Images(store)[first : first + BATCH])
         x = x.reshape(len(x), -1) if is_flat else np.ascontiguousarray(np.moveaxis(x, 0, -1))
         with engine.lock:
             if x.shape not in probes:

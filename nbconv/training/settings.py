@@ -81,11 +81,23 @@ class Settings(Checked):
     warm_up: float = setting(
         0.0, "Epochs over which eta rises from 0, besides the schedule.", checks.number
     )
+    ema_decay: float = setting(
+        0.0,
+        "Share that each epoch keeps of an exponential moving average of the weights, which then "
+        "answers in their place, in [0, 1).",
+        checks.number,
+        below=1.0,
+    )
     patience: int | None = setting(
         None, "Stop after this many epochs without a better validation accuracy.", checks.count
     )
     expand: bool = setting(
         False, "Also train on each image moved by a pixel in four directions.", checks.flag
+    )
+    standardise: bool = setting(
+        False,
+        "Read each pixel less its channel's mean, divided by its channel's standard deviation.",
+        checks.flag,
     )
     monitor_training: bool = setting(
         False, "Record the cost and accuracy on the training images.", checks.flag

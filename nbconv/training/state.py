@@ -22,6 +22,14 @@ class Best:
     data: str  # fingerprint of the validation data; accuracies on others are not compared with it
 
 
+@dataclass(frozen=True)
+class Average:
+    """The average of the weights after so many epochs. weights: see `Engine.weights`."""
+
+    epochs: int
+    weights: dict[str, NDArray[Any]]
+
+
 @dataclass
 class State:
     """How far a network's training is: whole epochs, and mini-batches within the running one."""
@@ -33,6 +41,8 @@ class State:
     epoch_seconds: float = 0.0
     history: History = field(default_factory=History)
     best: Best | None = None
+    average: Average | None = None
+    own: dict[str, NDArray[Any]] | None = None  # the training's weights, where average answers
     settings: Settings | None = None
     begun: int = 0  # the epoch after which these settings and data came into force
     data: str = ""  # fingerprints of the training and validation data
@@ -42,12 +52,18 @@ class State:
     def begin(self, settings: Settings, data: str) -> None:
         """Go on where the training stopped; a half epoch of other settings or data begins anew."""
         before = self.settings
+        if before is None or before.ema_decay != settings.ema_decay:
+            self.average = None
         same = before is not None and replace(before, epochs=settings.epochs) == settings
         if not same or data != self.data:
             self.epoch_step, self.epoch_seconds = 0, 0.0
         if not same or data != self.data or self.out_of_patience(settings):
             self.begun = self.epoch
         self.settings, self.data = settings, data
+
+    def begin_average_anew(self) -> None:
+        """The engine has been given other weights: training goes on with them."""
+        self.average, self.own = None, None
 
     def accuracies(self) -> list[float]:
         """The validation accuracies since these settings and data are in force."""

@@ -64,12 +64,18 @@ def trained(few, tmp_path_factory):
 
 def same(one, other):
     """Assert that two networks have the same bits in everything but the seconds."""
-    for buffer in ("parameters", "velocity"):
+    for buffer in ("parameters", "velocity", "standard"):
         assert getattr(one.engine, buffer).tobytes() == getattr(other.engine, buffer).tobytes(), (
             buffer
         )
     for metric in {*one.history, *other.history} - {"seconds"}:
         assert np.array_equal(one.history[metric], other.history[metric], equal_nan=True), metric
+    assert (one.state.average is None) == (other.state.average is None)
+    if one.state.average:
+        assert one.state.average.epochs == other.state.average.epochs
+        for kept in (lambda state: state.average.weights, lambda state: state.own):
+            ours, right = kept(one.state), kept(other.state)
+            assert all(ours[name].tobytes() == right[name].tobytes() for name in right)
     assert (one.state.best is None) == (other.state.best is None)
     if one.state.best:
         assert one.state.best.parameters.tobytes() == other.state.best.parameters.tobytes()

@@ -47,6 +47,27 @@ def test_everything_comes_back(few, tmp_path, dtype):
         assert one.attrs["digest"] == other.attrs["digest"]
 
 
+def test_standardised_inputs_come_back(few, tmp_path, dtype):
+    net = network(dtype.name)
+    net.fit(few[0], 1, standardise=True, **FIT)
+    net.save(tmp_path / "a.h5")
+    back = Network.load(tmp_path / "a.h5")
+    same(net, back)
+    images = few[2].images[:]
+    assert np.array_equal(back.predict_proba(images), net.predict_proba(images))
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["input/mean"][0] == pytest.approx(np.asarray(few[0].images).mean(), rel=1e-5)
+        assert file["input/deviation"][0] == pytest.approx(
+            np.asarray(few[0].images).std(), rel=1e-5
+        )
+    plain = network(dtype.name)
+    plain.fit(few[0], 1, **FIT)
+    assert not np.allclose(plain.predict_proba(images), net.predict_proba(images))
+    plain.save(tmp_path / "b.h5")
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert "input" not in file
+
+
 @pytest.mark.parametrize("cost", ["quadratic", "cross-entropy"])
 def test_a_new_network_comes_back(tmp_path, cost):
     net = Network(

@@ -93,6 +93,30 @@ def json_attribute(group, name, **values):
     return edit
 
 
+def standardised(mean, deviation):
+    """An edit: the network reads pixels less this mean, divided by this deviation."""
+
+    def edit(contents):
+        json_attribute("training", "settings", standardise=True)(contents)
+        contents.arrays |= {"input/mean": mean, "input/deviation": deviation}
+
+    return edit
+
+
+def averaged(epochs, decay=0.5):
+    """An edit: the weights are the average of so many epochs."""
+
+    def edit(contents):
+        json_attribute("training", "settings", ema_decay=decay)(contents)
+        for path in [path for path in contents.arrays if path.startswith("layers/")]:
+            own = contents.arrays[path].copy()
+            contents.arrays[path.replace("layers", "unaveraged")] = own
+        contents.attributes["unaveraged"] = {"epochs": epochs}
+
+    return edit
+
+
+ONE, BIG = np.ones(1, "f4"), np.full(1, 3, "f4")
 WEIGHTS = "layers/0-conv2d/weights"
 CRAFTED = {
     "missing weights": (without(WEIGHTS), "parameters, expected"),
@@ -274,6 +298,32 @@ CRAFTED = {
     "other settings": (
         json_attribute("training", "settings", eta=0.5),
         "optimizer@eta is 0.05, expected 0.5",
+    ),
+    "standardised by nothing": (
+        json_attribute("training", "settings", standardise=True),
+        "it lacks 'input/mean'",
+    ),
+    "standardised, and its settings do not say so": (
+        put("input/mean", ONE),
+        "'input' is no part of it",
+    ),
+    "a mean beyond white": (standardised(BIG, ONE), r"means \[3.0\] and deviations \[1.0\]"),
+    "a mean that is NaN": (standardised(BIG * np.nan, ONE), r"means \[nan\] and"),
+    "no deviation": (standardised(ONE, 0 * ONE), r"deviations \[0.0\], expected those of pixels"),
+    "a deviation that is NaN": (standardised(ONE, ONE * np.nan), r"deviations \[nan\], expected"),
+    "means of three channels": (standardised(ONE.repeat(3), ONE), r"input/mean is float32 \(3,\)"),
+    "coarse deviations": (standardised(ONE, ONE.astype("f8")), "deviation is float64"),
+    "an average of nothing": (averaged(0), "an average with ema_decay 0.5 of 0 of 3 epochs"),
+    "an average of the future": (averaged(4), "of 4 of 3 epochs"),
+    "an average without a decay": (averaged(2, decay=0.0), "an average with ema_decay 0 of 2"),
+    "half an epoch's average": (averaged(1.5), "unaveraged@epochs is 1.5, expected 1"),
+    "an average, and no training's weights": (
+        attribute("unaveraged", epochs=1),
+        "it lacks 'unaveraged/0-conv2d/weights'",
+    ),
+    "a training's weights, and no average": (
+        put("unaveraged/3-softmax/biases", np.ones(10, "f4")),
+        "'unaveraged' is no part of it",
     ),
     "no run": (attribute("training", run="[1]"), "its run is no table of settings"),
     "negative history": (attribute("history", epochs=-1), "expected float64"),

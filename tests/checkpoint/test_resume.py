@@ -21,6 +21,7 @@ def test_going_on_from_any_mini_batch_gives_the_same_bits(few, tmp_path, one_by_
     train, validation, test = few
     weighted = {"class_weights": "balanced", "label_smoothing": 0.1}
     options = {**FIT, "validation": validation, "test": test, "expand": True, **weighted}
+    options |= {"standardise": True, "ema_decay": 0.7}
     net = network()
     saved = []
 
@@ -46,6 +47,7 @@ def test_going_on_after_a_signal_gives_the_same_bits(few, tmp_path, number, sche
         "validation": validation,
         "test": test,
         "schedule": schedule,
+        "ema_decay": 0.7,
         "checkpoint": tmp_path / "a.h5",
     }
     whole = network()
