@@ -390,15 +390,21 @@ class Network:
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
 
-    def activations(self, images: ArrayLike | Images) -> list[tuple[str, Array]]:
+    def activations(
+        self, images: ArrayLike | Images, *, each_layer: bool = False
+    ) -> list[tuple[str, Array]]:
         """[("20C5-MP2", a), ...]: the activations of each layer.
 
         a: (n, channels, rows, columns) or (n, neurons). A convolution and the max pooling behind it
-        are one: the activation comes after the pooling. Raises DataError.
+        are one: the activation comes after the pooling. With each_layer they are two, ("20C5", a)
+        and ("MP2", a), and the pooling's a are the largest of the convolution's. Raises DataError.
         """
-        notations = iter(spec.notation for spec in self.specs)
-        names = ["-".join(next(notations) for _ in unit) for unit in units(self.engine.layers)]
-        return list(zip(names, monitors.activations(self.engine, self._given(images)), strict=True))
+        names = [spec.notation for spec in self.specs]
+        if not each_layer:
+            rest = iter(names)
+            names = ["-".join(next(rest) for _ in unit) for unit in units(self.engine.layers)]
+        arrays = monitors.activations(self.engine, self._given(images), each_layer)
+        return list(zip(names, arrays, strict=True))
 
     def monitor(self, data: Dataset) -> dict[str, float]:
         """How each layer with parameters, k = 1, 2, ..., stands on these images.
