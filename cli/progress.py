@@ -1,9 +1,12 @@
 """How a training is told: a moving line on a terminal, one line for each epoch anywhere."""
 
+import os
 import sys
 import time
 
 import click
+
+from ..tables import duration
 
 
 class Progress:
@@ -27,14 +30,18 @@ class Progress:
             return
         self.shown = now
         rate = (done - self.first[1]) / (now - self.first[0])
-        if rate > 0:
+        if done == total:
+            self.clear()  # what is said before the epoch's line begins in a row of its own
+        elif rate > 0:
             left = ((self.epochs - self.epoch) * total - done) / rate
             bar = "#" * (20 * done // total)
-            line = (
-                f"epoch {self.epoch + 1}/{self.epochs} [{bar:20}] {rate:,.0f} images/s, "
-                f"{duration(left)} left"
+            parts = (
+                f"epoch {self.epoch + 1}/{self.epochs} ",
+                f"[{bar:20}] ",
+                f"{rate:,.0f} images/s, ",
+                f"{duration(left)} left",
             )
-            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+            click.echo(f"\r\x1b[K{_fitting(parts)}", nl=False, err=True)
 
     def epoch_done(self, report: dict[str, float]) -> None:
         """One line with an epoch's metrics."""
@@ -42,7 +49,8 @@ class Progress:
         self.first = None
         from nbconv.training.history import line
 
-        click.echo(("\r\x1b[K" if self.live else "") + line(report, self.epochs), err=True)
+        told = line(report, self.epochs, width=_width() if self.live else None)
+        click.echo(("\r\x1b[K" if self.live else "") + told, err=True)
 
     def clear(self) -> None:
         """Take the moving line away."""
@@ -65,15 +73,22 @@ class Decoding:
                 click.echo("\r\x1b[K", nl=False, err=True)
         elif self.live or now - self.shown > 10:
             line = f"Decoding pictures: {done:,} of {total:,}"
-            click.echo(f"\r\x1b[K{line}" if self.live else line, nl=not self.live, err=True)
+            line = f"\r\x1b[K{line[: _width()]}" if self.live else line
+            click.echo(line, nl=not self.live, err=True)
             self.shown = now
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people read them: 8 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+def _width() -> int:
+    """How many characters a row of the terminal has; one less, for some wrap a full row."""
+    try:
+        return (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+    except (OSError, ValueError):
+        return 79
+
+
+def _fitting(parts: tuple[str, str, str, str]) -> str:
+    """The moving line; in a narrow terminal without the images per second, then without the bar."""
+    epoch, bar, rate, left = parts
+    lines = (f"{epoch}{bar}{rate}{left}", f"{epoch}{bar}{left}", f"{epoch}{left}")
+    width = _width()
+    return next((line for line in lines if len(line) <= width), lines[-1][:width])

@@ -1,11 +1,13 @@
 """nbconv reproduce."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
 
+from ..tables import duration
 from .group import announce_compilation, backend_options
-from .progress import duration
 
 PARTS = """\b
 ch5, chapter 5, or its parts:
@@ -79,14 +81,12 @@ def reproduce(
         jobs=jobs,
         on_line=lambda line: click.echo(line, err=True),
     ):
-        click.echo(f"{result.name}: done, {duration(result.seconds)}", err=True)
+        click.echo(f"{result.name}: done in {duration(result.seconds)}", err=True)
         done.append(result)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for table in merged(done):
-        click.echo(f"{table.text()}\n")
+        click.echo(f"{table.text(width)}\n")
+    out = out / "quick" if quick else out
     for picture in (picture for result in done for picture in result.pictures):
-        click.echo(f"{picture.caption}: {picture.name}.png, {picture.name}.svg")
-    click.echo(
-        f"All tables: {out / 'quick' if quick else out}/results.md, results.json; pictures: "
-        "figures/",
-        err=True,
-    )
+        click.echo(f"{picture.caption}:\n  {out / 'figures' / picture.name}.png and .svg")
+    click.echo(f"All results so far: {out / 'results.md'} and .json", err=True)

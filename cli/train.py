@@ -10,8 +10,9 @@ import click
 
 from ..errors import printable
 from ..runs.settings import RunSettings
+from ..tables import duration
 from .group import THREADS, announce_compilation, backend_options, percent, print_json
-from .progress import Decoding, Progress, duration
+from .progress import Decoding, Progress
 
 NETWORKS = """\b
 Networks of the book's chapter 6, for --net:
@@ -121,10 +122,24 @@ def train(
             err=True,
         )
     announce_compilation()
+    was_told = False
+
+    def tell_kept() -> None:
+        """Say once where the file that was in the way has been kept."""
+        nonlocal was_told
+        if run.kept and not was_told:
+            click.echo(printable(f"The file that was at {run.out} is now {run.kept}"), err=True)
+            was_told = True
+
+    def epoch_done(metrics: dict[str, float]) -> None:
+        progress.epoch_done(metrics)
+        tell_kept()
+
     try:
-        run.go(progress.epoch_done, progress.mini_batch)
+        run.go(epoch_done, progress.mini_batch)
     except Interrupted as stop:
         progress.clear()
+        tell_kept()
         if stop.saved:
             click.echo(
                 f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.",

@@ -91,9 +91,7 @@ class Network:
         self.class_names: ClassNames | None = None
         self.preparation: preparation.Preparation | None = None
         activations = [
-            getattr(spec, "activation", "sigmoid")
-            for spec, layer in zip(specs, self.engine.layers, strict=True)
-            if layer.weights_shape
+            getattr(spec, "activation", "sigmoid") for spec in self.specs_with_parameters
         ]
         has_softmax = type(last).__name__ == "Softmax"
         self.engine.initialise(self.initialiser, self.seed, has_softmax, activations)
@@ -139,6 +137,12 @@ class Network:
     def notation(self) -> str:
         """The layers as the literature writes them: 20C5-MP2-100N-10N."""
         return "-".join(spec.notation for spec in self.specs)
+
+    @property
+    def specs_with_parameters(self) -> list[LayerSpec]:
+        """The layers that have any, in the order of `parameters` and of the metrics' numbers."""
+        both = zip(self.specs, self.engine.layers, strict=True)
+        return [spec for spec, layer in both if layer.weights_shape]
 
     def summary(self) -> str:
         """A table: each layer, the shape of its output, its parameters."""

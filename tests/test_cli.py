@@ -88,6 +88,38 @@ def test_train_eval_inspect_predict(command, invoke, tmp_path):
     assert [int(row.split()[1]) for row in rows[1:]] == labels.tolist()
 
 
+def test_inspect_fits_a_terminal(invoke, run, tmp_path):
+    """Percent, seconds with a decimal, the settings that were given: in 80 columns."""
+    shown = invoke("inspect", "run.h5").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    settings = shown.split("\n\n")[1].splitlines()
+    assert [line.split()[0] for line in settings] == ["net", "data", "epochs", "eta", "(all"]
+    head, *rows = shown.split("\n\n")[2].splitlines()
+    assert re.split(r"  +", head.strip()) == [
+        "epoch", "cost", "validation", "test, best epoch", "seconds",
+    ]  # fmt: skip
+    assert [re.sub(r"\d+", "0", row).split()[:7] for row in rows] == [
+        ["0", "0.0", "0.0", "%", "0.0", "%", "0.0"]
+    ] * 3
+    assert sum(row.endswith("best") for row in rows) == 1
+    nbconv.Network([64, 10]).save(tmp_path / "new.h5")
+    assert "epoch" not in invoke("inspect", "new.h5").stdout
+
+
+def test_inspect_shows_what_was_monitored(invoke, tmp_path):
+    """A row for each layer with parameters, of the last epoch."""
+    invoke("train", *FAST[:2], "--activation", "relu", "--epochs", 2, "--monitor-layers")
+    table = invoke("inspect", "run.h5").stdout.partition("each layer with parameters:\n")[2]
+    head, *rows = table.splitlines()
+    assert re.split(r"  +", head) == ["layer", "speed |dC/db|", "|dC/dw|", "|w|", "dead"]
+    assert [row[:6] for row in rows] == ["1: 4C3", "2: 10N"]
+    history = nbconv.Network.load(tmp_path / "run.h5").history
+    speed, gradient, weight, dead, _ = rows[0].split()[2:]
+    for shown, name in ((speed, "speed"), (gradient, "gradient_norm"), (weight, "weight_norm")):
+        assert float(shown) == pytest.approx(history[f"{name}_1"][-1], rel=1e-3)
+    assert float(dead) == pytest.approx(100 * history["dead_1"][-1], abs=0.01)
+
+
 def test_json_is_one_document(command, invoke):
     trained = json.loads(command("train", *FAST, "--out", "a.h5", "--json").stdout)
     assert trained["epochs"] == 3
@@ -297,9 +329,16 @@ def test_a_terminal_sees_progress(tmp_path):
 
 def test_an_old_checkpoint_in_the_way_is_kept(invoke, run, tmp_path):
     old = run.read_bytes()
-    invoke("train", *FAST, "--seed", "1")
+    done = invoke("train", *FAST, "--seed", "1")
     assert (tmp_path / "run.h5.old").read_bytes() == old
-    assert run.read_bytes() != old
+    assert done.stderr.count("The file that was at run.h5 is now run.h5.old\n") == 1
+    second = run.read_bytes()
+    assert second != old
+    done = invoke("train", *FAST, "--seed", "2")
+    assert "The file that was at run.h5 is now run.h5.old2\n" in done.stderr
+    assert (tmp_path / "run.h5.old").read_bytes() == old
+    assert (tmp_path / "run.h5.old2").read_bytes() == second
+    assert "that was" not in invoke("train", "--resume", "run.h5", "--epochs", "4").stderr
 
 
 def test_divergence_is_one_line_and_keeps_the_checkpoint(invoke, tmp_path):

@@ -78,8 +78,7 @@ def _curves(of: Figures) -> list[Axes]:
 
 
 def _speeds(of: Figures) -> Axes:
-    both = zip(of.network.specs, of.network.engine.layers, strict=True)
-    names = [spec.notation for spec, layer in both if layer.weights_shape]
+    names = [spec.notation for spec in of.network.specs_with_parameters]
     return charts.speeds(of.network.history, names=names)
 
 

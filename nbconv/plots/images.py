@@ -256,12 +256,9 @@ def filters(network: "Network", layer: int = 1, ax: Axes | None = None) -> Axes:
     layer: which convolution, 1 being the first. With several channels, each column is a filter and
     each row a channel. Raises SettingError.
     """
-    both = zip(network.specs, network.engine.layers, strict=True)
-    weighted = [spec for spec, layer in both if layer.weights_shape]
+    both = zip(network.specs_with_parameters, network.parameters(), strict=True)
     convolutions = [
-        (spec, parameters["weights"])
-        for spec, parameters in zip(weighted, network.parameters(), strict=True)
-        if isinstance(spec, Conv2D)
+        (spec, parameters["weights"]) for spec, parameters in both if isinstance(spec, Conv2D)
     ]
     if not convolutions:
         raise SettingError(

@@ -69,8 +69,8 @@ def reproduce(
     out = out / "quick" if quick else out
     (out / "parts").mkdir(parents=True, exist_ok=True)
     _results(out, without=parts)  # a damaged one is told before hours of training
-    for part in parts:
-        on_line(f"{part} ...")
+    for number, part in enumerate(parts, 1):
+        on_line(f"Part {number} of {len(parts)}: {part}")
         context = Context(out, 1 if quick else runs, seed, quick, backend, jobs, on_line)
         started = time.perf_counter()
         PARTS[part](context)

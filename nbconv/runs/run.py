@@ -39,7 +39,8 @@ class Run:
     test: Dataset
     arguments: dict[str, Any]
     out: Path
-    keep_old: bool  # whether a file at `out` is another run's, kept with the ending .old
+    keep_old: bool  # whether a file at `out` is another run's, which is kept
+    kept: Path | None = None  # where it was kept, once `out` has been written
 
     def go(
         self,
@@ -70,7 +71,7 @@ class Run:
     def save(self) -> None:
         """Save to `out`; another run's file there is kept first."""
         if self.keep_old and self.out.is_file():
-            keep_old(self.out)
+            self.kept = keep_old(self.out)
         self.keep_old = False
         self.network.save(self.out)
 
