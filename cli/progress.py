@@ -1,12 +1,25 @@
 """How a training is told: a moving line on a terminal, one line for each epoch anywhere."""
 
+import errno
 import os
 import sys
+import textwrap
 import time
+from pathlib import Path
 
 import click
 
+from ..errors import printable
 from ..tables import duration
+from .group import as_json
+
+
+def tell(line: str) -> None:
+    """A line on standard error; on a terminal it is broken between words."""
+    line = printable(line)
+    if sys.stderr.isatty():
+        line = textwrap.fill(line, _width(), break_long_words=False, break_on_hyphens=False)
+    click.echo(line, err=True)
 
 
 class Progress:
@@ -56,6 +69,67 @@ class Progress:
         """Take the moving line away."""
         if self.live:
             click.echo("\r\x1b[K", nl=False, err=True)
+
+
+class Log:
+    """A file with a JSON object in a line for each epoch: what `Network.fit` calls back with.
+
+    Nothing is written before the first epoch's end. is_new: of a new run; a file that is there is
+    then kept under another name, else it goes on. Raises SettingError if it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, is_new: bool):
+        from nbconv.errors import SettingError
+        from nbconv.files import reason
+
+        self.path = path
+        self.is_new = is_new
+        self.has_failed = False
+        is_there = path.exists()
+        try:
+            if not path.is_fifo():  # a reader may be waiting for its end
+                os.close(self._opened())
+            if not is_there:
+                path.unlink()
+        except (OSError, ValueError) as error:
+            raise SettingError(
+                f"log is {path}, which cannot be written: {reason(error)}; choose another place"
+            ) from error
+
+    def _opened(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+    def epoch_done(self, metrics: dict[str, float]) -> None:
+        """Append an epoch's line. Where that fails, the training goes on without a log."""
+        if self.has_failed:
+            return
+        told = metrics | {name: int(metrics[name]) for name in ("epoch", "threads")}
+        try:
+            self._append(f"{as_json(told)}\n".encode())
+        except OSError as error:
+            self.has_failed = True
+            tell(
+                f"{self.path} cannot be written any more: {error.strerror}; the training goes on "
+                "without it"
+            )
+
+    def _append(self, line: bytes) -> None:
+        """Append a line, or nothing. Raises OSError."""
+        from nbconv.files import old_name
+
+        if self.is_new and self.path.is_file() and self.path.stat().st_size:
+            kept = old_name(self.path)
+            self.path.rename(kept)
+            tell(f"The file that was at {self.path} is now {kept}")
+        self.is_new = False
+        descriptor = self._opened()
+        try:
+            size = os.fstat(descriptor).st_size
+            if os.write(descriptor, line) < len(line):
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
 
 
 class Decoding:

@@ -2,13 +2,14 @@
 
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..names import SPLITS
-from .group import JSON, announce_compilation, backend_options, percent, print_json
+from ..names import DATASETS, SPLITS
+from .group import JSON, Suggesting, announce_compilation, backend_options, percent, print_json
 
 WEIGHTS = click.option(
     "--weights",
@@ -18,7 +19,11 @@ WEIGHTS = click.option(
     help="Those with the best validation accuracy (the last ones, without validation), "
     "or the last ones.",
 )
-DATA = click.option("--data", help="A data set's name or path.  [default: what it was trained on]")
+DATA = click.option(
+    "--data",
+    type=Suggesting(DATASETS, has_files=True),
+    help="A data set's name or path.  [default: what it was trained on]",
+)
 SPLIT = click.option(
     "--split",
     type=click.Choice(SPLITS),
@@ -117,7 +122,7 @@ def _by_class(result: dict[str, Any], names: list[str]) -> str:
 
 @click.command()
 @CHECKPOINT
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1, required=True, type=Suggesting(DATASETS, has_files=True))
 @click.option("--top", type=click.IntRange(1), default=1, help="How many classes of each picture.")
 @click.option("--as-is", is_flag=True, help="Take pictures of the network's size as they are.")
 @SPLIT
@@ -246,7 +251,7 @@ def _epochs(state: Any) -> str:
     """A table of the history: a row for each epoch."""
     from nbconv.tables import aligned
 
-    shown = {
+    shown: dict[str, tuple[str, Callable[[float], str]]] = {
         "cost": ("cost", lambda value: f"{value:.4f}"),
         "training_accuracy": ("training", percent),
         "validation_accuracy": ("validation", percent),

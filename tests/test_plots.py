@@ -183,6 +183,12 @@ def test_nothing_is_clipped(figures, kind):
     assert min(left, below, width - right, height - above) > 0.02
 
 
+@pytest.mark.parametrize("order", [("curves", "run.h5"), ("run.h5", "curves")])
+def test_the_kind_may_come_last(path, invoke, tmp_path, order):
+    (tmp_path / "run.h5").write_bytes(path.read_bytes())
+    assert invoke("plot", "--data", "digits", *order).stdout == "run-curves.png\n"
+
+
 def test_errors(figures, tmp_path):
     test, given = figures.dataset, figures.network.predict(figures.dataset.images)
     wrong = np.flatnonzero(given != test.labels)

@@ -70,7 +70,7 @@ class _Panel:
     def height(self) -> float:
         """The height that belongs to the width."""
         rows, columns, _ = _mosaic(self.tiles, self.columns, self.captions, FRAME)[0].shape
-        return self.width * rows / columns
+        return float(self.width * rows / columns)
 
 
 def _images(images: ArrayLike | Images) -> Images:

@@ -61,8 +61,8 @@ class Picture(Figure):
     """
 
     def __init__(self, width: float, height: float, *, has_layout: bool = True):
-        layout = Layout(w_pad=PAD, h_pad=PAD) if has_layout else "none"
-        super().__init__((width, height), DPI, facecolor="white", layout=layout)
+        super().__init__((width, height), DPI, facecolor="white")
+        self.set_layout_engine(Layout(w_pad=PAD, h_pad=PAD) if has_layout else "none")
 
     def _repr_png_(self) -> bytes:
         return rendered(self, "png")

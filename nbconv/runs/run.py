@@ -305,5 +305,5 @@ def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dic
 
 def _layers(settings: Mapping[str, Any]) -> list[LayerSpec] | list[int]:
     """The layers, or sizes, that the settings describe. Raises SettingError."""
-    names = "net", "activation", "dropout", "dropout_scaling"
-    return notation.parse(*(settings[name] for name in names))
+    how = {name: settings[name] for name in ("activation", "dropout", "dropout_scaling")}
+    return notation.parse(settings["net"], **how, names=NAMED)

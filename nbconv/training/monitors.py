@@ -17,6 +17,7 @@ from ..data.dataset import Dataset, Images, Store
 from ..engine.engine import Engine
 from ..engine.probe import Probe, units
 from ..kernels.activations import RELU, SIGMOID, TANH
+from ..layers.conv import ConvLayer
 from ..layers.dense import DenseLayer
 
 IMAGES = 1000  # training images measured after each epoch; the book's number (chapter 5)
@@ -46,7 +47,7 @@ def _forward(engine: Engine, each_layer: bool, a: Array) -> list[Array]:
             neurons = engine.backend.zeros((a.shape[3], unit[0].fans[0]), engine.dtype)
             engine.recorder.kernels.images_first(neurons, a.reshape(-1, a.shape[3]))
             a = neurons
-        if each_layer and len(unit) > 1:
+        if each_layer and isinstance(unit[0], ConvLayer) and len(unit) > 1:
             outputs.append(unit[0].before_pooling(a))
         for layer in unit:
             a = layer.forward(a, None)
