@@ -64,7 +64,7 @@ def tiles(ax, height, width, columns, count, captions=0):
     zoom = max(1, 24 // height)
     tall, wide = zoom * height, zoom * width
     gap = max(1, round(0.08 * tall))
-    down = tall + gap + round(captions * 0.4 * tall)
+    down = tall + gap + round(captions * 0.4 * wide)
     starts = [(gap + k // columns * down, gap + k % columns * (wide + gap)) for k in range(count)]
     return np.array([drawn[y : y + tall : zoom, x : x + wide : zoom] for y, x in starts])
 
@@ -226,7 +226,8 @@ def test_errors(figures, tmp_path):
         files=["x/photo.png", "b.png"], probabilities=[[0.1, 0.6], [0.8, 0.3]],
     )  # fmt: skip
     shown = texts(named, tmp_path)
-    assert shown[:6] == ["a very …→cat", "0.800", "b.png", "cat→a very …", "0.600", "photo.png"]
+    one = ["a very lon…", "→ cat", "0.800", "b.png"]
+    assert shown[:8] == [*one, "cat", "→ a very lon…", "0.600", "photo.png"]
     assert "below each: correct → predicted, the output for it, file" in shown
     with pytest.raises(nbconv.DataError, match="300 labels and 3 predictions"):
         plots.errors(test.images, test.labels, given[:3])

@@ -22,6 +22,7 @@ from .style import (
     draw_line,
     label_lines,
     multiple_axes,
+    shortened,
     single_axes,
     style_axes,
 )
@@ -292,7 +293,7 @@ def answer(
 
 def _names(class_names: Sequence[str] | None, classes: int) -> list[str]:
     """What stands at an axis for each class."""
-    return [class_name(class_names, k)[:12] for k in range(classes)]
+    return [shortened(class_name(class_names, k), 12) for k in range(classes)]
 
 
 def confusion(
@@ -340,5 +341,13 @@ def confusion(
     for row in np.flatnonzero(counts.any(axis=1)).tolist():
         share = f"{100 * counts[row, row] / counts[row].sum():.1f} %"
         ax.text(right_of_matrix, row, share, va="center", fontsize=9, color=GREY)
-    ax.text(right_of_matrix, -0.6, "correct", va="bottom", fontsize=9, color=GREY)
+    ax.annotate(
+        "correct",
+        xy=(right_of_matrix, 1),
+        xytext=(0, 6),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        fontsize=9,
+        color=GREY,
+    )
     return ax

@@ -30,6 +30,7 @@ from .style import (
     add_note,
     add_title,
     hide_axes,
+    shortened,
     single_axes,
     stacked_axes,
 )
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 MAX_IMAGES = 100  # in one picture
-NAME_LETTERS = 8  # of a class's name below an image
+NAME_LETTERS = 11  # of a name below an image
 NAMED_PER_ROW = 10  # images, where names stand below them
 PAGE_WIDTH = 9.0  # inches
 MAPS_PER_ROW = 20
@@ -50,7 +51,7 @@ MAP_WIDTH = 0.7  # inches, at most
 MIN_TILE_PIXELS = 24  # of a tile's height, so that frames are thin
 SCALE_SHARE = 0.995  # of the weights within the scale, so that a few large ones do not set it
 GAP = 0.08  # of a tile's height
-CAPTION = 0.4  # of a tile's height, for each line
+CAPTION = 0.4  # of a tile's width, for each line, of MAPS_PER_ROW tiles in a row
 SIGNED = "RdBu_r"  # blue, white at 0, red: also for the colour-blind
 LABELS = 0.5, 0.6  # inches beside and below the bars of the feature maps' picture
 BARS = 1.1  # inches
@@ -69,7 +70,7 @@ class _Panel:
     @property
     def height(self) -> float:
         """The height that belongs to the width."""
-        rows, columns, _ = _mosaic(self.tiles, self.columns, self.captions, FRAME)[0].shape
+        rows, columns, _ = _mosaic(self.tiles, self.columns, self.captions, FRAME, CAPTION)[0].shape
         return float(self.width * rows / columns)
 
 
@@ -104,18 +105,19 @@ def _signed(values: Array, limit: float) -> Array:
 
 
 def _mosaic(
-    tiles: Array, columns: int, captions: Sequence[str], frame: str
+    tiles: Array, columns: int, captions: Sequence[str], frame: str, line: float
 ) -> tuple[Array, list[tuple[float, float]], float]:
     """Tiles (n, rows, columns, 3) in rows of `columns`: the picture, centres (x, y), their height.
 
-    frame: the colour of each tile's frame. captions: below each tile there is room for its own.
+    frame: the colour of each tile's frame. captions: below each tile there is room for its own,
+    for each line that share of the tile's width.
     """
     zoom = max(1, MIN_TILE_PIXELS // tiles.shape[1])
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     count, height, width, _ = tiles.shape
     gap = max(1, round(GAP * height))
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
-    row_step = height + gap + round(lines * CAPTION * height)
+    row_step = height + gap + round(lines * line * width)
     column_step = width + gap
     rows = -(-count // columns)
     mosaic = np.ones((rows * row_step + gap, columns * column_step + gap, 3))
@@ -130,13 +132,18 @@ def _mosaic(
 
 
 def _tiled(
-    ax: Axes, tiles: Array, columns: int, captions: Sequence[str] = (), frame: str = "white"
+    ax: Axes,
+    tiles: Array,
+    columns: int,
+    captions: Sequence[str] = (),
+    frame: str = "white",
+    line: float = CAPTION,
 ) -> list[tuple[float, float]]:
     """Draw tiles (n, rows, columns, 3) in rows of `columns`, and return their centres (x, y).
 
-    frame: the colour of each tile's frame. captions: one below each tile.
+    frame: the colour of each tile's frame. captions: one below each tile; line: see `_mosaic`.
     """
-    mosaic, centres, height = _mosaic(tiles, columns, captions, frame)
+    mosaic, centres, height = _mosaic(tiles, columns, captions, frame, line)
     text = {"ha": "center", "va": "top", "fontsize": 8, "color": INK, "linespacing": 1.15}
     for (x, y), caption in zip(centres, captions, strict=False):
         ax.text(x, y + (0.5 + 1.5 * GAP) * height, caption, text)
@@ -155,8 +162,13 @@ def _new_axes(shades: Array, lines: int, margin: float, per_row: int) -> Axes:
     width = IMAGE_WIDTH * MAPS_PER_ROW / per_row
     rows = -(-len(shades) // columns)
     _, tile_rows, tile_columns, _ = shades.shape
-    row_height = tile_rows / tile_columns * (1 + lines * CAPTION / (1 + GAP)) * width
+    row_height = (tile_rows / tile_columns + lines * _line(per_row) / (1 + GAP)) * width
     return single_axes(None, max(TITLE_WIDTH, width * columns), rows * row_height + margin)
+
+
+def _line(per_row: int) -> float:
+    """The share of a tile's width for a line below it, with so many in a row."""
+    return CAPTION * per_row / MAPS_PER_ROW
 
 
 def digits(
@@ -175,10 +187,11 @@ def digits(
     per_row, captions = MAPS_PER_ROW, []
     if labels is not None:
         given = [int(label) for label in np.asarray(labels)[:MAX_IMAGES]]
-        captions = [_short(class_name(class_names, label), 11) for label in given]
+        captions = [shortened(class_name(class_names, label), NAME_LETTERS) for label in given]
         per_row = MAPS_PER_ROW if class_names is None else NAMED_PER_ROW
     ax = ax or _new_axes(shades, lines=bool(captions), margin=0.4, per_row=per_row)
-    _tiled(ax, shades, min(len(shades), per_row), captions, "white" if captions else FRAME)
+    frame = "white" if captions else FRAME
+    _tiled(ax, shades, min(len(shades), per_row), captions, frame, _line(per_row))
     count = len(_images(images))
     which = f"the first {len(shades)} of {count:,} images" if count > len(shades) else "images"
     add_title(ax, which + (", the correct label below each" if captions else ""))
@@ -223,18 +236,20 @@ def errors(
 
     def caption(k: int) -> str:
         of, taken_for = (
-            class_name(class_names, int(label)) for label in (correct[k], predicted[k])
+            shortened(class_name(class_names, int(label)), NAME_LETTERS)
+            for label in (correct[k], predicted[k])
         )
-        lines = [f"{_short(of, NAME_LETTERS)}→{_short(taken_for, NAME_LETTERS)}"]
+        lines = [f"{of}→{taken_for}"] if class_names is None else [of, f"→ {taken_for}"]
         lines += [] if certainty is None else [f"{certainty[k]:.3f}"]
-        return "\n".join(
-            [*lines, f"#{k}" if files is None else _short(PurePath(files[k]).name, 11)]
-        )
+        # The end of a file's name is what tells it from its neighbours.
+        name = "" if files is None else PurePath(files[k]).name
+        lines.append(f"#{k}" if files is None else shortened(name[::-1], NAME_LETTERS)[::-1])
+        return "\n".join(lines)
 
     captions = [caption(int(k)) for k in shown]
     per_row = MAPS_PER_ROW if class_names is None and files is None else NAMED_PER_ROW
     ax = ax or _new_axes(shades, lines=captions[0].count("\n") + 1, margin=0.7, per_row=per_row)
-    _tiled(ax, shades, min(len(shades), per_row), captions)
+    _tiled(ax, shades, min(len(shades), per_row), captions, line=_line(per_row))
     first = f", {order} {MAX_IMAGES}" if len(wrong) > MAX_IMAGES else ""
     below = ["correct → predicted", "image number" if files is None else "file"]
     if probabilities is not None:
@@ -243,11 +258,6 @@ def errors(
     title = f"{len(wrong):,} of {len(correct):,} misclassified{first}"
     add_title(ax, f"{title}\nbelow each: {', '.join(below)}")
     return ax
-
-
-def _short(text: str, letters: int) -> str:
-    """A text of at most so many letters; of longer ones the end is left out."""
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def filters(network: "Network", layer: int = 1, ax: Axes | None = None) -> Axes:
@@ -278,8 +288,8 @@ def filters(network: "Network", layer: int = 1, ax: Axes | None = None) -> Axes:
     side = min(0.8, max(0.2, PAGE_WIDTH / tile_columns))  # inches
     width = max(side * tile_columns, 3) + 1.4
     captions = [str(k) for k in range(1, count + 1)] if channels == 1 else []
-    spaced = 1 + CAPTION if captions else 1
-    ax = single_axes(ax, width, side * tile_rows * rows / columns * spaced + 0.7)
+    row_height = rows / columns + (CAPTION if captions else 0)
+    ax = single_axes(ax, width, side * tile_rows * row_height + 0.7)
     tiles = _signed(weights.swapaxes(0, 1).reshape(-1, rows, columns), limit)
     centres = _tiled(ax, tiles, tile_columns, captions, RULE)
     before = "feature maps" if layer > 1 else "channels"
@@ -337,7 +347,7 @@ def feature_maps(
     if len(images) != 1:
         raise DataError(f"{len(images)} images were given: expected one")
     *hidden, (last, outputs) = network.activations(images, each_layer=True)
-    panels = [_Panel(f"image, {show(images.shape[1:])}", _shades(images[:]), 1, 1.2)]
+    panels = [_Panel(f"image, {show(network.input_shape)}", _shades(images[:]), 1, 1.2)]
     panels += [_panel(name, a) for name, (a,) in hidden]
     sizes = [*((panel.width, panel.height) for panel in panels), (PAGE_WIDTH, BARS)]
     axes = stacked_axes(axes, sizes, *LABELS)

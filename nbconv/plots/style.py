@@ -128,6 +128,11 @@ def style_axes(ax: Axes, x: str, y: str) -> None:
     ax.set_ylabel(y, fontsize=9, color=INK)
 
 
+def shortened(text: str, letters: int) -> str:
+    """A text of at most so many letters; of longer ones the end is left out."""
+    return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"
+
+
 def hide_axes(ax: Axes) -> None:
     """Remove spines and ticks."""
     ax.spines[:].set_visible(False)

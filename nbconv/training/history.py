@@ -7,6 +7,7 @@ from ..tables import duration
 
 # What a line is too long for is left out, in this order.
 LEFT_OUT = "threads", "seconds", "training", "cost", "left"
+LEFT = len("  1 h 12 min left")
 
 
 def line(
@@ -31,11 +32,11 @@ def line(
     if threads := int(metrics.get("threads", 0)):
         parts["threads"] = f", {threads} thread{'s' if threads > 1 else ''}"
     if left is not None:
-        parts["left"] = f"  {duration(left)} left"
+        parts["left"] = f"{f'  {duration(left)} left':{LEFT}}"  # all epochs lack the same parts
     for name in LEFT_OUT:
         if width is not None and sum(map(len, parts.values())) > width:
             parts.pop(name, None)
-    return "".join(parts.values())
+    return "".join(parts.values()).rstrip()
 
 
 class History(Mapping[str, list[float]]):
