@@ -10,7 +10,22 @@ from .use import CHECKPOINT, DATA, SPLIT, WEIGHTS
 KINDS = ("curves", "filters", "feature-maps", "errors", "confusion", "speeds", "digits")
 
 
-@click.command()
+class _Plot(click.Command):
+    """KIND and CHECKPOINT are understood in either order."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put KIND first, as it is declared."""
+        values, _, _ = self.make_parser(ctx).parse_args(list(args))
+        first, second = values.get("kind"), values.get("checkpoint")
+        if second in KINDS and first in args and first not in KINDS:
+            args = [*args]
+            one = args.index(first)
+            other = args.index(second, one)
+            args[one], args[other] = second, first
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Plot)
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @CHECKPOINT
 @click.option(

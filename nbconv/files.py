@@ -167,12 +167,19 @@ def identity(path: Path) -> bytes:
 
 
 def old_name(path: Path) -> Path:
-    """Where the file that was at `path` is kept when another run takes its place."""
-    return path.with_name(f"{path.name}.old")
+    """Where the file at `path` is kept when another run takes its place: PATH.old, PATH.old2, ...
+
+    The first of them that is free.
+    """
+    old, number = path.with_name(f"{path.name}.old"), 1
+    while os.path.lexists(old):
+        number += 1
+        old = path.with_name(f"{path.name}.old{number}")
+    return old
 
 
-def keep_old(path: Path) -> None:
-    """Copy a file atomically to `old_name`. Raises CheckpointError."""
+def keep_old(path: Path) -> Path:
+    """Copy a file atomically to `old_name`, which is returned. Raises CheckpointError."""
     old = old_name(path)
     try:
         replace(old, path.read_bytes())
@@ -181,6 +188,7 @@ def keep_old(path: Path) -> None:
         raise CheckpointError(
             f"{path} could not be copied to {old}: {reason(error)}; choose another --out"
         ) from error
+    return old
 
 
 def check_place(path: Path) -> None:

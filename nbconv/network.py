@@ -91,9 +91,7 @@ class Network:
         self.class_names: ClassNames | None = None
         self.preparation: preparation.Preparation | None = None
         activations = [
-            getattr(spec, "activation", "sigmoid")
-            for spec, layer in zip(specs, self.engine.layers, strict=True)
-            if layer.weights_shape
+            getattr(spec, "activation", "sigmoid") for spec in self.specs_with_parameters
         ]
         has_softmax = type(last).__name__ == "Softmax"
         self.engine.initialise(self.initialiser, self.seed, has_softmax, activations)
@@ -139,6 +137,12 @@ class Network:
     def notation(self) -> str:
         """The layers as the literature writes them: 20C5-MP2-100N-10N."""
         return "-".join(spec.notation for spec in self.specs)
+
+    @property
+    def specs_with_parameters(self) -> list[LayerSpec]:
+        """The layers that have any, in the order of `parameters` and of the metrics' numbers."""
+        both = zip(self.specs, self.engine.layers, strict=True)
+        return [spec for spec, layer in both if layer.weights_shape]
 
     def summary(self) -> str:
         """A table: each layer, the shape of its output, its parameters."""
@@ -402,15 +406,21 @@ class Network:
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
 
-    def activations(self, images: ArrayLike | Images) -> list[tuple[str, Array]]:
+    def activations(
+        self, images: ArrayLike | Images, *, each_layer: bool = False
+    ) -> list[tuple[str, Array]]:
         """[("20C5-MP2", a), ...]: the activations of each layer.
 
         a: (n, channels, rows, columns) or (n, neurons). A convolution and the max pooling behind it
-        are one: the activation comes after the pooling. Raises DataError.
+        are one: the activation comes after the pooling. With each_layer they are two, ("20C5", a)
+        and ("MP2", a), and the pooling's a are the largest of the convolution's. Raises DataError.
         """
-        notations = iter(spec.notation for spec in self.specs)
-        names = ["-".join(next(notations) for _ in unit) for unit in units(self.engine.layers)]
-        return list(zip(names, monitors.activations(self.engine, self._given(images)), strict=True))
+        names = [spec.notation for spec in self.specs]
+        if not each_layer:
+            rest = iter(names)
+            names = ["-".join(next(rest) for _ in unit) for unit in units(self.engine.layers)]
+        arrays = monitors.activations(self.engine, self._given(images), each_layer)
+        return list(zip(names, arrays, strict=True))
 
     def monitor(self, data: Dataset) -> dict[str, float]:
         """How each layer with parameters, k = 1, 2, ..., stands on these images.

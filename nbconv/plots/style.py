@@ -20,6 +20,8 @@ DPI = 150
 INK = "#222222"
 GREY = "#666666"
 RULE = "#dddddd"
+PAD = 0.08  # inches around each part of a picture
+TITLE = 0.34  # inches for a title above a part, and the room above that
 FRAME = "#c3d2e2"
 # (colour, dashes, marker) of each line. The colours are distinct for the colour-blind: those of
 # Okabe and Ito, some of them darker so that text in them is readable.
@@ -53,10 +55,14 @@ class Layout(ConstrainedLayoutEngine):
 
 
 class Picture(Figure):
-    """A figure of this size in inches, on white, that notebooks show by themselves."""
+    """A figure of this size in inches, on white, that notebooks show by themselves.
 
-    def __init__(self, width: float, height: float):
-        super().__init__((width, height), DPI, facecolor="white", layout=Layout())
+    has_layout: axes, titles and labels are placed by matplotlib's layout.
+    """
+
+    def __init__(self, width: float, height: float, *, has_layout: bool = True):
+        super().__init__((width, height), DPI, facecolor="white")
+        self.set_layout_engine(Layout(w_pad=PAD, h_pad=PAD) if has_layout else "none")
 
     def _repr_png_(self) -> bytes:
         return rendered(self, "png")
@@ -85,9 +91,29 @@ def multiple_axes(
     return every[:count]
 
 
+def stacked_axes(
+    axes: Sequence[Axes] | None, sizes: Sequence[tuple[float, float]], left: float, below: float
+) -> list[Axes]:
+    """The given axes, or those of a new picture, one below the other, with room for their titles.
+
+    sizes: width and height of each. left, below: the room for labels beside all and below the last.
+    All are in inches.
+    """
+    if axes is not None:
+        return multiple_axes(axes, len(sizes), 0, 0)
+    width = left + max(width for width, _ in sizes) + PAD
+    height = below + sum(height + TITLE for _, height in sizes)
+    picture, top = Picture(width, height, has_layout=False), height
+    every = []
+    for wide, tall in sizes:
+        top -= TITLE + tall
+        every.append(picture.add_axes((left / width, top / height, wide / width, tall / height)))
+    return every
+
+
 def add_title(ax: Axes, title: str) -> None:
     """A title above the left edge."""
-    ax.set_title(title, loc="left", fontsize=10, color=INK)
+    ax.set_title(title, loc="left", fontsize=10, color=INK, linespacing=1.4)
 
 
 def style_axes(ax: Axes, x: str, y: str) -> None:
@@ -100,6 +126,11 @@ def style_axes(ax: Axes, x: str, y: str) -> None:
     ax.set_axisbelow(True)
     ax.set_xlabel(x, fontsize=9, color=INK)
     ax.set_ylabel(y, fontsize=9, color=INK)
+
+
+def shortened(text: str, letters: int) -> str:
+    """A text of at most so many letters; of longer ones the end is left out."""
+    return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"
 
 
 def hide_axes(ax: Axes) -> None:
