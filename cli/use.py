@@ -1,4 +1,4 @@
-"""nbconv eval, predict and inspect."""
+"""nbconv eval, predict, inspect and export."""
 
 from pathlib import Path
 from typing import Any
@@ -235,3 +235,26 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
         numbers = [f"{state.history[name][epoch]:{len(name)}.4f}" for name in metrics]
         mark = "  best" if state.best and state.best.epoch == epoch + 1 else ""
         click.echo(f"{epoch + 1:5}  " + "  ".join(numbers) + mark)
+
+
+@click.command()
+@CHECKPOINT
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="An .onnx file.  [default: beside CHECKPOINT]",
+)
+@WEIGHTS
+def export(checkpoint: Path, out: Path | None, weights: str) -> None:
+    """Write a network as an ONNX file.
+
+    With it, programs without nbconv predict. Prints the file's name.
+    """
+    from nbconv import Network, SettingError
+
+    out = out or checkpoint.with_suffix(".onnx")
+    if out.resolve() == checkpoint.resolve():
+        raise SettingError(f"{out} is the checkpoint: expected another name after -o")
+    Network.load(checkpoint, backend="cpu", weights=weights).export(out)
+    click.echo(out)

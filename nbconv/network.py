@@ -550,6 +550,17 @@ class Network:
         """
         checkpoint_file.save(Path(path), schema.contents_of(self))
 
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write an .onnx file, with which programs without nbconv predict (the extra `onnx`).
+
+        images: float32, (n, ...) with the input's shape, in [0, 1]. probabilities, or activations
+        where the last layer is not Softmax: (n, classes). labels: (n,). A float64 network is
+        exported in float32. Raises SettingError.
+        """
+        from .onnx import export
+
+        export(self, Path(path))
+
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], *, backend: str = "auto", weights: str = "last"

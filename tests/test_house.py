@@ -19,7 +19,7 @@ FLOORS = [
     {"engine"},
     {"training"},
     {"checkpoint"},
-    {"network", "notation", "book"},
+    {"network", "notation", "book", "onnx"},
     {"runs"},
     {"diagnostics", "doctor", "ensemble", "sklearn"},
     {"plots"},

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 from .charts import answer, bars, confusion, course, courses, curves, etas, sigma, speeds
 from .figures import KINDS, Figures
 from .images import digits, errors, feature_maps, filters
-from .style import rendered, save, write
+from .style import rendered, save
 
 __all__ = [
     "KINDS",
@@ -38,5 +38,4 @@ __all__ = [
     "save",
     "sigma",
     "speeds",
-    "write",
 ]
