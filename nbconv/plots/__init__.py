@@ -1,9 +1,8 @@
 """Pictures of networks, trainings and images, drawn with matplotlib (the extra `plot`).
 
 Each function draws on the axes that it is given, or on those of a new figure, and returns them. No
-figure is registered with pyplot. In a notebook,
-`plots.confusion(test.labels, net.predict(test.images)).figure` is shown. Importing this package
-raises SettingError if matplotlib is missing.
+figure is registered with pyplot. A notebook shows the picture where the axes are a cell's result.
+Importing this package raises SettingError if matplotlib is missing.
 """
 
 from ..errors import SettingError

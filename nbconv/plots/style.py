@@ -53,18 +53,36 @@ class Layout(ConstrainedLayoutEngine):
 
 
 class Picture(Figure):
-    """A figure of this size in inches, on white, that notebooks show by themselves."""
+    """A figure of this size in inches, on white.
+
+    Notebooks show it where it, its axes or the list of them is a cell's result.
+    """
 
     def __init__(self, width: float, height: float):
         super().__init__((width, height), DPI, facecolor="white", layout=Layout())
+
+    def new_axes(self, **layout: Any) -> "list[Axes]":
+        """New axes, row by row. layout: for `Figure.subplots`."""
+        grid = self.subplots(subplot_kw={"axes_class": _PictureAxes}, **layout)
+        return _AxesList(np.ravel(np.array(grid, object)).tolist())
 
     def _repr_png_(self) -> bytes:
         return rendered(self, "png")
 
 
+class _PictureAxes(Axes):
+    def _repr_png_(self) -> bytes:
+        return rendered(self.figure, "png")
+
+
+class _AxesList(list[Axes]):
+    def _repr_png_(self) -> bytes:
+        return rendered(self[0].figure, "png")
+
+
 def single_axes(ax: Axes | None, width: float, height: float) -> Axes:
     """The given axes, or those of a new picture of this size in inches."""
-    return Picture(width, height).subplots() if ax is None else ax
+    return Picture(width, height).new_axes()[0] if ax is None else ax
 
 
 def multiple_axes(
@@ -74,15 +92,18 @@ def multiple_axes(
 
     layout: for `Figure.subplots`. Raises SettingError if the number of given axes is not `count`.
     """
-    grid = Picture(width, height).subplots(**layout) if axes is None else axes
-    every: list[Axes] = np.ravel(np.array(grid, object)).tolist()
-    if axes is not None and len(every) != count:
+    if axes is None:
+        every = Picture(width, height).new_axes(**layout)
+        for ax in every[count:]:
+            ax.remove()
+        del every[count:]
+        return every
+    given: list[Axes] = np.ravel(np.array(axes, object)).tolist()
+    if len(given) != count:
         raise SettingError(
-            f"axes are {len(every)}: expected {count}, one for each part of the picture"
+            f"axes are {len(given)}: expected {count}, one for each part of the picture"
         )
-    for ax in every[count:]:
-        ax.remove()
-    return every[:count]
+    return given
 
 
 def add_title(ax: Axes, title: str) -> None:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator, Mapping
 
+from .. import display
+
 
 def line(metrics: Mapping[str, float], epochs: int) -> str:
     """One epoch's metrics as a line.
@@ -41,6 +43,17 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         return f"History({self.epochs} epochs: {', '.join(self._metrics)})"
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: cost and accuracy over the epochs. `plots.curves` shows more."""
+        sets = {"training": "training", "validation": "validation", "test": "test at best"}
+        costs = {shown: self.get(f"{name}_cost", []) for name, shown in sets.items()}
+        costs["mini-batches"] = self.get("cost", [])
+        accuracies = {
+            shown: [100 * share for share in self.get(f"{name}_accuracy", [])]
+            for name, shown in sets.items()
+        }
+        return display.chart("cost", costs) + display.chart("accuracy, %", accuracies) or None
 
     @property
     def epochs(self) -> int:
