@@ -1,7 +1,7 @@
 # The first use of any target makes .venv; PYTHON chooses the interpreter, 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := nbconv kernels cli tests benchmarks setup.py
+SOURCES := nbconv kernels cli tests benchmarks docs/notebooks setup.py
 # A process for each core; a file's tests, which share what they have made, stay in one.
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

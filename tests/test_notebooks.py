@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import math
 import re
 import subprocess
@@ -238,3 +239,32 @@ def test_in_a_kernel(run):
     assert silent == shown == []
     for (output,) in (figure, figures):
         assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
+
+
+# The notebooks of docs/
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_kept_without_outputs(path):
+    text = path.read_text(encoding="utf-8")
+    cells = json.loads(text)["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert {cell["cell_type"] for cell in cells} == {"code", "markdown"}
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert 'data = "digits"  # or: data = "mnist"\n' in code[0]["source"]
+
+
+@IGNORED
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run_from_top_to_bottom(path):
+    pytest.importorskip("matplotlib", reason="needs matplotlib: the extra plot")
+    nbclient = pytest.importorskip("nbclient", reason="needs nbclient")
+    pytest.importorskip("ipykernel", reason="needs ipykernel")
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    outputs = executed(nbclient, notebook)
+    shown = {kind for each in outputs for output in each for kind in output.get("data", {})}
+    assert {"text/html", "image/png"} <= shown
