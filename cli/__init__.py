@@ -12,7 +12,7 @@ from .group import VERBOSE, Group
 from .plot import plot, report
 from .reproduce import reproduce
 from .train import train
-from .use import evaluate, inspect, predict
+from .use import evaluate, export, inspect, predict
 
 
 @click.group(
@@ -41,6 +41,7 @@ for command in (
     evaluate,
     predict,
     inspect,
+    export,
     plot,
     report,
     reproduce,

@@ -1,4 +1,4 @@
-"""nbconv eval, predict and inspect."""
+"""nbconv eval, predict, inspect and export."""
 
 import math
 import shutil
@@ -295,3 +295,26 @@ def _monitored(network: Any) -> str:
         ]
         rows.append([f"{k}: {spec.notation}", *cells])
     return aligned(rows, "<" + ">" * len(kinds))
+
+
+@click.command()
+@CHECKPOINT
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="An .onnx file.  [default: beside CHECKPOINT]",
+)
+@WEIGHTS
+def export(checkpoint: Path, out: Path | None, weights: str) -> None:
+    """Write a network as an ONNX file.
+
+    With it, programs without nbconv predict. Prints the file's name.
+    """
+    from nbconv import Network, SettingError
+
+    out = out or checkpoint.with_suffix(".onnx")
+    if out.resolve() == checkpoint.resolve():
+        raise SettingError(f"{out} is the checkpoint: expected another name after -o")
+    Network.load(checkpoint, backend="cpu", weights=weights).export(out)
+    click.echo(out)

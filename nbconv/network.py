@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backend as backends
-from . import checks
+from . import checks, display
 from .checkpoint import file as checkpoint_file
 from .checkpoint import schema
 from .checks import Shape, show
@@ -41,7 +41,7 @@ from .layers.recorder import Recorder
 from .names import DTYPES, INITIALISERS
 from .tables import aligned
 from .threads import using as using_threads
-from .training import monitors, optimisers
+from .training import live, monitors, optimisers
 from .training.find_eta import find_eta
 from .training.history import History
 from .training.loop import Metrics, Training
@@ -146,7 +146,15 @@ class Network:
 
     def summary(self) -> str:
         """A table: each layer, the shape of its output, its parameters."""
-        rows = [("input", show(self.input_shape), "")]
+        return f"{aligned(self._table(), '<<>')}\n{self._about()}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the same table."""
+        head, *rows = self._table()
+        return display.table(head, rows, self._about())
+
+    def _table(self) -> list[tuple[str, str, str]]:
+        rows = [("layer", "output", "parameters"), ("input", show(self.input_shape), "")]
         for spec, layer in zip(self.specs, self.engine.layers, strict=True):
             parameters = math.prod(layer.weights_shape or (0,)) + math.prod(
                 layer.biases_shape or (0,)
@@ -158,12 +166,14 @@ class Network:
                     f"{parameters:,}",
                 )
             )
-        table = aligned([("layer", "output", "parameters"), *rows], "<<>")
-        total = (
+        return rows
+
+    def _about(self) -> str:
+        """The line below the table."""
+        return (
             f"{self.engine.count:,} parameters, cost {self.cost}, {self.dtype}, "
             f"backend {self.backend}"
         )
-        return f"{table}\n{total}"
 
     # Training
 
@@ -183,6 +193,7 @@ class Network:
         callback: Callable[[Metrics], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
         threads: int | str = "auto",
+        verbose: bool | None = None,
         **settings: Any,
     ) -> History:
         """Train for `epochs` more epochs by stochastic gradient descent, and give their history.
@@ -212,7 +223,8 @@ class Network:
         interrupted. callback: called after each epoch with its metrics; progress: every few
         mini-batches, with images done and images in all. threads: of the CPU, "auto" for what
         `nbconv.set_threads` says, which is "auto" again, the fastest number, if it has not been
-        called; results do not depend on it.
+        called; results do not depend on it. verbose: a bar and curves in a notebook, and in a
+        script a line for each epoch; left out, in a notebook only.
 
         Metrics: "cost" (mean over the epoch's mini-batches, before each one's update, and the only
         one with class_weights and label_smoothing), "seconds" (training alone), "validation_..."
@@ -253,6 +265,7 @@ class Network:
             file = Path(checkpoint)
             check_place(file)
             save = partial(self.save, file)
+        callback, progress = live.telling(verbose, self.history, checked.epochs, callback, progress)
         with (
             using_threads(threads),
             backends.compiling_meanwhile(
@@ -572,6 +585,17 @@ class Network:
         Raises CheckpointError.
         """
         checkpoint_file.save(Path(path), schema.contents_of(self))
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write an .onnx file, with which programs without nbconv predict (the extra `onnx`).
+
+        images: float32, (n, ...) with the input's shape, in [0, 1]. probabilities, or activations
+        where the last layer is not Softmax: (n, classes). labels: (n,). A float64 network is
+        exported in float32. Raises SettingError.
+        """
+        from .onnx import export
+
+        export(self, Path(path))
 
     @classmethod
     def load(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import plots
+from .. import files, plots
 from ..checkpoint import file as checkpoint
 from ..doctor import environment
 from ..errors import NbconvError, SettingError
@@ -65,7 +65,7 @@ def write_report(
         "Environment": _environment(path, network),
     }
     about = f"{path.name}, a network with the weights of epoch {epoch}"
-    plots.write(out, page.page(network.notation, about, _facts(network), sections).encode())
+    files.write(out, page.page(network.notation, about, _facts(network), sections).encode())
 
 
 def _facts(network: Network) -> dict[str, str]:

@@ -150,7 +150,14 @@ def _course(context: Context, network: Network, **options: Any) -> list[list[flo
     epochs = _epochs(context)
     before = _speeds(network, data)
     history = network.fit(
-        data, epochs, IMAGES, SETTINGS["eta"], SETTINGS["lmbda"], monitor_layers=True, **options
+        data,
+        epochs,
+        IMAGES,
+        SETTINGS["eta"],
+        SETTINGS["lmbda"],
+        monitor_layers=True,
+        verbose=False,
+        **options,
     )
     return [[first, *history[f"speed_{k}"]] for k, first in enumerate(before, 1)]
 

@@ -59,6 +59,7 @@ class Run:
                 checkpoint=self.save,
                 callback=callback,
                 progress=progress,
+                verbose=False,
                 **self.arguments,
             )
 

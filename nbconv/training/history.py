@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 
+from .. import display
 from ..tables import duration
 
 # What a line is too long for is left out, in this order.
@@ -59,6 +60,17 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         return f"History({self.epochs} epochs: {', '.join(self._metrics)})"
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: cost and accuracy over the epochs. `plots.curves` shows more."""
+        sets = {"training": "training", "validation": "validation", "test": "test at best"}
+        costs = {shown: self.get(f"{name}_cost", []) for name, shown in sets.items()}
+        costs["mini-batches"] = self.get("cost", [])
+        accuracies = {
+            shown: [100 * share for share in self.get(f"{name}_accuracy", [])]
+            for name, shown in sets.items()
+        }
+        return display.chart("cost", costs) + display.chart("accuracy, %", accuracies) or None
 
     @property
     def epochs(self) -> int:
