@@ -9,7 +9,7 @@ from .. import __version__
 from .check import doctor, gradcheck, parity
 from .ensemble import ensemble
 from .group import VERBOSE, Group
-from .plot import plot, report
+from .plot import demo, plot, report
 from .reproduce import reproduce
 from .train import train
 from .use import evaluate, inspect, predict
@@ -43,6 +43,7 @@ for command in (
     inspect,
     plot,
     report,
+    demo,
     reproduce,
     ensemble,
     gradcheck,

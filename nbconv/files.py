@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import CheckpointError, printable
+from .errors import CheckpointError, SettingError, printable
 
 
 def one_line(error: BaseException) -> str:
@@ -50,6 +50,22 @@ def replace(path: Path, content: bytes | memoryview) -> None:
             file.close()  # Windows renames no open file
         os.replace(partial, path)
     _flush_folder(path)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a picture or page atomically.
+
+    Raises SettingError, and then leaves the old file unchanged.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "not a regular file"
+        raise SettingError(f"{path} is {kind}: expected the name of a file")
+    try:
+        replace(Path(os.path.realpath(path)), content)
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"{path} could not be written: {reason(error)}; choose another place"
+        ) from error
 
 
 @contextmanager

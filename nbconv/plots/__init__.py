@@ -7,6 +7,7 @@ raises SettingError if matplotlib is missing.
 """
 
 from ..errors import SettingError
+from ..files import write
 
 try:
     import matplotlib  # noqa: F401 -- the modules below need it
@@ -18,7 +19,7 @@ except ModuleNotFoundError as error:
 from .charts import answer, bars, confusion, course, courses, curves, etas, sigma, speeds
 from .figures import KINDS, Figures
 from .images import digits, errors, feature_maps, filters
-from .style import rendered, save, write
+from .style import rendered, save
 
 __all__ = [
     "KINDS",

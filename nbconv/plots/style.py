@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from ..errors import SettingError
-from ..files import reason, replace
+from ..files import write
 
 DPI = 150
 INK = "#222222"
@@ -209,16 +209,3 @@ def save(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> None:
         raise SettingError(f"{path} has an unknown extension: expected .{', .'.join(METADATA)}")
     first: Axes = np.ravel(np.array(axes, object))[0]
     write(path, rendered(first.figure, kind))
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file atomically. Raises SettingError, and then leaves the old file unchanged."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else "not a regular file"
-        raise SettingError(f"{path} is {kind}: expected the name of a file")
-    try:
-        replace(Path(os.path.realpath(path)), content)
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            f"{path} could not be written: {reason(error)}; choose another place"
-        ) from error
