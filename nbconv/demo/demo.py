@@ -1,8 +1,8 @@
 """A network as one HTML page on which it can be tried: it computes in the browser, offline.
 
 The page is made of the files beside this one. Its mathematics is network.js, loop for loop as
-kernels/reference has it; prepare.js makes pictures like the training images, as data/preparation.py
-does.
+kernels/reference has it; prepare.js and ink.js make pictures like the training images, as
+data/preparation.py does.
 """
 
 import base64
@@ -42,7 +42,10 @@ from ..layers.conv import ConvLayer
 from ..network import Network
 
 Array = NDArray[Any]
-SCRIPTS = ("network.js", "prepare.js", "maps.js", "neuron.js", "learning.js", "page.js")
+SCRIPTS = (
+    "network.js", "picture.js", "ink.js", "prepare.js", "maps.js", "neuron.js", "learning.js",
+    "page.js",
+)  # fmt: skip
 POOLS: dict[type[LayerSpec], tuple[str, str]] = {
     MaxPool2D: ("max", "max pooling"),
     L2Pool2D: ("l2", "L2 pooling"),

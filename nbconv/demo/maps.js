@@ -140,13 +140,20 @@ class Mosaic {
 
   draw(values, [low, high]) {
     const colours = PALETTES[schemeName()][low < 0 ? "signed" : "sequential"];
-    const factor = 255 / (high - low), width = this.canvas.width;
-    for (let index = 0; index < values.length; index++) {
-      const [left, top] = this.place(index);
-      const place = (values[index] - low) * factor;
-      const colour = colours[place >= 0 ? Math.min(255, Math.round(place)) : 0];
-      for (let y = top; y < top + this.zoom; y++) {
-        this.words.fill(colour, y * width + left, y * width + left + this.zoom);
+    const { rows, columns, zoom, words } = this, { width } = this.canvas;
+    const factor = 255 / (high - low);
+    for (let map = 0; map < this.count; map++) {
+      const left = (map % this.across) * this.stepX;
+      const top = Math.floor(map / this.across) * this.stepY;
+      for (let y = 0; y < rows; y++) {
+        const from = (map * rows + y) * columns, to = (top + y * zoom) * width + left;
+        const end = Math.min(columns, values.length - from);
+        for (let x = 0; x < end; x++) {
+          const place = (values[from + x] - low) * factor;
+          const colour = colours[place >= 0 ? Math.min(255, Math.round(place)) : 0];
+          for (let z = 0; z < zoom; z++) words[to + x * zoom + z] = colour;
+        }
+        for (let z = 1; z < zoom; z++) words.copyWithin(to + z * width, to, to + end * zoom);
       }
     }
     this.values = values;

@@ -32,48 +32,45 @@ function activationBackward(dz, da, a, activation) {
   for (let i = 0; i < dz.length; i++) dz[i] = da[i] * derivative(a[i], activation);
 }
 
-// Convolution: kernels/reference/conv.py. g: the layer's sizes, see `Convolution`.
+// Convolution: kernels/reference/conv.py. Sizes are those of the layer, see `Convolution`.
 
 /** padded[c, y + padding_y, x + padding_x] = a[c, y, x]; the border holds zeros. */
-function conv2dPad(padded, a, g) {
-  for (let c = 0; c < g.channels; c++) {
-    for (let y = 0; y < g.inRows; y++) {
-      for (let x = 0; x < g.inColumns; x++) {
-        const Y = y + g.padding[0], X = x + g.padding[1];
-        padded[(c * g.paddedRows + Y) * g.paddedColumns + X] =
-          a[(c * g.inRows + y) * g.inColumns + x];
-      }
+function conv2dPad(padded, a, { channels, inRows, inColumns, paddedRows, paddedColumns, padding }) {
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < inRows; y++) {
+      const to = (c * paddedRows + y + padding[0]) * paddedColumns + padding[1];
+      const from = (c * inRows + y) * inColumns;
+      for (let x = 0; x < inColumns; x++) padded[to + x] = a[from + x];
     }
   }
 }
 
 /** da[c, y, x] = padded[c, y + padding_y, x + padding_x]. */
-function conv2dUnpad(da, padded, g) {
-  for (let c = 0; c < g.channels; c++) {
-    for (let y = 0; y < g.inRows; y++) {
-      for (let x = 0; x < g.inColumns; x++) {
-        const Y = y + g.padding[0], X = x + g.padding[1];
-        da[(c * g.inRows + y) * g.inColumns + x] =
-          padded[(c * g.paddedRows + Y) * g.paddedColumns + X];
-      }
+function conv2dUnpad(da, padded, sizes) {
+  const { channels, inRows, inColumns, paddedRows, paddedColumns, padding } = sizes;
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < inRows; y++) {
+      const from = (c * paddedRows + y + padding[0]) * paddedColumns + padding[1];
+      const to = (c * inRows + y) * inColumns;
+      for (let x = 0; x < inColumns; x++) da[to + x] = padded[from + x];
     }
   }
 }
 
 /** z[f, y, x] = b[f] + sum_(c, i, j) w[f, c, i, j] a[c, y s_y + i, x s_x + j], (125). a: padded. */
-function conv2dForward(z, a, w, b, g) {
-  const area = g.rows * g.columns;
-  for (let f = 0; f < g.filters; f++) {
-    z.fill(b[f], f * area, (f + 1) * area);
-    for (let c = 0; c < g.channels; c++) {
-      for (let i = 0; i < g.kernel[0]; i++) {
-        for (let j = 0; j < g.kernel[1]; j++) {
-          const weight = w[((f * g.channels + c) * g.kernel[0] + i) * g.kernel[1] + j];
-          for (let y = 0; y < g.rows; y++) {
-            const row = (c * g.paddedRows + y * g.stride[0] + i) * g.paddedColumns + j;
-            for (let x = 0; x < g.columns; x++) {
-              z[f * area + y * g.columns + x] += weight * a[row + x * g.stride[1]];
-            }
+function conv2dForward(z, a, w, b, sizes) {
+  const { filters, channels, rows, columns, paddedRows, paddedColumns } = sizes;
+  const [kernelRows, kernelColumns] = sizes.kernel, [strideY, strideX] = sizes.stride;
+  for (let f = 0; f < filters; f++) {
+    z.fill(b[f], f * rows * columns, (f + 1) * rows * columns);
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < kernelRows; i++) {
+        for (let j = 0; j < kernelColumns; j++) {
+          const weight = w[((f * channels + c) * kernelRows + i) * kernelColumns + j];
+          for (let y = 0; y < rows; y++) {
+            const out = (f * rows + y) * columns;
+            const from = (c * paddedRows + y * strideY + i) * paddedColumns + j;
+            for (let x = 0; x < columns; x++) z[out + x] += weight * a[from + x * strideX];
           }
         }
       }
@@ -82,20 +79,20 @@ function conv2dForward(z, a, w, b, g) {
 }
 
 /** dC/dw[f, c, i, j] = sum_(y, x) dz[f, y, x] a[c, y s_y + i, x s_x + j]. a: padded. */
-function conv2dBackwardWeights(dw, dz, a, g) {
-  const area = g.rows * g.columns;
-  for (let f = 0; f < g.filters; f++) {
-    for (let c = 0; c < g.channels; c++) {
-      for (let i = 0; i < g.kernel[0]; i++) {
-        for (let j = 0; j < g.kernel[1]; j++) {
+function conv2dBackwardWeights(dw, dz, a, sizes) {
+  const { filters, channels, rows, columns, paddedRows, paddedColumns } = sizes;
+  const [kernelRows, kernelColumns] = sizes.kernel, [strideY, strideX] = sizes.stride;
+  for (let f = 0; f < filters; f++) {
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < kernelRows; i++) {
+        for (let j = 0; j < kernelColumns; j++) {
           let total = 0;
-          for (let y = 0; y < g.rows; y++) {
-            const row = (c * g.paddedRows + y * g.stride[0] + i) * g.paddedColumns + j;
-            for (let x = 0; x < g.columns; x++) {
-              total += dz[f * area + y * g.columns + x] * a[row + x * g.stride[1]];
-            }
+          for (let y = 0; y < rows; y++) {
+            const out = (f * rows + y) * columns;
+            const from = (c * paddedRows + y * strideY + i) * paddedColumns + j;
+            for (let x = 0; x < columns; x++) total += dz[out + x] * a[from + x * strideX];
           }
-          dw[((f * g.channels + c) * g.kernel[0] + i) * g.kernel[1] + j] = total;
+          dw[((f * channels + c) * kernelRows + i) * kernelColumns + j] = total;
         }
       }
     }
@@ -103,28 +100,27 @@ function conv2dBackwardWeights(dw, dz, a, g) {
 }
 
 /** dC/db[f] = sum_(y, x) dz[f, y, x]. */
-function conv2dBackwardBiases(db, dz, g) {
-  const area = g.rows * g.columns;
+function conv2dBackwardBiases(db, dz, { filters, rows, columns }) {
   db.fill(0);
-  for (let f = 0; f < g.filters; f++) {
-    for (let p = 0; p < area; p++) db[f] += dz[f * area + p];
+  for (let f = 0; f < filters; f++) {
+    for (let p = 0; p < rows * columns; p++) db[f] += dz[f * rows * columns + p];
   }
 }
 
 /** dC/da[c, Y, X] = sum of w[f, c, i, j] dz[f, y, x] where y s_y + i = Y, x s_x + j = X. */
-function conv2dBackwardInput(da, dz, w, g) {
-  const area = g.rows * g.columns;
+function conv2dBackwardInput(da, dz, w, sizes) {
+  const { filters, channels, rows, columns, paddedRows, paddedColumns } = sizes;
+  const [kernelRows, kernelColumns] = sizes.kernel, [strideY, strideX] = sizes.stride;
   da.fill(0);
-  for (let f = 0; f < g.filters; f++) {
-    for (let c = 0; c < g.channels; c++) {
-      for (let i = 0; i < g.kernel[0]; i++) {
-        for (let j = 0; j < g.kernel[1]; j++) {
-          const weight = w[((f * g.channels + c) * g.kernel[0] + i) * g.kernel[1] + j];
-          for (let y = 0; y < g.rows; y++) {
-            const row = (c * g.paddedRows + y * g.stride[0] + i) * g.paddedColumns + j;
-            for (let x = 0; x < g.columns; x++) {
-              da[row + x * g.stride[1]] += weight * dz[f * area + y * g.columns + x];
-            }
+  for (let f = 0; f < filters; f++) {
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < kernelRows; i++) {
+        for (let j = 0; j < kernelColumns; j++) {
+          const weight = w[((f * channels + c) * kernelRows + i) * kernelColumns + j];
+          for (let y = 0; y < rows; y++) {
+            const out = (f * rows + y) * columns;
+            const to = (c * paddedRows + y * strideY + i) * paddedColumns + j;
+            for (let x = 0; x < columns; x++) da[to + x * strideX] += weight * dz[out + x];
           }
         }
       }
@@ -135,15 +131,15 @@ function conv2dBackwardInput(da, dz, w, g) {
 // Pooling: kernels/reference/pool.py. visit(out, at, place) is called for each number of each
 // window: `at` is its place in the input, `out` that of the window in the output.
 
-function eachInWindow(g, visit) {
-  for (let c = 0; c < g.channels; c++) {
-    for (let y = 0; y < g.rows; y++) {
-      for (let x = 0; x < g.columns; x++) {
-        const out = (c * g.rows + y) * g.columns + x;
-        for (let i = 0; i < g.size[0]; i++) {
-          for (let j = 0; j < g.size[1]; j++) {
-            const row = c * g.inRows + y * g.stride[0] + i;
-            visit(out, row * g.inColumns + x * g.stride[1] + j);
+function eachInWindow({ channels, rows, columns, inRows, inColumns, size, stride }, visit) {
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        const out = (c * rows + y) * columns + x;
+        for (let i = 0; i < size[0]; i++) {
+          for (let j = 0; j < size[1]; j++) {
+            const row = c * inRows + y * stride[0] + i;
+            visit(out, row * inColumns + x * stride[1] + j);
           }
         }
       }
@@ -152,9 +148,9 @@ function eachInWindow(g, visit) {
 }
 
 /** a[out] = max of x over the window; argmax[out]: its place. Of equal values the first. */
-function maxPool2dForward(a, argmax, x, g) {
+function maxPool2dForward(a, argmax, x, sizes) {
   argmax.fill(-1);
-  eachInWindow(g, (out, at) => {
+  eachInWindow(sizes, (out, at) => {
     if (argmax[out] < 0 || x[at] > a[out] || (Number.isNaN(x[at]) && !Number.isNaN(a[out]))) {
       a[out] = x[at];
       argmax[out] = at;
@@ -168,29 +164,29 @@ function maxPool2dBackward(dx, da, argmax) {
 }
 
 /** a[out] = sqrt(sum of x^2 over the window). */
-function l2Pool2dForward(a, x, g) {
+function l2Pool2dForward(a, x, sizes) {
   a.fill(0);
-  eachInWindow(g, (out, at) => { a[out] += x[at] * x[at]; });
+  eachInWindow(sizes, (out, at) => { a[out] += x[at] * x[at]; });
   for (let out = 0; out < a.length; out++) a[out] = Math.sqrt(a[out]);
 }
 
 /** dC/dx = da x / a. Where a window is all zero, sqrt has no derivative: its share is 0. */
-function l2Pool2dBackward(dx, da, a, x, g) {
+function l2Pool2dBackward(dx, da, a, x, sizes) {
   dx.fill(0);
-  eachInWindow(g, (out, at) => { if (a[out] !== 0) dx[at] += da[out] * x[at] / a[out]; });
+  eachInWindow(sizes, (out, at) => { if (a[out] !== 0) dx[at] += da[out] * x[at] / a[out]; });
 }
 
 /** a[out] = mean of x over the window. */
-function avgPool2dForward(a, x, g) {
-  const weight = 1 / (g.size[0] * g.size[1]);
+function avgPool2dForward(a, x, sizes) {
+  const weight = 1 / (sizes.size[0] * sizes.size[1]);
   a.fill(0);
-  eachInWindow(g, (out, at) => { a[out] += weight * x[at]; });
+  eachInWindow(sizes, (out, at) => { a[out] += weight * x[at]; });
 }
 
-function avgPool2dBackward(dx, da, g) {
-  const weight = 1 / (g.size[0] * g.size[1]);
+function avgPool2dBackward(dx, da, sizes) {
+  const weight = 1 / (sizes.size[0] * sizes.size[1]);
   dx.fill(0);
-  eachInWindow(g, (out, at) => { dx[at] += weight * da[out]; });
+  eachInWindow(sizes, (out, at) => { dx[at] += weight * da[out]; });
 }
 
 // Batch normalisation: kernels/reference/batch_norm.py, with running statistics.
@@ -294,7 +290,8 @@ function quadratic(delta, z, label, activation) {
 }
 
 // Layers. Each keeps x, its input, a, its output, and after `backward` da, the gradient that it was
-// given, dC/da, or dC/dz of the last layer; those with parameters also z, w, b, dw and db.
+// given, dC/da, or dC/dz of the last layer; those with parameters also z, w, b, dw and db. Nothing
+// needs dC/dx of the first layer.
 
 /** The arrays that all layers have; shape: (channels, rows, columns) or (neurons) of the output. */
 class Layer {
@@ -346,11 +343,12 @@ class Convolution extends Layer {
     return this.a;
   }
 
-  backward(da) {
+  backward(da, needsDx) {
     this.da = da;
     activationBackward(this.dz, da, this.a, this.activation);
     conv2dBackwardBiases(this.db, this.dz, this);
     conv2dBackwardWeights(this.dw, this.dz, this.padded, this);
+    if (!needsDx) return this.dx;
     conv2dBackwardInput(this.dPadded, this.dz, this.w, this);
     conv2dUnpad(this.dx, this.dPadded, this);
     return this.dx;
@@ -412,12 +410,13 @@ class Dense extends Layer {
     return this.a;
   }
 
-  backward(da) {
+  backward(da, needsDx) {
     this.da = da;
     if (this.isLast) this.dz.set(da); // the cost begins at z
     else activationBackward(this.dz, da, this.a, this.activation);
     denseBackwardWeights(this.dw, this.dz, this.x);
     this.db.set(this.dz);
+    if (!needsDx) return this.dx;
     denseBackwardInput(this.dx, this.dz, this.w);
     for (let k = 0; k < this.dx.length; k++) this.dx[k] *= this.scale;
     return this.dx;
@@ -452,7 +451,9 @@ class Network {
     };
     const cost = costs[this.cost](this.delta, z, label, activation);
     let da = this.delta;
-    for (const layer of [...this.layers].reverse()) da = layer.backward(da);
+    for (const layer of [...this.layers].reverse()) {
+      da = layer.backward(da, layer !== this.layers[0]);
+    }
     return cost;
   }
 

@@ -189,9 +189,10 @@ class NeuronPanel {
     const { channel, row, column } = placeIn(layer.shape, index);
     this.layer.value = number;
     this.inputs.forEach((input, side) => {
-      input.closest("label").hidden = side >= layer.shape.length;
-      input.max = layer.shape[side] || 1;
-      input.value = [channel, row, column][side] + 1;
+      const isThere = side < layer.shape.length;
+      input.closest("label").hidden = !isThere;
+      input.max = isThere ? layer.shape[side] : 1;
+      input.value = isThere ? [channel, row, column][side] + 1 : 1;
     });
     this.part("map-name").textContent = row === undefined ? "neuron" : "map";
     this.picture.draw(image);
@@ -226,13 +227,17 @@ class NeuronPanel {
       });
       this.part("maps").replaceChildren(...this.figures.map(([, figure]) => figure.root));
       this.part("maps").classList.toggle("small", maps.count === 1 && maps.columns <= 14);
+      this.layOut();
     }
-    const width = this.part("maps").clientWidth;
     for (const [name, figure] of this.figures) {
-      figure.mosaic.layOut(width);
       const value = { a: (t) => t.x, w: (t) => t.w, wa: (t) => t.w * t.x }[name];
       figure.draw(Float64Array.from(terms, value));
     }
+  }
+
+  layOut() {
+    const width = this.part("maps").clientWidth || 330;
+    for (const [, figure] of this.figures) figure.mosaic.layOut(width);
   }
 
   showEquation(layer, index, terms) {

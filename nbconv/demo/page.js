@@ -2,6 +2,7 @@
 // The page: the board and its picture, the answer, the layers, and what connects them.
 
 const PEN = 0.075; // of the board's side
+const DRAWN = 128; // pixels of the board's side that are read: four and more for one of MNIST's
 const LARGEST_PICTURE = 1024; // pixels of the longer side of a picture that is read
 const MOST_BARS = 12; // classes that are all shown; of more, the best ten
 
@@ -34,7 +35,10 @@ class Board {
   /** onChange(): something else is on it. */
   constructor(canvas, onChange) {
     Object.assign(this, { canvas, onChange, isBlank: true, isDrawing: false });
-    this.context = canvas.getContext("2d", { willReadFrequently: true });
+    this.context = canvas.getContext("2d");
+    this.small = element("canvas", { width: DRAWN, height: DRAWN });
+    this.smallContext = this.small.getContext("2d", { willReadFrequently: true });
+    this.smallContext.imageSmoothingQuality = "high";
     this.clear();
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.go(event));
@@ -99,8 +103,10 @@ class Board {
     this.onChange();
   }
 
+  /** What is drawn, as a picture. */
   picture() {
-    return pictureOf(this.context.getImageData(0, 0, this.canvas.width, this.canvas.height));
+    this.smallContext.drawImage(this.canvas, 0, 0, DRAWN, DRAWN);
+    return pictureOf(this.smallContext.getImageData(0, 0, DRAWN, DRAWN));
   }
 }
 
@@ -355,6 +361,7 @@ class Page {
   layOut() {
     this.figures.forEach(({ mosaic, root }) => mosaic.layOut(root.clientWidth));
     this.learning.layOut();
+    this.panel.layOut();
     this.update();
     this.select(this.neuron.number, this.neuron.index);
   }
