@@ -43,8 +43,8 @@ from ..network import Network
 
 Array = NDArray[Any]
 SCRIPTS = (
-    "network.js", "picture.js", "ink.js", "prepare.js", "maps.js", "neuron.js", "learning.js",
-    "page.js",
+    "network.js", "picture.js", "ink.js", "prepare.js", "maps.js", "views.js", "neuron.js",
+    "learning.js", "page.js",
 )  # fmt: skip
 POOLS: dict[type[LayerSpec], tuple[str, str]] = {
     MaxPool2D: ("max", "max pooling"),
@@ -104,7 +104,7 @@ def _described(network: Network, examples: Dataset | None) -> dict[str, Any]:
         "layers": _layers(network),
         "cost": network.cost,
         "dtype": network.dtype,
-        "classNames": network.class_names,
+        "classNames": [network.name_of(label) for label in range(network.classes)],
         "pictureShape": network.picture_shape,
         "preparation": asdict(network.preparation) if network.preparation else None,
         "examples": [] if examples is None else _examples(network, examples),

@@ -38,7 +38,7 @@ function shown(value) {
   if (!Number.isFinite(value)) return String(value).replace("-", "−");
   const size = Math.abs(value);
   const isPlain = size === 0 || (size >= 0.001 && size < 100000);
-  const text = isPlain ? String(Number(value.toPrecision(3))) : value.toExponential(1);
+  const text = isPlain ? String(Number(value.toPrecision(3))) : value.toExponential(2);
   return text.replace(/-/g, "−");
 }
 

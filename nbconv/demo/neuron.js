@@ -68,13 +68,19 @@ function termsOf(layer, index) {
   return terms;
 }
 
-/** What a layer's inputs are called, by index: "row 3, column 5 of map 2". */
+/** What tells a layer's inputs apart: "map, row, column", without what is always 1. */
+function namesOf(shape) {
+  if (shape.length === 1) return "neuron";
+  return shape[0] > 1 ? "map, row, column" : "row, column";
+}
+
+/** An input's numbers, for `namesOf`. */
 function nameOf(shape, index) {
   if (index === null) return "padding";
   const { channel, row, column } = placeIn(shape, index);
-  if (row === undefined) return `neuron ${channel + 1}`;
-  const map = shape[0] > 1 ? ` of map ${channel + 1}` : "";
-  return `row ${row + 1}, column ${column + 1}${map}`;
+  if (row === undefined) return String(channel + 1);
+  const places = shape[0] > 1 ? [channel, row, column] : [row, column];
+  return places.map((place) => place + 1).join(", ");
 }
 
 function mathml(name, ...children) {
@@ -108,9 +114,9 @@ function equationOf(layer) {
     const [row, column] = [["j", "l"], ["k", "m"]].map(
       ([out, inner], side) => shifted(out, inner, layer.stride[side], layer.padding[side]));
     const channel = layer.channels > 1 ? "c," : "";
-    const sums = channel ? [overSum("c")] : [];
-    return [sigma(...signs("b+"), ...sums, overSum("l"), overSum("m"), sub("w", `${channel}l,m`),
-      sub("a", `${channel}${row},${column}`)), "(125)"];
+    const sums = channel ? [overSum("c,l,m")] : [overSum("l"), overSum("m")];
+    const [w, a] = [sub("w", `${channel}l,m`), sub("a", `${channel}${row},${column}`)];
+    return [sigma(...signs("b+"), ...sums, w, a), "(125)"];
   }
   if (layer.kind === "dense") {
     const sum = [overSum("k"), sub("w", "jk"), sub("a", "k")];
@@ -130,6 +136,9 @@ function equationOf(layer) {
   return [[share, ...total], ""];
 }
 
+/** A number behind others in a sum: " + 2" or " − 2". */
+const added = (value) => (value < 0 ? ` − ${shown(-value)}` : ` + ${shown(value)}`);
+
 /** The equation again, with this neuron's numbers. */
 function numbersOf(layer, index, terms) {
   const a = shown(layer.a[index]);
@@ -148,11 +157,11 @@ function numbersOf(layer, index, terms) {
     const [gamma, mu, v, beta] = parts.map((part) => part[channel]);
     const deviation = `√(${shown(v)} + ${shown(layer.epsilon)})`;
     const x = shown(layer.x[index]);
-    return `z = ${shown(gamma)} · (${x} − ${shown(mu)}) / ${deviation} + ${shown(beta)} = ` +
+    return `z = ${shown(gamma)} · (${x} − ${shown(mu)}) / ${deviation}${added(beta)} = ` +
       `${shown(z)}\n${after}`;
   }
   const b = layer.b[placeIn(layer.shape, index).channel];
-  return `z = ${shown(b)} + ${shown(z - b)} = ${shown(z)}\n${after}`;
+  return `z = ${shown(b)}${added(z - b)} = ${shown(z)}\n${after}`;
 }
 
 /** The panel. demo: see page.js. onPick(number, index): a neuron was chosen in its form. */
@@ -263,6 +272,7 @@ class NeuronPanel {
       ? `The largest ${MOST_TERMS} of ${terms.length.toLocaleString("en")} terms`
       : `The ${terms.length} terms`;
     if (!box.open) return;
+    this.part("input-names").textContent = namesOf(layer.inputShape);
     const order = terms.map((term) => ({ ...term, product: term.w * term.x }));
     order.sort((one, other) => Math.abs(other.product) - Math.abs(one.product));
     this.part("rows").replaceChildren(...order.slice(0, MOST_TERMS).map(({ at, w, x, product }) =>
