@@ -9,7 +9,7 @@ from .. import __version__
 from .check import doctor, gradcheck, parity
 from .ensemble import ensemble
 from .group import VERBOSE, Group
-from .plot import plot, report
+from .plot import demo, plot, report
 from .reproduce import reproduce
 from .train import train
 from .use import evaluate, export, inspect, predict
@@ -44,6 +44,7 @@ for command in (
     export,
     plot,
     report,
+    demo,
     reproduce,
     ensemble,
     gradcheck,

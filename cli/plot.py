@@ -1,4 +1,4 @@
-"""nbconv plot and report."""
+"""nbconv plot, report and demo."""
 
 from pathlib import Path
 
@@ -107,4 +107,43 @@ def report(
     out = out or checkpoint.with_name(f"{checkpoint.stem}-report.html")
     announce_compilation()
     write_report(checkpoint, out, data=data, split=split, digit=digit, weights=weights)
+    click.echo(out)
+
+
+@click.command()
+@CHECKPOINT
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="An .html file.  [default: beside CHECKPOINT]",
+)
+@click.option(
+    "--data",
+    help="A data set's name or path, for the examples.  [default: what it was trained on]",
+)
+@WEIGHTS
+def demo(checkpoint: Path, out: Path | None, data: str | None, weights: str) -> None:
+    """Make a page to try a network on.
+
+    One HTML file that needs no network and no Python: draw a digit or drop a picture, see the
+    answer and every layer's feature maps, point at a neuron, and take steps of learning. Prints its
+    file name.
+    """
+    from nbconv import Network
+    from nbconv import demo as pages
+    from nbconv.errors import DataError, SettingError, say
+    from nbconv.runs.run import images_for
+
+    out = out or checkpoint.with_name(f"{checkpoint.stem}-demo.html")
+    announce_compilation()
+    network = Network.load(checkpoint, backend="cpu", weights=weights)
+    examples = None
+    try:
+        _, _, examples = images_for(network, data, None, checkpoint)
+    except (DataError, SettingError) as error:
+        if data is not None:
+            raise
+        say(f"The page has no examples: {error}")
+    pages.save(network, out, examples)
     click.echo(out)

@@ -23,7 +23,7 @@ FLOORS = [
     {"runs"},
     {"diagnostics", "doctor", "ensemble", "sklearn"},
     {"plots"},
-    {"reproduce", "report"},
+    {"reproduce", "report", "demo"},
     {"__main__"},
 ]
 # Each backend, and those that it must not import.
