@@ -14,7 +14,7 @@ import numpy as np
 from . import __version__, files
 from .activations import LINEAR, Activation
 from .checks import Shape
-from .engine.engine import Engine
+from .engine.engine import UNCHANGED, Engine
 from .errors import SettingError
 from .kernels.activations import NAMES, PARAMETERS
 from .layers import Layer
@@ -98,6 +98,8 @@ def _graph(network: "Network") -> GraphProto:
     engine, shape = network.engine, network.input_shape
     parts, z = _Parts(engine), "images"
     with engine.lock:
+        if (engine.read(engine.standard) != UNCHANGED).any():
+            z = parts.standardised(z, shape)
         for k, (spec, layer) in enumerate(zip(network.specs, engine.layers, strict=True), 1):
             if type(layer) not in OPERATORS:
                 raise SettingError(
@@ -131,6 +133,16 @@ class _Parts:
         """Add a node, and give its output's name."""
         self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
         return output
+
+    def standardised(self, images: str, shape: Shape) -> str:
+        """Add what the network reads its pixels as: less their mean, over their deviation."""
+        axes = (-1, 1, 1) if len(shape) == 3 else (-1,)
+        mean, deviation = (
+            self._constant(f"images.{name}", self.engine.standard[row].reshape(axes))
+            for row, name in enumerate(("mean", "deviation"))
+        )
+        centred = self.add("Sub", "images.centred", [images, mean])
+        return self.add("Div", "images.standardised", [centred, deviation])
 
     def activation(self, activation: Activation, output: str, x: str) -> str:
         """Add an activation function."""

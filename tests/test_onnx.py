@@ -94,6 +94,14 @@ def test_every_activation(activation, tmp_path):
     assert_same_answers(net, exported(net, tmp_path))
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (64,)])
+def test_standardised_inputs(shape, tmp_path):
+    net = random_network([nbconv.Dense(5), nbconv.Softmax(4)], shape)
+    channels = shape[0] if len(shape) == 3 else 1
+    net.engine.standardise(np.array([[0.2, 0.4, 0.6], [0.1, 0.5, 3.0]])[:, :channels])
+    assert_same_answers(net, exported(net, tmp_path))
+
+
 def test_nothing_is_left_out():
     """Each of nbconv's layers is in a network above, and each activation."""
     own = {kind for kind in LAYERS.values() if kind.__module__.startswith("nbconv.layers.")}

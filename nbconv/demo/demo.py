@@ -100,7 +100,9 @@ def _described(network: Network, examples: Dataset | None) -> dict[str, Any]:
             "channels, which the page can show"
         )
     _check_size(network)
+    mean, deviation = network.engine.read(network.engine.standard).tolist()
     return {
+        "standard": {"mean": mean, "deviation": deviation},
         "layers": _layers(network),
         "cost": network.cost,
         "dtype": network.dtype,

@@ -32,6 +32,15 @@ function activationBackward(dz, da, a, activation) {
   for (let i = 0; i < dz.length; i++) dz[i] = da[i] * derivative(a[i], activation);
 }
 
+/** x[c, i] = (image[c, i] - mean[c]) / deviation[c]: `gather`, kernels/reference/layout.py. */
+function standardise(x, image, { mean, deviation }) {
+  const inner = x.length / mean.length;
+  for (let i = 0; i < x.length; i++) {
+    const c = Math.floor(i / inner);
+    x[i] = (image[i] - mean[c]) / deviation[c];
+  }
+}
+
 // Convolution: kernels/reference/conv.py. Sizes are those of the layer, see `Convolution`.
 
 /** padded[c, y + padding_y, x + padding_x] = a[c, y, x]; the border holds zeros. */
@@ -429,16 +438,19 @@ const KINDS = {
 
 /** The network that the page was made of, with its layers in the book's order. */
 class Network {
-  constructor({ layers, cost }) {
+  constructor({ layers, cost, standard }) {
+    this.standard = standard;
     this.layers = layers.map((described) => new KINDS[described.kind](described));
     this.last = this.layers[this.layers.length - 1];
     this.cost = cost;
     this.delta = new Float64Array(this.last.a.length);
+    this.input = new Float64Array(this.layers[0].dx.length);
   }
 
   /** The last layer's activations for an image, flat numbers in [0, 1]. */
   forward(image) {
-    let a = image;
+    standardise(this.input, image, this.standard);
+    let a = this.input;
     for (const layer of this.layers) a = layer.forward(a);
     return a;
   }

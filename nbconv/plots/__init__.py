@@ -6,7 +6,6 @@ Importing this package raises SettingError if matplotlib is missing.
 """
 
 from ..errors import SettingError
-from ..files import write
 
 try:
     import matplotlib  # noqa: F401 -- the modules below need it
