@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 # Of the lines of a chart: colour, and dashes. Each is readable on white and on black.
 STYLES = (("#3b87d0", ""), ("#d9730d", "6 2"), ("#2a9d6f", "6 2 1 2"), ("#b565a7", "2 2"))
-WIDTH, HEIGHT = 320, 170  # of a chart, in pixels
+WIDTH, HEIGHT = 300, 170  # of a chart, in pixels
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 8, 22  # its margins
 PICTURE_SIDE = 64  # pixels of a picture's longer side, at most; larger ones are thinned out
 SHOWN_SIDE = 56  # as which it is shown

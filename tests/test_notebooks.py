@@ -232,7 +232,7 @@ def test_in_a_kernel(run):
     )
     assert training.output_type == "display_data"
     live = Elements(training.data["text/html"])
-    assert live.all("progress") == [{"max": "1", "value": "1.000", "style": "width:320px"}]
+    assert live.all("progress") == [{"max": "1", "value": "1.000", "style": "width:300px"}]
     assert training.data["text/plain"].startswith("epoch 3/3  cost ")
     assert "epoch 3/3  cost " in live.text
     assert len(live.all("svg")) == 2

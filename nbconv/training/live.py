@@ -70,7 +70,7 @@ class Live:
 
     def _repr_html_(self) -> str:
         bar = display.bar((self.history.epochs + self.share) / self.epochs)
-        return f"<div>{bar} {escape(self.line)}</div>{self.history._repr_html_() or ''}"
+        return f"<div>{bar}</div><div>{escape(self.line)}</div>{self.history._repr_html_() or ''}"
 
 
 def telling(
