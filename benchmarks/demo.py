@@ -2,7 +2,8 @@
 
 Needs playwright and Chromium. A frame is a whole update: the drawing prepared, the network's
 forward pass, with --learning its backward pass, too, and every map drawn. Its time is that of the
-script alone, and with the browser's painting after it.
+script alone, and with the browser's painting after it; CPU is how long the page's thread computed,
+whatever else the machine did meanwhile.
 """
 
 import argparse
@@ -35,6 +36,22 @@ TIMED = """() => {
 INK = Preparation(255, (0.02, 0.35), (0.0, 0.05), Ink(20, "mass", (14.0, 14.0), 0.0, 3.0))
 
 
+def processor_time(page):
+    """A function: milliseconds that the page's thread has computed since it was last called."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    last = 0.0
+
+    def since() -> float:
+        nonlocal last
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        before, last = last, next(1e3 * m["value"] for m in metrics if m["name"] == "TaskDuration")
+        return last - before
+
+    since()
+    return since
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--net", default="20C5-MP2-40C5-MP2-100N-10N")
@@ -52,21 +69,26 @@ def main() -> None:
         page.goto(path.as_uri())
         if options.learning:
             page.locator(".labels label").first.click()
+        page.locator(".board").scroll_into_view_if_needed()
         board = page.locator(".board").bounding_box()
         page.mouse.move(board["x"] + 40, board["y"] + 60)
         page.mouse.down()
         page.evaluate(TIMED)
+        cpu, busy = [], processor_time(page)
         for k in range(FRAMES):
             angle = 2 * math.pi * k / FRAMES
             x, y = 0.5 + 0.3 * math.cos(angle), 0.5 + 0.35 * math.sin(2 * angle)
             page.mouse.move(board["x"] + x * board["width"], board["y"] + y * board["height"])
             while page.evaluate("times.length") <= k:
                 pass
+            cpu.append(busy())
         times = page.evaluate("times")
         browser.close()
         size = path.stat().st_size
     print(f"{options.net}, {net.engine.count:,} parameters, a page of {size / 1e6:.1f} MB")
-    for name, values in zip(("script", "frame"), zip(*times, strict=True), strict=True):
+    for name, values in zip(
+        ("script", "frame", "CPU"), (*zip(*times, strict=True), cpu), strict=True
+    ):
         print(f"{name}: median {statistics.median(values):.1f} ms, worst {max(values):.1f} ms")
 
 

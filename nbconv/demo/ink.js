@@ -94,16 +94,16 @@ function separated(grey) {
   const isLarge = Math.min(grey.rows, grey.columns) >= 64;
   const calm = (image) => (isLarge ? smoothed(image) : image);
   const [level, errors] = paperPlane(grey);
-  const smooth = calm(mapped(grey, (value, p) => value - level.data[p])).data;
+  const difference = mapped(grey, (value, p) => value - level.data[p]);
+  const smooth = calm(difference).data;
   const isDark = -least(smooth) > most(smooth);
   // At the border a shadow is between paper and ink; strokes that touch it are ink.
   const strongest = Math.max(most(smooth), -least(smooth), FAINT);
   const shadows = errors.filter((e) => e / strongest > GRAIN && e / strongest < NEARLY_INK);
-  const turned = (image) => (isDark ? mapped(image, (value) => 1 - value) : image);
-  const light = turned(grey);
   const isFlat = shadows.length / errors.length < SHADOW_SHARE;
-  const paper = isFlat ? turned(level) : paperOf(light);
-  const ink = mapped(light, (value, p) => Math.max(value - paper.data[p], 0));
+  const sign = isDark ? -1 : 1;
+  const ink = isFlat ? mapped(difference, (value) => Math.max(sign * value, 0))
+    : overPaper(isDark ? mapped(grey, (value) => 1 - value) : grey);
   const peak = most(calm(ink).data);
   if (peak < FAINT) return [null, isDark];
   const typical = median(ink.data.filter((value) => value > peak / 2));
@@ -132,9 +132,8 @@ function paperPlane({ rows, columns, data }) {
   }
   const level = plane(rows, columns);
   for (let y = 0; y < rows; y++) {
-    for (let x = 0; x < columns; x++) {
-      level.data[y * columns + x] = terms[0] + terms[1] * y / rows + terms[2] * x / columns;
-    }
+    const atLeft = terms[0] + terms[1] * y / rows, step = terms[2] / columns;
+    for (let x = 0; x < columns; x++) level.data[y * columns + x] = atLeft + step * x;
   }
   return [level, errors];
 }
@@ -158,17 +157,21 @@ function leastSquares(down, right, levels, fits) {
   return rows.map((row, i) => (Math.abs(row[i]) > tiny ? row[3] / row[i] : 0));
 }
 
-/** The paper's level at each pixel, where ink is lighter: a morphological opening. */
-function paperOf(light) {
+/**
+ * How much lighter than the paper each pixel is, where ink is light. The paper's level is what
+ * remains without lines of ink, a morphological opening: shadows are wider than strokes and stay.
+ */
+function overPaper(light) {
   const scale = Math.min(1, PAPER / Math.max(light.rows, light.columns));
   const [rows, columns] = [light.rows, light.columns].map(
     (side) => Math.max(1, rounded(side * scale)));
-  const small = resized(light, rows, columns, "box", false);
   const reach = 2 * rounded(Math.max(rows, columns) * WIDEST_STROKE / 2) + 1;
   const negative = (image) => mapped(image, (value) => -value);
+  const small = resized(light, rows, columns, "box", false);
   const eroded = negative(spread(negative(small), reach)); // the least values
   const opened = spread(eroded, reach);
-  return resized(opened, light.rows, light.columns, "bilinear", false);
+  const paper = resized(opened, light.rows, light.columns, "bilinear", false);
+  return mapped(light, (value, p) => Math.max(value - paper.data[p], 0));
 }
 
 /** The largest of `reach` x `reach` values around each. */
@@ -204,11 +207,11 @@ function smoothed({ rows, columns, data }) {
   for (let y = 0; y < rows; y++) {
     const above = Math.max(0, y - 1) * columns, below = Math.min(rows - 1, y + 1) * columns;
     for (let x = 0; x < columns; x++) {
-      let total = 0;
-      for (const i of [Math.max(0, x - 1), x, Math.min(columns - 1, x + 1)]) {
-        total += data[above + i] + data[y * columns + i] + data[below + i];
-      }
-      to.data[y * columns + x] = total / 9;
+      const left = Math.max(0, x - 1), right = Math.min(columns - 1, x + 1), row = y * columns;
+      const total = data[above + left] + data[above + x] + data[above + right] +
+        data[row + left] + data[row + x] + data[row + right] +
+        data[below + left] + data[below + x] + data[below + right];
+      to.data[row + x] = total / 9;
     }
   }
   return to;

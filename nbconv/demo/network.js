@@ -87,21 +87,25 @@ function conv2dForward(z, a, w, b, sizes) {
   }
 }
 
-/** dC/dw[f, c, i, j] = sum_(y, x) dz[f, y, x] a[c, y s_y + i, x s_x + j]. a: padded. */
+/**
+ * dC/dw[f, c, i, j] = sum_(y, x) dz[f, y, x] a[c, y s_y + i, x s_x + j]. a: padded. Behind max
+ * pooling most of dz is 0, and adds nothing.
+ */
 function conv2dBackwardWeights(dw, dz, a, sizes) {
   const { filters, channels, rows, columns, paddedRows, paddedColumns } = sizes;
   const [kernelRows, kernelColumns] = sizes.kernel, [strideY, strideX] = sizes.stride;
+  dw.fill(0);
   for (let f = 0; f < filters; f++) {
-    for (let c = 0; c < channels; c++) {
-      for (let i = 0; i < kernelRows; i++) {
-        for (let j = 0; j < kernelColumns; j++) {
-          let total = 0;
-          for (let y = 0; y < rows; y++) {
-            const out = (f * rows + y) * columns;
-            const from = (c * paddedRows + y * strideY + i) * paddedColumns + j;
-            for (let x = 0; x < columns; x++) total += dz[out + x] * a[from + x * strideX];
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        const d = dz[(f * rows + y) * columns + x];
+        if (d === 0) continue;
+        for (let c = 0; c < channels; c++) {
+          for (let i = 0; i < kernelRows; i++) {
+            const to = ((f * channels + c) * kernelRows + i) * kernelColumns;
+            const from = (c * paddedRows + y * strideY + i) * paddedColumns + x * strideX;
+            for (let j = 0; j < kernelColumns; j++) dw[to + j] += d * a[from + j];
           }
-          dw[((f * channels + c) * kernelRows + i) * kernelColumns + j] = total;
         }
       }
     }
@@ -122,14 +126,15 @@ function conv2dBackwardInput(da, dz, w, sizes) {
   const [kernelRows, kernelColumns] = sizes.kernel, [strideY, strideX] = sizes.stride;
   da.fill(0);
   for (let f = 0; f < filters; f++) {
-    for (let c = 0; c < channels; c++) {
-      for (let i = 0; i < kernelRows; i++) {
-        for (let j = 0; j < kernelColumns; j++) {
-          const weight = w[((f * channels + c) * kernelRows + i) * kernelColumns + j];
-          for (let y = 0; y < rows; y++) {
-            const out = (f * rows + y) * columns;
-            const to = (c * paddedRows + y * strideY + i) * paddedColumns + j;
-            for (let x = 0; x < columns; x++) da[to + x * strideX] += weight * dz[out + x];
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        const d = dz[(f * rows + y) * columns + x];
+        if (d === 0) continue;
+        for (let c = 0; c < channels; c++) {
+          for (let i = 0; i < kernelRows; i++) {
+            const from = ((f * channels + c) * kernelRows + i) * kernelColumns;
+            const to = (c * paddedRows + y * strideY + i) * paddedColumns + x * strideX;
+            for (let j = 0; j < kernelColumns; j++) da[to + j] += w[from + j] * d;
           }
         }
       }

@@ -89,23 +89,28 @@ function conforms(image, ink) {
 
 /** [top, bottom, left, right] around what is not 0, the ends exclusive; null if nothing is. */
 function boxOf({ rows, columns, data }) {
-  let [top, bottom, left, right] = [rows, 0, columns, 0];
+  let top = rows, bottom = 0, left = columns, right = 0;
   for (let y = 0; y < rows; y++) {
     for (let x = 0; x < columns; x++) {
       if (!data[y * columns + x]) continue;
-      [top, bottom] = [Math.min(top, y), y + 1];
-      [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
+      if (y < top) top = y;
+      bottom = y + 1;
+      if (x < left) left = x;
+      if (x >= right) right = x + 1;
     }
   }
   return bottom ? [top, bottom, left, right] : null;
 }
 
-function centreOfMass({ columns, data }) {
+function centreOfMass({ rows, columns, data }) {
   let total = 0, down = 0, right = 0;
-  data.forEach((value, p) => {
-    total += value;
-    down += value * Math.floor(p / columns);
-    right += value * (p % columns);
-  });
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++) {
+      const value = data[y * columns + x];
+      total += value;
+      down += value * y;
+      right += value * x;
+    }
+  }
   return [down / total, right / total];
 }

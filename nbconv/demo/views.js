@@ -2,7 +2,7 @@
 // The parts of the page: the board, pictures, and bars.
 
 const PEN = 0.075; // of the board's side
-const DRAWN = 128; // pixels of the board's side that are read: four and more for one of MNIST's
+const DRAWN = 112; // pixels of the board's side that are read: four for one of MNIST's
 const MOST_BARS = 12; // classes that are all shown; of more, the best ten
 
 /** A network's input as a picture, enlarged, on which a receptive field can be outlined. */
