@@ -86,7 +86,7 @@ def expected(word: str, names: Iterable[str]) -> str:
     ours = {name.lower(): name for name in names}
     begin = word.lower() if len(word) > 2 else " "
     if not any(name.startswith(begin) for name in ours):
-        begin = next(iter(difflib.get_close_matches(begin, ours, n=1)), " ")
+        begin = next(iter(difflib.get_close_matches(begin, ours, 1, 0.7)), " ")
     meant = [ours[name] for name in ours if name.startswith(begin)][:3]
     return f"did you mean {' or '.join(meant)}? Expected" if meant else "expected"
 

@@ -84,7 +84,8 @@ def test_names():
         *EXPERIMENTS,
     }
     with pytest.raises(
-        nbconv.SettingError, match="con cannot be reproduced: expected ch5, ch6, accuracy"
+        nbconv.SettingError,
+        match=r"con cannot be reproduced: did you mean conv or .* Expected ch5, ch6, accuracy",
     ):
         chosen(["con", "conv"])
 

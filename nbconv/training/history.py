@@ -33,7 +33,8 @@ def line(
     if threads := int(metrics.get("threads", 0)):
         parts["threads"] = f", {threads} thread{'s' if threads > 1 else ''}"
     if left is not None:
-        parts["left"] = f"{f'  {duration(left)} left':{LEFT}}"  # all epochs lack the same parts
+        told = f"  {duration(left)} left" if left else ""
+        parts["left"] = f"{told:{LEFT}}"  # as long for all epochs, which then lack the same parts
     for name in LEFT_OUT:
         if width is not None and sum(map(len, parts.values())) > width:
             parts.pop(name, None)
