@@ -177,6 +177,7 @@ def test_verbose_in_a_script(digits, capsys):
     assert capsys.readouterr().out.startswith("epoch 3/3  cost ")
 
 
+@pytest.mark.slow
 def test_a_script_does_not_import_ipython():
     script = """
 import sys, nbconv

@@ -190,6 +190,20 @@ def test_of_a_network_never_trained(tmp_path):
     assert json.loads(said["preparation"]) is None
 
 
+def test_while_it_is_trained(digits, tmp_path):
+    """The file of an epoch's callback is that of the network as it is then."""
+    net = nbconv.Network([nbconv.Softmax(10)], (1, 8, 8))
+    files = []
+
+    def export(metrics):
+        net.export(tmp_path / "net.onnx")
+        files.append((tmp_path / "net.onnx").read_bytes())
+
+    net.fit(digits[0], 2, 100, 0.1, callback=export)
+    export({})
+    assert files[0] != files[1] == files[2]
+
+
 def test_equal_networks_give_equal_files(tmp_path):
     for name in ("a.onnx", "b.onnx"):
         nbconv.Network([6, 3], seed=4).export(tmp_path / name)

@@ -421,7 +421,12 @@ def test_axes_in_and_out(figures):
 
 
 def test_notebooks_show_figures(figures):
-    assert figures.draw("speeds").figure._repr_png_().startswith(b"\x89PNG")
+    """Where they, their axes or the list of axes is a cell's result; those given are the user's."""
+    one, several = figures.draw("speeds"), figures.draw("curves")
+    for shown in (one.figure, one, several):
+        assert shown._repr_png_() == plots.rendered(np.ravel(shown)[0].figure, "png")
+    given = Figure().subplots(1, 2)
+    assert not hasattr(plots.curves(figures.network.history, given), "_repr_png_")
 
 
 @pytest.mark.slow
