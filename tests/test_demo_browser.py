@@ -446,9 +446,10 @@ def test_the_keyboard(digit_net, digits, opened):
             """() => {
                 const at = document.activeElement, box = at.closest("label") || at;
                 const outlines = [at, box, at.nextElementSibling || at].map(
-                    (each) => getComputedStyle(each).outlineStyle);
+                    (each) => getComputedStyle(each));
                 return { what: at.className || at.getAttribute("aria-label") || at.name,
-                    outlined: outlines.some((style) => style !== "none"), tag: at.tagName };
+                    outlined: outlines.some(({ outlineStyle, outlineWidth }) =>
+                        outlineStyle !== "none" && parseFloat(outlineWidth) > 0), tag: at.tagName };
             }"""
         )
         if focus["tag"] == "BODY":

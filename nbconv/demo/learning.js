@@ -13,7 +13,8 @@ function weightMaps(layer, shape) {
   if (layer.kind === "convolution") {
     const count = layer.filters * layer.channels;
     if (layer.channels === 1) return { count, rows, columns, pixels: 40 };
-    return { count, rows, columns, across: layer.channels, pixels: 2 * columns };
+    const pixels = Math.max(2 * columns, Math.min(40, 480 / layer.channels));
+    return { count, rows, columns, across: layer.channels, pixels };
   }
   if (shape) return { count: shape[0] * layer.shape[0], rows: shape[1], columns: shape[2] };
   const width = layer.kind === "normalisation" ? layer.w.length : layer.x.length;

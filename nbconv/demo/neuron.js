@@ -2,6 +2,7 @@
 // One neuron: its receptive field on the picture, its filter, and its equation with its numbers.
 
 const MOST_TERMS = 50; // of a sum, that are listed
+const PANEL_PIXELS = 300; // that the maps of the panel take in a row, unless they are too small
 const SIGMA = { sigmoid: "σ", tanh: "tanh", relu: "ReLU", leaky_relu: "leaky ReLU" };
 
 /** A layer's shape as maps for a mosaic: neurons in a row become a grid. */
@@ -90,7 +91,7 @@ function mathml(name, ...children) {
 }
 
 /** Letters and signs as MathML. */
-const signs = (text) => [...text.matchAll(/\p{L}+|[\d.]+|\S/gu)].map(([sign]) => mathml(
+const signs = (text) => [...text.matchAll(/[\d.]+|\S/gu)].map(([sign]) => mathml(
   /\p{L}/u.test(sign) ? "mi" : /\d/.test(sign) ? "mn" : "mo", sign));
 const sub = (base, below) => mathml(
   "msub", mathml("mi", base), mathml("mrow", ...signs(below)));
@@ -157,7 +158,7 @@ function numbersOf(layer, index, terms) {
     const [gamma, mu, v, beta] = parts.map((part) => part[channel]);
     const deviation = `√(${shown(v)} + ${shown(layer.epsilon)})`;
     const x = shown(layer.x[index]);
-    return `z = ${shown(gamma)} · (${x} − ${shown(mu)}) / ${deviation}${added(beta)} = ` +
+    return `${shown(gamma)} · (${x} − ${shown(mu)}) / ${deviation}${added(beta)} = ` +
       `${shown(z)}\n${after}`;
   }
   const b = layer.b[placeIn(layer.shape, index).channel];
@@ -225,7 +226,7 @@ class NeuronPanel {
       const [rows, columns] = layer.kernel || layer.size || [1, 1];
       const count = layer.kernel ? layer.channels : 1;
       const maps = from ? mapsOf(from) : { count, rows, columns };
-      const pixels = maps.count === 1 ? 90 : Math.max(20, maps.columns * 2);
+      const pixels = clip(PANEL_PIXELS / maps.count, Math.max(20, 2 * maps.columns), 90);
       const w = layer.kernel ? "its filter w" : "its weights w";
       const titles = { a: "its inputs a", w, wa: "w a" };
       const names = layer.kind === "normalisation" ? [] : layer.w ? ["a", "w", "wa"] : ["a"];
