@@ -72,7 +72,9 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
 @backend_options
 @THREADS
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="The checkpoint to write.  [default: run.h5]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The checkpoint to write; another run's there is kept, as OUT.old.  [default: run.h5]",
 )
 @click.option(
     "--resume", type=click.Path(path_type=Path), help="Continue the run of this checkpoint."

@@ -23,6 +23,7 @@ from nbconv.cli.progress import Log
 import nbconv
 from nbconv import files
 from nbconv.runs import run as runs
+from nbconv.training import history
 
 FAST = ("--net", "4C3-MP2-10N", "--eta", "0.05", "--epochs", "3")
 FULL = (
@@ -119,6 +120,22 @@ def test_inspect_shows_what_was_monitored(invoke, tmp_path):
     for shown, name in ((speed, "speed"), (gradient, "gradient_norm"), (weight, "weight_norm")):
         assert float(shown) == pytest.approx(history[f"{name}_1"][-1], rel=1e-3)
     assert float(dead) == pytest.approx(100 * history["dead_1"][-1], abs=0.01)
+
+
+def test_an_epoch_s_line_fits():
+    """What matters least is left out first; all epochs' lines lack the same."""
+    metrics = {
+        "epoch": 3.0, "cost": 0.12, "validation_accuracy": 0.9767, "test_accuracy": 0.9633,
+        "seconds": 0.4, "threads": 2.0,
+    }  # fmt: skip
+    whole = "epoch  3/60  cost 0.1200  validation 97.67 %  test 96.33 %  0.4 s, 2 threads"
+    assert history.line(metrics, 60) == history.line(metrics, 60, width=len(whole)) == whole
+    assert history.line(metrics, 60, width=len(whole) - 1) == whole.removesuffix(", 2 threads")
+    short = "epoch  3/60  validation 97.67 %  test 96.33 %"
+    assert history.line(metrics, 60, width=50) == short
+    assert history.line(metrics, 60, left=4350.0, width=62) == f"{short}  1 h 12 min left"
+    assert history.line(metrics, 60, left=5.0, width=62) == f"{short}  5 s left"
+    assert history.line(metrics, 60, left=0.0, width=62) == short
 
 
 def test_a_log_has_a_line_for_each_epoch(invoke, tmp_path):
