@@ -604,8 +604,7 @@ class Network:
         """A network from a checkpoint, ready to go on training.
 
         weights: "last", or "best" for its best epoch's; of a training with ema_decay both are
-        averages. Raises CheckpointError unless every name,
-        type, shape and bit is as it was saved.
+        averages. Raises CheckpointError unless every name, type, shape and bit is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))
         contents = checkpoint_file.load(Path(path))
