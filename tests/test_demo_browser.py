@@ -299,7 +299,7 @@ def test_drawing(digit_net, digits, opened):
         assert answer(page) == blank
         stroke(page, *points)
         drawn = page.evaluate("[...page.board.picture().planes[0].data]")
-        picture = np.array(drawn, np.uint8).reshape(112, 112)
+        picture = np.array(drawn, np.uint8).reshape(84, 84)
         (theirs,) = digit_net.prepared([("", picture)])
         np.testing.assert_allclose(page.evaluate("[...page.image]"), theirs.image.ravel(), 0, 1e-6)
         outputs = digit_net.predict_proba(theirs.image[None])[0]
@@ -514,4 +514,4 @@ def test_an_untrained_network_and_many_classes(opened):
     outputs = numbers(page.locator(".answer").first.locator(".value"))
     assert outputs == sorted(outputs, reverse=True)
     stroke(page, (0.2, 0.2), (0.8, 0.8))
-    assert "resized from 112x112" in page.locator(".done").inner_text()
+    assert "resized from 84x84" in page.locator(".done").inner_text()

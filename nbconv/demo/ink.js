@@ -117,9 +117,9 @@ function separated(grey) {
 /** [the paper's level as a plane through most of the border, how far the border is from it]. */
 function paperPlane({ rows, columns, data }) {
   const places = borderPlaces(rows, columns, Math.max(1, Math.floor(Math.min(rows, columns) / 20)));
-  const levels = taken(data, places);
-  const down = Float64Array.from(places, (p) => Math.floor(p / columns) / rows);
-  const right = Float64Array.from(places, (p) => (p % columns) / columns);
+  const levels = at(places, (p) => data[p]);
+  const down = at(places, (p) => Math.floor(p / columns) / rows);
+  const right = at(places, (p) => (p % columns) / columns);
   const middle = median(levels);
   let fits = levels.map((level) => (Math.abs(level - middle) <= 0.25 ? 1 : 0));
   let terms, errors;
@@ -140,12 +140,20 @@ function paperPlane({ rows, columns, data }) {
 
 /** [u, v, w] with the least sum of (u + v down + w right - level)^2, of those that fit. */
 function leastSquares(down, right, levels, fits) {
-  const rows = [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]; // the normal equations
+  let n = 0, y = 0, x = 0, yy = 0, yx = 0, xx = 0, level = 0, levelY = 0, levelX = 0;
   for (let p = 0; p < levels.length; p++) {
     if (!fits[p]) continue;
-    const term = [1, down[p], right[p], levels[p]];
-    for (let i = 0; i < 3; i++) for (let j = 0; j < 4; j++) rows[i][j] += term[i] * term[j];
+    n += 1;
+    y += down[p];
+    x += right[p];
+    yy += down[p] * down[p];
+    yx += down[p] * right[p];
+    xx += right[p] * right[p];
+    level += levels[p];
+    levelY += levels[p] * down[p];
+    levelX += levels[p] * right[p];
   }
+  const rows = [[n, y, x, level], [y, yy, yx, levelY], [x, yx, xx, levelX]]; // normal equations
   const tiny = 1e-12 * rows[0][0]; // a side of one pixel leaves its slope open: 0
   rows.forEach((row, i) => {
     if (Math.abs(row[i]) <= tiny) return;

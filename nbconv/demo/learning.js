@@ -37,6 +37,11 @@ class LearningView {
     this.part("step").addEventListener("click", () => this.step());
     this.part("reset").addEventListener("click", () => this.reset());
     this.makeFigures(onPoint);
+    // Maps out of sight are not drawn: a frame has time for one part of the page.
+    new IntersectionObserver(([{ isIntersecting }]) => {
+      this.isInSight = isIntersecting;
+      this.drawGradients();
+    }, { rootMargin: "300px" }).observe(this.part("gradients"));
     this.showEta();
   }
 
@@ -126,6 +131,11 @@ class LearningView {
     const fastest = Math.max(most(speeds), Number.MIN_VALUE);
     this.bars.forEach(({ bar }, k) => bar.show(speeds[k] / fastest, shown(speeds[k])));
     this.answer.show();
+    this.drawGradients();
+  }
+
+  drawGradients() {
+    if (this.demo.label === null || !this.isInSight) return;
     for (const [figure, values] of this.figures) figure.draw(values());
   }
 

@@ -49,7 +49,7 @@ function shown(value) {
 function rangeOf(values, kind) {
   if (kind === "unit") return [0, 1];
   let high = 0;
-  for (const value of values) high = Math.max(high, Math.abs(value));
+  for (let k = 0; k < values.length; k++) high = Math.max(high, Math.abs(values[k]));
   high = high > 0 && Number.isFinite(high) ? high : 1;
   return kind === "signed" ? [-high, high] : [0, high];
 }

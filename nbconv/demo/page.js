@@ -12,7 +12,7 @@ class Page {
     this.outputName = net.last.isSoftmax ? "probability" : "activation";
     this.image = new Float64Array(net.layers[0].dx.length);
     this.find = (name) => document.querySelector(`.${name}`);
-    this.board = new Board(this.find("board"), () => this.drawn());
+    this.board = new Board(this.find("board"), Math.max(...pictureShape), () => this.drawn());
     this.seen = new PictureView(pictureShape, "What the network sees");
     this.find("seen").prepend(this.seen.root);
     this.answer = new AnswerView(this.find("answer"), this);

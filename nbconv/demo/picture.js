@@ -20,19 +20,19 @@ const clip = (value, low, high) => Math.min(Math.max(value, low), high);
 
 function most(data) {
   let best = -Infinity;
-  for (const value of data) if (value > best) best = value;
+  for (let p = 0; p < data.length; p++) if (data[p] > best) best = data[p];
   return best;
 }
 
 function least(data) {
   let best = Infinity;
-  for (const value of data) if (value < best) best = value;
+  for (let p = 0; p < data.length; p++) if (data[p] < best) best = data[p];
   return best;
 }
 
 function sum(data) {
   let total = 0;
-  for (const value of data) total += value;
+  for (let p = 0; p < data.length; p++) total += data[p];
   return total;
 }
 
@@ -181,8 +181,9 @@ function borderPlaces(rows, columns, depth = 1) {
   return Int32Array.from(places);
 }
 
-const taken = (data, places) => new Float64Array(places.length).map((_, k) => data[places[k]]);
-const borderOf = ({ rows, columns, data }) => taken(data, borderPlaces(rows, columns));
+/** f(place) for each of some places. */
+const at = (places, f) => new Float64Array(places.length).map((_, k) => f(places[k]));
+const borderOf = ({ rows, columns, data }) => at(borderPlaces(rows, columns), (p) => data[p]);
 
 /** A picture in the network's size, proportions kept; beside it its border's colour. */
 function fitted(picture, [channels, rows, columns]) {

@@ -2,7 +2,8 @@
 // The parts of the page: the board, pictures, and bars.
 
 const PEN = 0.075; // of the board's side
-const DRAWN = 112; // pixels of the board's side that are read: four for one of MNIST's
+const DRAWN = [84, 256]; // pixels of the board's side that are read: the least and the most
+const DRAWN_FOR_ONE = 3; // of them, for one of the network's picture
 const MOST_BARS = 12; // classes that are all shown; of more, the best ten
 
 /** A network's input as a picture, enlarged, on which a receptive field can be outlined. */
@@ -31,11 +32,12 @@ class PictureView {
 }
 /** The board: a canvas to draw on; it also shows the picture or the example that was chosen. */
 class Board {
-  /** onChange(): something else is on it. */
-  constructor(canvas, onChange) {
+  /** longer: the longer side of the network's pictures. onChange(): a stroke was drawn. */
+  constructor(canvas, longer, onChange) {
     Object.assign(this, { canvas, onChange, isDrawing: false });
+    this.side = clip(DRAWN_FOR_ONE * longer, ...DRAWN);
     this.context = canvas.getContext("2d");
-    this.small = element("canvas", { width: DRAWN, height: DRAWN });
+    this.small = element("canvas", { width: this.side, height: this.side });
     this.smallContext = this.small.getContext("2d", { willReadFrequently: true });
     this.smallContext.imageSmoothingQuality = "high";
     this.clear();
@@ -105,8 +107,8 @@ class Board {
 
   /** What is drawn, as a picture. */
   picture() {
-    this.smallContext.drawImage(this.canvas, 0, 0, DRAWN, DRAWN);
-    return pictureOf(this.smallContext.getImageData(0, 0, DRAWN, DRAWN));
+    this.smallContext.drawImage(this.canvas, 0, 0, this.side, this.side);
+    return pictureOf(this.smallContext.getImageData(0, 0, this.side, this.side));
   }
 }
 
