@@ -45,6 +45,7 @@ ELSEWHERE = {
     "sample_weight": "scikit-learn's",
     "n_jobs": "scikit-learn's",
     "partial_fit": "scikit-learn's",
+    "check_estimator": "scikit-learn's",
     'model.export("run.onnx", format="onnx")': "Keras's",
     'torch.onnx.export(model, (inputs,), "run.onnx")': "PyTorch's",
     "pip install onnxruntime pillow": "ONNX Runtime's and Pillow's",

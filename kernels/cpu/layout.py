@@ -23,8 +23,10 @@ def _copy_row(a, a0, a_stride, images, image0, y, rows, columns, shift, factor, 
     down = 1 if shift == 2 else (-1 if shift == 1 else 0)
     right = 1 if shift == 4 else (-1 if shift == 3 else 0)
     if shift:
+        # Without a mean not -0, which the flag "nsz" allows.
+        background = -mean / deviation if mean != 0 else a.dtype.type(0)
         for x in range(uint64(columns)):
-            a[a0 + x * a_stride] = (a.dtype.type(0) - mean) / deviation
+            a[a0 + x * a_stride] = background
     if 0 <= y - down < rows:
         shifted0 = image0 - uint64(down * columns) - uint64(right)
         for x in range(uint64(max(right, 0)), uint64(min(columns, columns + right))):
