@@ -1,11 +1,11 @@
 # The first use of any target makes .venv; PYTHON chooses the interpreter, 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := nbconv kernels cli tests benchmarks setup.py
+SOURCES := nbconv kernels cli tests benchmarks docs setup.py
 # A process for each core; a file's tests, which share what they have made, stay in one.
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: train check test test-sim test-ptx coverage gpu lint types bench clean
+.PHONY: train check test test-sim test-ptx coverage gpu lint types docs bench clean
 
 train: .venv/ready
 	$(BIN)/nbconv train --out digits.h5
@@ -47,6 +47,11 @@ types: .venv/ready
 	@rm -rf build/types && mkdir -p build/types
 	@cp -r nbconv build/types/nbconv && cp -r kernels cli build/types/nbconv/
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
+
+# The documentation as a site, in build/site.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 bench: .venv/ready .venv-bench/ready
 	$(BIN)/python benchmarks/training.py

@@ -10,7 +10,11 @@ Interrupted (KeyboardInterrupt)        SIGINT, SIGTERM or SIGHUP during training
 """
 
 import os
+import sys
 from typing import Any
+
+MEGABYTE = 2**20
+ADDRESS_SPACE = 700  # megabytes that Numba needs to start and to compile every kernel
 
 
 class NbconvError(Exception):
@@ -56,10 +60,23 @@ class Interrupted(KeyboardInterrupt):
 
 
 def check_environment() -> None:
-    """Raise SettingError for a NUMBA_NUM_THREADS with which numba cannot even be imported."""
+    """Raise SettingError where Numba cannot even be imported.
+
+    A NUMBA_NUM_THREADS below 1 is an error there, and too little address space ends in LLVM's
+    abort or, where SciPy is installed, in a loop of OpenBLAS that no signal ends.
+    """
     asked = os.environ.get("NUMBA_NUM_THREADS", "").strip()
     if asked.removeprefix("-").isdecimal() and int(asked) < 1:
         raise SettingError(f"NUMBA_NUM_THREADS is {asked}: expected 1 or more; or unset it")
+    if sys.platform != "win32" and "numba" not in sys.modules:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE * MEGABYTE:
+            raise SettingError(
+                f"this process may use {limit // MEGABYTE} MB of address space (ulimit -v): "
+                f"expected {ADDRESS_SPACE} MB or more, which Numba needs"
+            )
 
 
 def say(line: str) -> None:

@@ -215,6 +215,7 @@ def test_closed_streams(tmp_path, closed):
 
 
 @POSIX
+@pytest.mark.slow
 def test_an_ignored_signal_stays_ignored(tmp_path):
     """As under nohup: the terminal that goes away does not end the training."""
     script = (
@@ -443,6 +444,7 @@ def test_a_schedule_without_length_is_not_stretched(invoke):
     )
 
 
+@pytest.mark.slow
 def test_two_runs_into_one_file(tmp_path, command):
     """The second one is told, and changes nothing."""
     arguments = "train", "--net", "64-10", "--epochs", "2", "--out", "same.h5"

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import POSIX
+from conftest import LINUX, POSIX
 
 import nbconv
 from nbconv import Conv2D, Dataset, Dense, Interrupted, MaxPool2D, Network, Softmax
@@ -185,6 +185,30 @@ def test_variables_that_numba_reads(name, value, said):
         )
         assert done.returncode == 1
         assert said in done.stderr.splitlines()[-1]
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (400 * 2**20,) * 2)
+"""
+
+
+@LINUX
+def test_too_little_memory_is_one_line():
+    """Beyond it Numba's import ends in an abort, or never."""
+    for program in (
+        "from nbconv.__main__ import run; sys.argv = ['nbconv', 'train']; run()",
+        "import nbconv; nbconv.Network([2, 2])",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", LIMITED + program],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert "400 MB of address space (ulimit -v): expected 700" in done.stderr.splitlines()[-1]
 
 
 def test_a_program_that_is_no_python_starts_no_second_one(monkeypatch):

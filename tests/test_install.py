@@ -173,6 +173,7 @@ def test_elsewhere(installed, tmp_path):
     assert shown.stdout == f"nbconv, version {nbconv.__version__}\n"
 
 
+@pytest.mark.slow
 def test_the_example_of_the_readme(installed, tmp_path):
     """This checkout is found first, and so are its kernels that other tests have compiled."""
     environment, _ = installed
@@ -219,6 +220,7 @@ def test_without_matplotlib(installed, tmp_path, arguments):
     )
 
 
+@pytest.mark.slow
 def test_an_editable_installation(make, tmp_path):
     environment, clone = make("--editable")
     for folder in (tmp_path, clone):

@@ -45,7 +45,9 @@ def test_agrees_with_the_oracle(kernels, dtype, images, n_in, n_out):
 @pytest.mark.parametrize("name", [name for name in oracle.ACTIVATIONS if name != "linear"])
 @pytest.mark.parametrize(
     ("images", "n_in", "n_out"),
-    unless_simulated([(1, 3, 1), (3, 4, 33), (7, 20_000, 11)], [(3, 4, 9)]),
+    unless_simulated(
+        [(1, 3, 1), (3, 4, 33), pytest.param(7, 20_000, 11, marks=pytest.mark.slow)], [(3, 4, 9)]
+    ),
 )
 def test_activation_comes_last(kernels, dtype, images, n_in, n_out, name):
     random = np.random.default_rng(images)

@@ -1,4 +1,4 @@
-"""The recipe for a layer in a user's own file, as docs/architecture.md shows it."""
+"""The recipe for a layer in a user's own file, as docs/layer.md shows it."""
 
 import re
 import subprocess
@@ -13,9 +13,9 @@ from nbconv import Conv2D, Dense, Network, SettingError, Softmax
 from nbconv.diagnostics import gradcheck
 from nbconv.layers import LAYERS, LayerSpec
 
-RECIPES = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text()
+PAGE = (Path(__file__).parent.parent / "docs" / "layer.md").read_text(encoding="utf-8")
 EXAMPLE = next(
-    part for part in re.findall(r"```python\n(.*?)```", RECIPES, re.DOTALL) if "Affine" in part
+    part for part in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "Affine" in part
 )
 DEFINITIONS = EXAMPLE[: EXAMPLE.index("train, valid, test")]
 
@@ -32,6 +32,7 @@ def affine(tmp_path, monkeypatch):
     del sys.modules["affine"], LAYERS["Affine"]
 
 
+@pytest.mark.slow
 def test_it_trains_saves_and_loads(tmp_path):
     (tmp_path / "example.py").write_text(EXAMPLE)
     done = subprocess.run(

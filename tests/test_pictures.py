@@ -48,7 +48,9 @@ def as_zip(photos, path):
     return path
 
 
-@pytest.mark.parametrize("kind", ["folder", "csv", "zip"])
+@pytest.mark.parametrize(
+    "kind", ["folder", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("csv", "zip"))]
+)
 def test_the_walk(invoke, tmp_path, photos, kind):
     data = {"folder": lambda: photos, "csv": lambda: as_csv(photos, tmp_path / "photos.csv"),
             "zip": lambda: as_zip(photos, tmp_path / "photos.zip")}[kind]()  # fmt: skip

@@ -363,6 +363,7 @@ def test_notebooks_show_figures(figures):
     assert figures.draw("speeds").figure._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_no_global_state(path):
     """No pyplot, no setting of matplotlib changed by drawing and saving every kind."""
     script = f"""
@@ -382,6 +383,7 @@ assert settings() == before
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+@pytest.mark.slow
 def test_the_same_picture_is_the_same_file(figures, tmp_path, ending):
     files = [tmp_path / f"{number}.{ending}" for number in (1, 2)]
     for file in files:
@@ -408,6 +410,7 @@ def test_places_that_cannot_be_written(tmp_path):
 
 
 @POSIX
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     old = tmp_path / "a.png"
     old.write_bytes(b"old")
@@ -475,6 +478,7 @@ def test_colours_are_told_apart():
 # The command line
 
 
+@pytest.mark.slow
 def test_the_command(path, command, invoke, tmp_path):
     assert tuple(plots.KINDS) == KINDS
     done = command("plot", "curves", path)
@@ -531,6 +535,7 @@ def test_the_command_s_errors(path, invoke, tmp_path):
     invoke("plot", "poster", path, code=2)
 
 
+@pytest.mark.slow
 def test_matplotlib_s_settings_are_not_needed(figures, tmp_path):
     """A reader's own style (dark, here) leaves the pictures as they are."""
     plain = (

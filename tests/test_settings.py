@@ -132,6 +132,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_a_new_setting_is_one_field(tmp_path):
     """An option, a name in TOML, an argument of fit, kept and compared by checkpoints."""
     for source, place in (

@@ -112,6 +112,7 @@ def test_every_flipped_byte_is_found(tmp_path):
     assert (refused, harmless) == (count, 0)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_one_line_of_the_command(command, trained, tmp_path):
     path = copy(trained, tmp_path)
     image = bytearray(path.read_bytes())

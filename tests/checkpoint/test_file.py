@@ -93,6 +93,7 @@ def test_numbers_of_numpy_are_saved_as_numbers(few, tmp_path):
     same(net, Network.load(tmp_path / "a.h5"))
 
 
+@pytest.mark.slow
 def test_very_many_layers_come_back(tmp_path):
     net = Network([*[Dense(1) for _ in range(1000)], Softmax(2)], 1)
     net.save(tmp_path / "a.h5")

@@ -137,6 +137,7 @@ def test_python_2_pickles(tmp_path):
     assert found.parts["test"].files[-1] == "picture_3.png"
 
 
+@pytest.mark.slow
 def test_as_many_as_cifar_100_has(tmp_path):
     """Strings that are all memorised, as Python 2 did: over 200,000 opcodes, in seconds."""
     count = 50_000
@@ -309,7 +310,11 @@ def test_code_in_a_pickle_never_runs(tmp_path, protocol):
         (b"cnumpy\nndarray\n)\x81.", "it holds Python objects, and only NumPy arrays are loaded"),
         (b"\x82\x01.", "it refers to objects outside of it"),
         (b"Pname\n.", "it refers to objects outside of it"),
-        (b"N" * 1_000_001 + b".", "it has more than 1,000,000 parts: expected a few arrays"),
+        pytest.param(
+            b"N" * 1_000_001 + b".",
+            "it has more than 1,000,000 parts: expected a few arrays",
+            marks=pytest.mark.slow,
+        ),
         (b"}(N" + b"u.", "it holds a dict with a key that is no text"),
         (b"}(U\x01au.", "is damaged or is not a pickle of CIFAR-10"),
         (b"N}s.", "is damaged or is not"),
@@ -341,6 +346,7 @@ def test_one_text_taken_for_bytes_again_and_again(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_truncated_and_corrupt_pickles(tmp_path):
     folder, _ = pickled(tmp_path / "cifar", 100)
     path = folder / "test"

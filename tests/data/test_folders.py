@@ -207,6 +207,7 @@ def test_without_a_place_for_a_cache(tmp_path, cache, monkeypatch, caplog):
     assert "decoded into memory" in caplog.text
 
 
+@pytest.mark.slow
 def test_child_processes_decode_many_pictures(tmp_path, cache, monkeypatch):
     """The same images, notes and errors as in this process; what was seen of them is kept, too."""
     data = write(tmp_path / "data", 12)
