@@ -1,6 +1,8 @@
 """nbconv train."""
 
+import os
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
@@ -67,6 +69,7 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
 @click.option(
     "--find-eta", is_flag=True, help="First try etas in short trainings, and take a good one."
 )
+@click.option("--mpi", is_flag=True, help="Share the training among mpiexec's processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
 def train(
     config: Path | None,
@@ -75,6 +78,7 @@ def train(
     out: Path | None,
     resume: Path | None,
     find_eta: bool,
+    mpi: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -84,24 +88,50 @@ def train(
     the same result as without the stop.
 
     CONFIG is a TOML file of settings, named as the options: eta = 0.1. Options override it.
+
+    mpiexec -n 4 nbconv train --mpi trains one network on 4 processes, and on any number of them the
+    same one with the same --shards.
     """
     given = given_settings(config, options)
+    if find_eta and (resume or "eta" in given):
+        raise click.UsageError(
+            "--find-eta chooses the eta of a new run: leave --resume and --eta out"
+        )
+    from nbconv.training import ranks as mpi_ranks
+
+    ranks = mpi_ranks.Ranks(mpi_ranks.world() if mpi else None)
+    if not ranks.is_first:
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- rank 0 speaks for all
+    if mpi and not resume and "shards" not in given:
+        given["shards"] = 1 << (ranks.size - 1).bit_length()
+        click.echo(f"{ranks.size} processes, shards {given['shards']}: see --shards", err=True)
+    with ranks.or_none():
+        _train(given, backend, threads, out, resume, find_eta, as_json, ranks)
+
+
+def _train(
+    given: dict[str, Any],
+    backend: str,
+    threads: int | str,
+    out: Path | None,
+    resume: Path | None,
+    find_eta: bool,
+    as_json: bool,
+    ranks: Any,
+) -> None:
     from nbconv import backend as backends
     from nbconv import set_threads
     from nbconv.errors import Interrupted
     from nbconv.runs import run as runs
 
-    if find_eta and (resume or "eta" in given):
-        raise click.UsageError(
-            "--find-eta chooses the eta of a new run: leave --resume and --eta out"
-        )
-    set_threads(threads)
     decoding = Decoding()
-    run = (
-        runs.resume(resume, given, out, backend, decoding)
-        if resume
-        else runs.begin(given, out or Path("run.h5"), backend, decoding, find_eta)
-    )
+    with ranks.agreeing():
+        set_threads(threads)
+        run = (
+            runs.resume(resume, given, out, backend, decoding)
+            if resume
+            else runs.begin(given, out or Path("run.h5"), backend, decoding, find_eta)
+        )
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
     click.echo(f"{run.network.summary()}\n", err=True)
@@ -122,7 +152,7 @@ def train(
         )
     announce_compilation()
     try:
-        run.go(progress.epoch_done, progress.mini_batch)
+        run.go(progress.epoch_done, progress.mini_batch, ranks)
     except Interrupted as stop:
         progress.clear()
         if stop.saved:

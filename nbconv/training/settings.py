@@ -29,6 +29,11 @@ class Settings(Checked):
 
     epochs: int = setting(60, "Number of epochs.", checks.count)
     mini_batch_size: int = setting(10, "Images in a mini-batch.", checks.count)
+    shards: int = setting(
+        1,
+        "Parts of each mini-batch, a power of two, that processes can share (--mpi).",
+        checks.power_of_two,
+    )
     eta: float | None = setting(
         None,
         "Learning rate, greater than 0; left out, what suits the activations, the optimiser and "
@@ -133,6 +138,11 @@ class Settings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.shards > self.mini_batch_size:
+            raise SettingError(
+                f"shards is {self.shards} and mini_batch_size is {self.mini_batch_size}: expected "
+                "at least one image in each shard of a mini-batch"
+            )
         if self.nesterov and not self.momentum:
             raise SettingError(
                 "nesterov is on and momentum is 0: expected a momentum greater than 0, such as 0.9"
