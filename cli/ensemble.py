@@ -106,9 +106,9 @@ def train(
 @ensemble.command("seal")
 @FOLDER
 def seal(folder: Path) -> None:
-    """Close an ensemble whose members were trained one by one.
+    """Close an ensemble trained member by member.
 
-    Checks that all are there and at their last epoch, and records their digests.
+    Checks that all members are there and at their last epoch, and records their digests.
     """
     from nbconv import ensemble as ensembles
 

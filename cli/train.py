@@ -100,6 +100,7 @@ def train(
     from nbconv.training import ranks as mpi_ranks
 
     ranks = mpi_ranks.Ranks(mpi_ranks.world() if mpi else None)
+    ranks.take_gpu()
     if not ranks.is_first:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- rank 0 speaks for all
     started, number = mpi_ranks.launched()

@@ -15,6 +15,7 @@ import pytest
 
 import nbconv
 from nbconv import Conv2D, Dense, MaxPool2D, Network, SettingError, Softmax
+from nbconv.training.ranks import Ranks
 
 MPIEXEC = which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 WITH_MPI = pytest.mark.skipif(
@@ -305,3 +306,18 @@ def test_mpiexec_without_mpi_is_said_once(invoke, monkeypatch):
         monkeypatch.setenv("PMI_SIZE", "2")
         monkeypatch.setenv("PMI_RANK", rank)
         assert ("with --mpi they share one" in invoke(*small).stderr) == is_said
+
+
+@pytest.mark.parametrize(
+    ("visible", "taken"),
+    [(None, "1"), ("2,5", "5"), ("7", "7"), ("", ""), ("a,b", "b")],
+)
+def test_each_rank_of_a_machine_takes_a_gpu(monkeypatch, visible, taken):
+    ranks = Ranks()
+    ranks.size, ranks.local_rank = 2, 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    ranks.take_gpu()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == taken

@@ -77,6 +77,14 @@ class Ranks:
         """Whether this is rank 0, which saves and tells."""
         return self.rank == 0
 
+    def take_gpu(self) -> None:
+        """Leave this rank one of the GPUs that it may see, by its local rank: before CUDA."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if self.size == 1 or visible == "":
+            return
+        gpus = visible.split(",") if visible else [str(self.local_rank)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[self.local_rank % len(gpus)]
+
     def each(self, value: Any) -> list[Any]:
         """The value of each rank, a small one."""
         return [value] if self.communicator is None else list(self.communicator.allgather(value))

@@ -31,7 +31,7 @@ class Settings(Checked):
     mini_batch_size: int = setting(10, "Images in a mini-batch.", checks.count)
     shards: int = setting(
         1,
-        "Parts of each mini-batch, a power of two, that processes can share (--mpi).",
+        "Into how many parts mini-batches are cut, for processes to share; a power of two.",
         checks.power_of_two,
     )
     eta: float | None = setting(
