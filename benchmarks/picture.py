@@ -15,8 +15,8 @@ from nbconv import Network, plots
 def main(checkpoint: str, out: str) -> None:
     """Draw the picture of a checkpoint."""
     net = Network.load(checkpoint)
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    *curves, filters = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))
+    figure = Figure(figsize=(12, 3.9), layout="constrained")
+    *curves, filters = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
     plots.curves(net.history, curves)
     plots.filters(net, ax=filters)
     plots.save(filters, Path(out))

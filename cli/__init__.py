@@ -9,10 +9,10 @@ from .. import __version__
 from .check import doctor, gradcheck, parity
 from .ensemble import ensemble
 from .group import VERBOSE, Group
-from .plot import plot, report
+from .plot import demo, plot, report
 from .reproduce import reproduce
 from .train import train
-from .use import evaluate, inspect, predict
+from .use import evaluate, export, inspect, predict
 
 
 @click.group(
@@ -41,8 +41,10 @@ for command in (
     evaluate,
     predict,
     inspect,
+    export,
     plot,
     report,
+    demo,
     reproduce,
     ensemble,
     gradcheck,

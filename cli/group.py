@@ -1,15 +1,33 @@
 """What the commands share: options, errors as one line and an exit code, JSON."""
 
+import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from ..names import BACKENDS
+from ..names import BACKENDS, SYNONYMS
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Suggesting(click.types.StringParamType):
+    """A text for which a shell's completion suggests names, and files where none begins so."""
+
+    def __init__(self, names: Iterable[str], *, has_files: bool = False):
+        self.names = names
+        self.has_files = has_files
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin so."""
+        found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+        files = [CompletionItem(incomplete, type="file")] if self.has_files else []
+        return found or files
 
 
 class _Threads(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
@@ -78,6 +96,11 @@ class Group(click.Group):
             result = super().invoke(ctx)
             _flush()
             return result
+        except click.NoSuchOption as error:
+            if ours := _meant(error):
+                line = f"No such option '{error.option_name}'. Did you mean '{ours}'?"
+                raise click.UsageError(line, ctx=error.ctx) from error
+            raise
         except Interrupted as stop:
             raise SystemExit(128 + stop.signal_number) from stop
         except KeyboardInterrupt as stop:
@@ -94,6 +117,14 @@ class Group(click.Group):
             raise click.ClickException(
                 "out of memory: expected a smaller network, mini-batch or dataset"
             ) from error
+
+
+def _meant(error: click.NoSuchOption) -> str:
+    """The option for what another tool calls so; "" if the command has none."""
+    name = error.option_name.lstrip("-").replace("-", "_").lower()
+    ours = f"--{SYNONYMS.get(name, name).replace('_', '-')}"
+    options = error.ctx.command.params if error.ctx else []
+    return ours if any(ours in option.opts for option in options) else ""
 
 
 def _flush() -> None:
@@ -116,8 +147,8 @@ def announce_compilation() -> None:
     on_compilation(lambda line: click.echo(line, err=True))
 
 
-def print_json(value: Any) -> None:
-    """One JSON document on standard output; NaN, which JSON lacks, as null."""
+def as_json(value: Any) -> str:
+    """A value as JSON; numbers that JSON lacks, NaN and infinity, as null."""
     import json
 
     def plain(item: Any) -> Any:
@@ -125,9 +156,14 @@ def print_json(value: Any) -> None:
             return {key: plain(entry) for key, entry in item.items()}
         if isinstance(item, (list, tuple)):
             return [plain(entry) for entry in item]
-        return None if isinstance(item, float) and item != item else item
+        return None if isinstance(item, float) and not math.isfinite(item) else item
 
-    click.echo(json.dumps(plain(value)))
+    return json.dumps(plain(value))
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(as_json(value))
 
 
 def percent(share: float) -> str:

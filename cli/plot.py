@@ -1,4 +1,4 @@
-"""nbconv plot and report."""
+"""nbconv plot, report and demo."""
 
 from pathlib import Path
 
@@ -10,7 +10,22 @@ from .use import CHECKPOINT, DATA, SPLIT, WEIGHTS
 KINDS = ("curves", "filters", "feature-maps", "errors", "confusion", "speeds", "digits")
 
 
-@click.command()
+class _Plot(click.Command):
+    """KIND and CHECKPOINT are understood in either order."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put KIND first, as it is declared."""
+        values, _, _ = self.make_parser(ctx).parse_args(list(args))
+        first, second = values.get("kind"), values.get("checkpoint")
+        if second in KINDS and first in args and first not in KINDS:
+            args = [*args]
+            one = args.index(first)
+            other = args.index(second, one)
+            args[one], args[other] = second, first
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Plot)
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @CHECKPOINT
 @click.option(
@@ -92,4 +107,43 @@ def report(
     out = out or checkpoint.with_name(f"{checkpoint.stem}-report.html")
     announce_compilation()
     write_report(checkpoint, out, data=data, split=split, digit=digit, weights=weights)
+    click.echo(out)
+
+
+@click.command()
+@CHECKPOINT
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="An .html file.  [default: beside CHECKPOINT]",
+)
+@click.option(
+    "--data",
+    help="A data set's name or path, for the examples.  [default: what it was trained on]",
+)
+@WEIGHTS
+def demo(checkpoint: Path, out: Path | None, data: str | None, weights: str) -> None:
+    """Make a page to try a network on.
+
+    One HTML file that needs no network and no Python: draw a digit or drop a picture, see the
+    answer and every layer's feature maps, point at a neuron, and take steps of learning. Prints its
+    file name.
+    """
+    from nbconv import Network
+    from nbconv import demo as pages
+    from nbconv.errors import DataError, SettingError, say
+    from nbconv.runs.run import images_for
+
+    out = out or checkpoint.with_name(f"{checkpoint.stem}-demo.html")
+    announce_compilation()
+    network = Network.load(checkpoint, backend="cpu", weights=weights)
+    examples = None
+    try:
+        _, _, examples = images_for(network, data, None, checkpoint)
+    except (DataError, SettingError) as error:
+        if data is not None:
+            raise
+        say(f"The page has no examples: {error}")
+    pages.save(network, out, examples)
     click.echo(out)

@@ -1,9 +1,25 @@
 """How a training is told: a moving line on a terminal, one line for each epoch anywhere."""
 
+import errno
+import os
 import sys
+import textwrap
 import time
+from pathlib import Path
 
 import click
+
+from ..errors import printable
+from ..tables import duration
+from .group import as_json
+
+
+def tell(line: str) -> None:
+    """A line on standard error; on a terminal it is broken between words."""
+    line = printable(line)
+    if sys.stderr.isatty():
+        line = textwrap.fill(line, _width(), break_long_words=False, break_on_hyphens=False)
+    click.echo(line, err=True)
 
 
 class Progress:
@@ -27,14 +43,18 @@ class Progress:
             return
         self.shown = now
         rate = (done - self.first[1]) / (now - self.first[0])
-        if rate > 0:
+        if done == total:
+            self.clear()  # what is said before the epoch's line begins in a row of its own
+        elif rate > 0:
             left = ((self.epochs - self.epoch) * total - done) / rate
             bar = "#" * (20 * done // total)
-            line = (
-                f"epoch {self.epoch + 1}/{self.epochs} [{bar:20}] {rate:,.0f} images/s, "
-                f"{duration(left)} left"
+            parts = (
+                f"epoch {self.epoch + 1}/{self.epochs} ",
+                f"[{bar:20}] ",
+                f"{rate:,.0f} images/s, ",
+                f"{duration(left)} left",
             )
-            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+            click.echo(f"\r\x1b[K{_fitting(parts)}", nl=False, err=True)
 
     def epoch_done(self, report: dict[str, float]) -> None:
         """One line with an epoch's metrics."""
@@ -42,12 +62,74 @@ class Progress:
         self.first = None
         from nbconv.training.history import line
 
-        click.echo(("\r\x1b[K" if self.live else "") + line(report, self.epochs), err=True)
+        told = line(report, self.epochs, width=_width() if self.live else None)
+        click.echo(("\r\x1b[K" if self.live else "") + told, err=True)
 
     def clear(self) -> None:
         """Take the moving line away."""
         if self.live:
             click.echo("\r\x1b[K", nl=False, err=True)
+
+
+class Log:
+    """A file with a JSON object in a line for each epoch: what `Network.fit` calls back with.
+
+    Nothing is written before the first epoch's end. is_new: of a new run; a file that is there is
+    then kept under another name, else it goes on. Raises SettingError if it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, is_new: bool):
+        from nbconv.errors import SettingError
+        from nbconv.files import reason
+
+        self.path = path
+        self.is_new = is_new
+        self.has_failed = False
+        is_there = path.exists()
+        try:
+            if not path.is_fifo():  # a reader may be waiting for its end
+                os.close(self._opened())
+            if not is_there:
+                path.unlink()
+        except (OSError, ValueError) as error:
+            raise SettingError(
+                f"log is {path}, which cannot be written: {reason(error)}; choose another place"
+            ) from error
+
+    def _opened(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+    def epoch_done(self, metrics: dict[str, float]) -> None:
+        """Append an epoch's line. Where that fails, the training goes on without a log."""
+        if self.has_failed:
+            return
+        told = metrics | {name: int(metrics[name]) for name in ("epoch", "threads")}
+        try:
+            self._append(f"{as_json(told)}\n".encode())
+        except OSError as error:
+            self.has_failed = True
+            tell(
+                f"{self.path} cannot be written any more: {error.strerror}; the training goes on "
+                "without it"
+            )
+
+    def _append(self, line: bytes) -> None:
+        """Append a line, or nothing. Raises OSError."""
+        from nbconv.files import old_name
+
+        if self.is_new and self.path.is_file() and self.path.stat().st_size:
+            kept = old_name(self.path)
+            self.path.rename(kept)
+            tell(f"The file that was at {self.path} is now {kept}")
+        self.is_new = False
+        descriptor = self._opened()
+        try:
+            size = os.fstat(descriptor).st_size
+            if os.write(descriptor, line) < len(line):
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
 
 
 class Decoding:
@@ -65,15 +147,22 @@ class Decoding:
                 click.echo("\r\x1b[K", nl=False, err=True)
         elif self.live or now - self.shown > 10:
             line = f"Decoding pictures: {done:,} of {total:,}"
-            click.echo(f"\r\x1b[K{line}" if self.live else line, nl=not self.live, err=True)
+            line = f"\r\x1b[K{line[: _width()]}" if self.live else line
+            click.echo(line, nl=not self.live, err=True)
             self.shown = now
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people read them: 8 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+def _width() -> int:
+    """How many characters a row of the terminal has; one less, for some wrap a full row."""
+    try:
+        return (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+    except (OSError, ValueError):
+        return 79
+
+
+def _fitting(parts: tuple[str, str, str, str]) -> str:
+    """The moving line; in a narrow terminal without the images per second, then without the bar."""
+    epoch, bar, rate, left = parts
+    lines = (f"{epoch}{bar}{rate}{left}", f"{epoch}{bar}{left}", f"{epoch}{left}")
+    width = _width()
+    return next((line for line in lines if len(line) <= width), lines[-1][:width])

@@ -1,26 +1,47 @@
 """nbconv reproduce."""
 
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from .group import announce_compilation, backend_options
-from .progress import duration
+from ..book.experiments import EXPERIMENTS
+from ..tables import duration
+from .group import Suggesting, announce_compilation, backend_options
 
-PARTS = """\b
+CHAPTER5 = "accuracy", "speeds", "curves", "bars", "sigma", "chain", "remedies"
+OURS = "beyond", "beyond-ensemble"
+CHAPTER6 = (
+    "digits", "parameters", *(name for name in EXPERIMENTS if name not in OURS), "ensemble",
+    "filters",
+)  # fmt: skip
+
+
+def _listed(names: Iterable[str]) -> str:
+    return textwrap.fill(
+        ", ".join(names), 56, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
+
+
+PARTS = f"""\b
 ch5, chapter 5, or its parts:
-  accuracy, speeds, curves, bars, sigma, chain, remedies
+{_listed(CHAPTER5)}
 ch6, chapter 6, or its parts:
-  digits, parameters, fc, conv, conv-only, conv-conv,
-  conv-conv-tanh, conv-conv-relu, expanded-100,
-  expanded-300, expanded-1000, double-100, double-300,
-  double-1000, dropout, ensemble, filters
-  beyond, beyond-ensemble (ours)
+{_listed(CHAPTER6)}
+{_listed(OURS)} (ours)
 """
 
 
 @click.command(epilog=PARTS)
-@click.argument("names", nargs=-1, required=True)
+@click.argument(
+    "names",
+    nargs=-1,
+    required=True,
+    type=Suggesting(("ch5", "ch6", *CHAPTER5, *CHAPTER6, *OURS)),
+)
 @click.option(
     "--runs",
     type=click.IntRange(1),
@@ -79,14 +100,12 @@ def reproduce(
         jobs=jobs,
         on_line=lambda line: click.echo(line, err=True),
     ):
-        click.echo(f"{result.name}: done, {duration(result.seconds)}", err=True)
+        click.echo(f"{result.name}: done in {duration(result.seconds)}", err=True)
         done.append(result)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for table in merged(done):
-        click.echo(f"{table.text()}\n")
+        click.echo(f"{table.text(width)}\n")
+    out = out / "quick" if quick else out
     for picture in (picture for result in done for picture in result.pictures):
-        click.echo(f"{picture.caption}: {picture.name}.png, {picture.name}.svg")
-    click.echo(
-        f"All tables: {out / 'quick' if quick else out}/results.md, results.json; pictures: "
-        "figures/",
-        err=True,
-    )
+        click.echo(f"{picture.caption}:\n  {out / 'figures' / picture.name}.png and .svg")
+    click.echo(f"All results so far: {out / 'results.md'} and .json", err=True)

@@ -11,9 +11,12 @@ from typing import Any, get_args
 import click
 
 from ..errors import printable
-from ..runs.settings import RunSettings
-from .group import THREADS, announce_compilation, backend_options, percent, print_json
-from .progress import Decoding, Progress, duration
+from ..kernels.activations import NAMES
+from ..names import DATASETS, SCHEDULES
+from ..runs.settings import NAMED, RunSettings
+from ..tables import duration
+from .group import THREADS, Suggesting, announce_compilation, backend_options, percent, print_json
+from .progress import Decoding, Log, Progress, tell
 
 NETWORKS = """\b
 Networks of the book's chapter 6, for --net:
@@ -25,6 +28,15 @@ Ours:
   starter (small pairs of convolution and pooling, images
   turned and moved a little), beyond
 """
+
+
+# For what is not one of a few names, and begins with one of some.
+COMPLETED = {
+    "net": Suggesting(NAMED),
+    "activation": Suggesting(NAMES),
+    "data": Suggesting(DATASETS, has_files=True),
+    "schedule": Suggesting(SCHEDULES),
+}
 
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,7 +57,8 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
         help += f"  [default: {shown}]"
     kind = next(iter(get_args(setting.type)), setting.type)  # int of int | None
     choices = setting.metadata["limits"].get("choices")
-    return click.option(f"--{name}", type=click.Choice(choices) if choices else kind, help=help)
+    kind = click.Choice(choices) if choices else COMPLETED.get(setting.name, kind)
+    return click.option(f"--{name}", type=kind, help=help)
 
 
 def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +74,9 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
 @backend_options
 @THREADS
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="The checkpoint to write.  [default: run.h5]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The checkpoint to write; another run's there is kept, as OUT.old.  [default: run.h5]",
 )
 @click.option(
     "--resume", type=click.Path(path_type=Path), help="Continue the run of this checkpoint."
@@ -70,6 +85,12 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
     "--find-eta", is_flag=True, help="First try etas in short trainings, and take a good one."
 )
 @click.option("--mpi", is_flag=True, help="Share the training among mpiexec's processes.")
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path),
+    help="A file to which each epoch appends a line of JSON: its number, cost, accuracies, seconds "
+    "and what is monitored.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
 def train(
     config: Path | None,
@@ -79,6 +100,7 @@ def train(
     resume: Path | None,
     find_eta: bool,
     mpi: bool,
+    log: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -97,6 +119,9 @@ def train(
         raise click.UsageError(
             "--find-eta chooses the eta of a new run: leave --resume and --eta out"
         )
+    out = out or resume or Path("run.h5")
+    if log and log.resolve() == out.resolve():
+        raise click.UsageError(f"--log and --out are both {out}: expected two files")
     from nbconv.training import ranks as mpi_ranks
 
     ranks = mpi_ranks.Ranks(mpi_ranks.world() if mpi else None)
@@ -114,19 +139,21 @@ def train(
         given["shards"] = 1 << (ranks.size - 1).bit_length()
         click.echo(f"shards {given['shards']}, for {ranks.size} processes", err=True)
     with ranks.all_or_none():
-        _train(given, backend, threads, out, resume, find_eta, as_json, ranks)
+        _train(given, backend, threads, out, resume, find_eta, log, as_json, ranks)
 
 
 def _train(
     given: dict[str, Any],
     backend: str,
     threads: int | str,
-    out: Path | None,
+    out: Path,
     resume: Path | None,
     find_eta: bool,
+    log: Path | None,
     as_json: bool,
     ranks: Any,
 ) -> None:
+    """What `train` does, on one of the ranks."""
     from nbconv import backend as backends
     from nbconv import set_threads
     from nbconv.errors import Interrupted
@@ -134,43 +161,52 @@ def _train(
 
     decoding = Decoding()
     with ranks.agreeing():
+        logged = Log(log, is_new=not resume) if log and ranks.is_first else None
         set_threads(threads)
         run = (
             runs.resume(resume, given, out, backend, decoding)
             if resume
-            else runs.begin(given, out or Path("run.h5"), backend, decoding, find_eta)
+            else runs.begin(given, out, backend, decoding, find_eta)
         )
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
     click.echo(f"{run.network.summary()}\n", err=True)
-    click.echo(
-        printable(
-            f"{len(run.train):,} training images, {len(run.validation):,} for validation and "
-            f"{len(run.test):,} for the test from {state.run['data']}, checkpoint {run.out}"
-        ),
-        err=True,
+    tell(
+        f"{len(run.train):,} training images, {len(run.validation):,} for validation and "
+        f"{len(run.test):,} for the test from {state.run['data']}"
     )
-    click.echo(printable(runs.classes_line(run.train, run.arguments["class_weights"])), err=True)
+    tell(f"Checkpoint: {run.out}")
+    tell(runs.classes_line(run.train, run.arguments["class_weights"]))
     how = "found by short trainings" if find_eta else "given" if "eta" in given else "by default"
-    click.echo(f"eta {state.run['eta']:g}, {how}", err=True)
+    tell(f"eta {state.run['eta']:g}, {how}")
     if backends.threading_layer() == "workqueue":
-        click.echo(
-            "Numba's omp threading layer is missing, training is slower: see nbconv doctor",
-            err=True,
-        )
+        tell("Numba's omp threading layer is missing, training is slower: see nbconv doctor")
     announce_compilation()
+    was_told = False
+
+    def tell_kept() -> None:
+        """Say once where the file that was in the way has been kept."""
+        nonlocal was_told
+        if run.kept and not was_told:
+            tell(f"The file that was at {run.out} is now {run.kept}")
+            was_told = True
+
+    def epoch_done(metrics: dict[str, float]) -> None:
+        progress.epoch_done(metrics)
+        tell_kept()
+        if logged:
+            logged.epoch_done(metrics)
+
     try:
-        run.go(progress.epoch_done, progress.mini_batch, ranks)
+        run.go(epoch_done, progress.mini_batch, ranks)
     except Interrupted as stop:
         progress.clear()
+        tell_kept()
         if stop.saved:
-            click.echo(
-                f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.",
-                err=True,
-            )
+            tell(f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.")
             click.echo(f"Go on with: nbconv train --resume {shlex.quote(str(run.out))}", err=True)
         else:
-            click.echo("Stopped at once, without saving.", err=True)
+            tell("Stopped at once, without saving.")
         raise
     _print_result(run, as_json)
 
@@ -213,9 +249,10 @@ def _print_result(run: Any, as_json: bool) -> None:
     click.echo(
         f"Test accuracy {percent(best.test_accuracy)} "
         f"({round(best.test_accuracy * total)} of {total}) at epoch {best.epoch}, "
-        f"the best in validation with {percent(best.validation_accuracy)}."
+        f"best in validation ({percent(best.validation_accuracy)})."
     )
     if warning:
         click.echo(printable(f"Nothing was learned. {warning}"))
-    click.echo(f"{state.epoch} epochs in {duration(seconds)}. Checkpoint: {run.out}")
+    epochs = f"{state.epoch} epoch{'s' if state.epoch > 1 else ''}"
+    click.echo(f"{epochs} in {duration(seconds)}. Checkpoint: {run.out}")
     click.echo(f"Try next: nbconv inspect {run.out}")

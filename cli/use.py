@@ -1,12 +1,15 @@
-"""nbconv eval, predict and inspect."""
+"""nbconv eval, predict, inspect and export."""
 
+import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..names import SPLITS
-from .group import JSON, announce_compilation, backend_options, percent, print_json
+from ..names import DATASETS, SPLITS
+from .group import JSON, Suggesting, announce_compilation, backend_options, percent, print_json
 
 WEIGHTS = click.option(
     "--weights",
@@ -16,7 +19,11 @@ WEIGHTS = click.option(
     help="Those with the best validation accuracy (the last ones, without validation), "
     "or the last ones.",
 )
-DATA = click.option("--data", help="A data set's name or path.  [default: what it was trained on]")
+DATA = click.option(
+    "--data",
+    type=Suggesting(DATASETS, has_files=True),
+    help="A data set's name or path.  [default: what it was trained on]",
+)
 SPLIT = click.option(
     "--split",
     type=click.Choice(SPLITS),
@@ -115,7 +122,7 @@ def _by_class(result: dict[str, Any], names: list[str]) -> str:
 
 @click.command()
 @CHECKPOINT
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1, required=True, type=Suggesting(DATASETS, has_files=True))
 @click.option("--top", type=click.IntRange(1), default=1, help="How many classes of each picture.")
 @click.option("--as-is", is_flag=True, help="Take pictures of the network's size as they are.")
 @SPLIT
@@ -188,9 +195,14 @@ def predict(
 @CHECKPOINT
 @JSON
 def inspect(checkpoint: Path, as_json: bool) -> None:
-    """Show a network, its settings and history."""
+    """Show a network, its settings and history.
+
+    Of the settings, those that are not the defaults; of the metrics, the main ones. --json has all.
+    """
     from nbconv import Network
     from nbconv.errors import printable
+    from nbconv.runs.settings import changed
+    from nbconv.tables import aligned
 
     network = Network.load(checkpoint, backend="cpu")
     state = network.state
@@ -221,17 +233,88 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
         return
     click.echo(network.summary())
     if network.class_names:
-        click.echo(f"\nclasses: {printable(', '.join(network.class_names))}")
-    if settings:
-        shown = [
-            f"{name} {value}" for name, value in settings.items() if value not in (None, False)
+        names = f"classes: {printable(', '.join(network.class_names))}"
+        click.echo(f"\n{click.wrap_text(names, shutil.get_terminal_size().columns)}")
+    if state.settings or settings:
+        rows = [
+            (name, f"{value:g}" if isinstance(value, float) else printable(str(value)))
+            for name, value in changed(settings).items()
         ]
-        click.echo(f"\n{printable(', '.join(shown))}")
-    names = ("cost", "training_accuracy", "validation_accuracy", "test_accuracy", "seconds")
-    metrics = [name for name in names if name in state.history]
-    if metrics:
-        click.echo("\nepoch  " + "  ".join(metrics))
-    for epoch in range(state.epoch):
-        numbers = [f"{state.history[name][epoch]:{len(name)}.4f}" for name in metrics]
-        mark = "  best" if state.best and state.best.epoch == epoch + 1 else ""
-        click.echo(f"{epoch + 1:5}  " + "  ".join(numbers) + mark)
+        click.echo(f"\n{aligned(rows, '<<')}\n(all other settings have their defaults)")
+    if state.epoch:
+        click.echo(f"\n{_epochs(state)}")
+    if layers := _monitored(network):
+        click.echo(f"\nafter epoch {state.epoch}, each layer with parameters:\n{layers}")
+
+
+def _epochs(state: Any) -> str:
+    """A table of the history: a row for each epoch."""
+    from nbconv.tables import aligned
+
+    shown: dict[str, tuple[str, Callable[[float], str]]] = {
+        "cost": ("cost", lambda value: f"{value:.4f}"),
+        "training_accuracy": ("training", percent),
+        "validation_accuracy": ("validation", percent),
+        "test_accuracy": ("test, best epoch", percent),
+        "seconds": ("seconds", lambda value: f"{value:.1f}"),
+    }
+    columns = [(state.history[name], *how) for name, how in shown.items() if name in state.history]
+    rows = [["epoch", *(head for _, head, _ in columns), ""]]
+    for k in range(state.epoch):
+        cells = ["-" if math.isnan(each[k]) else show(each[k]) for each, _, show in columns]
+        is_best = state.best and state.best.epoch == k + 1
+        rows.append([str(k + 1), *cells, "best" if is_best else ""])
+    return aligned(rows, ">" * (len(columns) + 1) + "<")
+
+
+def _monitored(network: Any) -> str:
+    """A table of what --monitor-layers recorded in the last epoch; "" without it."""
+    from nbconv.tables import aligned
+
+    history = network.state.history
+    shown = {
+        "speed": "speed |dC/db|",
+        "gradient_norm": "|dC/dw|",
+        "weight_norm": "|w|",
+        "saturated": "saturated",
+        "dead": "dead",
+    }
+    kinds = [kind for kind in shown if any(name.startswith(f"{kind}_") for name in history)]
+    if not kinds:
+        return ""
+    rows = [["layer", *(shown[kind] for kind in kinds)]]
+    for k, spec in enumerate(network.specs_with_parameters, 1):
+        values = [(kind, history.get(f"{kind}_{k}", [math.nan])[-1]) for kind in kinds]
+        cells = [
+            ""
+            if math.isnan(value)
+            else percent(value)
+            if kind in ("saturated", "dead")
+            else f"{value:.4g}"
+            for kind, value in values
+        ]
+        rows.append([f"{k}: {spec.notation}", *cells])
+    return aligned(rows, "<" + ">" * len(kinds))
+
+
+@click.command()
+@CHECKPOINT
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="An .onnx file.  [default: beside CHECKPOINT]",
+)
+@WEIGHTS
+def export(checkpoint: Path, out: Path | None, weights: str) -> None:
+    """Write a network as an ONNX file.
+
+    With it, programs without nbconv predict. Prints the file's name.
+    """
+    from nbconv import Network, SettingError
+
+    out = out or checkpoint.with_suffix(".onnx")
+    if out.resolve() == checkpoint.resolve():
+        raise SettingError(f"{out} is the checkpoint: expected another name after -o")
+    Network.load(checkpoint, backend="cpu", weights=weights).export(out)
+    click.echo(out)

@@ -21,7 +21,7 @@ def parse(name: str, value: Any) -> Activation:
     """The activation that a setting called `name` asks for. Raises SettingError."""
     function, colon, text = checks.text(name, value).partition(":")
     if function not in NAMES or (colon and function not in PARAMETERS):
-        raise SettingError(f"{name} is {value!r}: expected {SHOWN}")
+        raise SettingError(f"{name} is {value!r}: {checks.expected(function, NAMES)} {SHOWN}")
     if function not in PARAMETERS:
         return NAMES.index(function), 0.0
     kind, default, below = PARAMETERS[function]

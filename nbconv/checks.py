@@ -4,12 +4,13 @@ NumPy is imported only where it is needed: the command line reads the settings f
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
 
 from .errors import SettingError
+from .names import SYNONYMS
 
 Shape = tuple[int, ...]
 
@@ -83,10 +84,27 @@ def seed(name: str, value: Any) -> int:
     return int(value)
 
 
+def expected(word: str, names: Iterable[str]) -> str:
+    """How an error goes on: "expected", and before it which of the names may have been meant.
+
+    Those that begin with the word or, if none does, with the name that is most like it.
+    """
+    import difflib
+
+    ours = {name.lower(): name for name in names}
+    begin = word.lower() if len(word) > 2 else " "
+    if not any(name.startswith(begin) for name in ours):
+        begin = next(iter(difflib.get_close_matches(begin, ours, 1, 0.7)), " ")
+    meant = [ours[name] for name in ours if name.startswith(begin)][:3]
+    return f"did you mean {' or '.join(meant)}? Expected" if meant else "expected"
+
+
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """One of the choices. Raises SettingError."""
     if value not in choices:
-        raise SettingError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
+        raise SettingError(
+            f"{name} is {value!r}: {expected(str(value), choices)} one of {', '.join(choices)}"
+        )
     return str(value)
 
 
@@ -153,6 +171,8 @@ def known(names: Collection[str], settings: Collection[str]) -> None:
             import difflib
 
             (nearest,) = difflib.get_close_matches(name, settings, n=1, cutoff=0)
+            if SYNONYMS.get(name) in settings:
+                nearest = SYNONYMS[name]
             raise SettingError(
                 f"{name} is not a setting: did you mean {nearest}? Expected one of "
                 f"{', '.join(settings)}"

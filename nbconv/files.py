@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import CheckpointError, printable
+from .errors import CheckpointError, SettingError, printable
 
 
 def one_line(error: BaseException) -> str:
@@ -50,6 +50,19 @@ def replace(path: Path, content: bytes | memoryview) -> None:
             file.close()  # Windows renames no open file
         os.replace(partial, path)
     _flush_folder(path)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file atomically. Raises SettingError, and then leaves the old file unchanged."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "not a regular file"
+        raise SettingError(f"{path} is {kind}: expected the name of a file")
+    try:
+        replace(Path(os.path.realpath(path)), content)
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"{path} could not be written: {reason(error)}; choose another place"
+        ) from error
 
 
 @contextmanager
@@ -167,12 +180,19 @@ def identity(path: Path) -> bytes:
 
 
 def old_name(path: Path) -> Path:
-    """Where the file that was at `path` is kept when another run takes its place."""
-    return path.with_name(f"{path.name}.old")
+    """Where the file at `path` is kept when another run takes its place: PATH.old, PATH.old2, ...
+
+    The first of them that is free.
+    """
+    old, number = path.with_name(f"{path.name}.old"), 1
+    while os.path.lexists(old):
+        number += 1
+        old = path.with_name(f"{path.name}.old{number}")
+    return old
 
 
-def keep_old(path: Path) -> None:
-    """Copy a file atomically to `old_name`. Raises CheckpointError."""
+def keep_old(path: Path) -> Path:
+    """Copy a file atomically to `old_name`, which is returned. Raises CheckpointError."""
     old = old_name(path)
     try:
         replace(old, path.read_bytes())
@@ -181,6 +201,7 @@ def keep_old(path: Path) -> None:
         raise CheckpointError(
             f"{path} could not be copied to {old}: {reason(error)}; choose another --out"
         ) from error
+    return old
 
 
 def check_place(path: Path) -> None:

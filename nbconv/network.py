@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backend as backends
-from . import checks
+from . import checks, display
 from .checkpoint import file as checkpoint_file
 from .checkpoint import schema
 from .checks import Shape, show
@@ -42,7 +42,7 @@ from .layers.recorder import Recorder
 from .names import DTYPES, INITIALISERS
 from .tables import aligned
 from .threads import using as using_threads
-from .training import monitors, optimisers
+from .training import live, monitors, optimisers
 from .training.find_eta import find_eta
 from .training.history import History
 from .training.loop import Metrics, Training
@@ -93,9 +93,7 @@ class Network:
         self.class_names: ClassNames | None = None
         self.preparation: preparation.Preparation | None = None
         activations = [
-            getattr(spec, "activation", "sigmoid")
-            for spec, layer in zip(specs, self.engine.layers, strict=True)
-            if layer.weights_shape
+            getattr(spec, "activation", "sigmoid") for spec in self.specs_with_parameters
         ]
         has_softmax = type(last).__name__ == "Softmax"
         self.engine.initialise(self.initialiser, self.seed, has_softmax, activations)
@@ -142,9 +140,23 @@ class Network:
         """The layers as the literature writes them: 20C5-MP2-100N-10N."""
         return "-".join(spec.notation for spec in self.specs)
 
+    @property
+    def specs_with_parameters(self) -> list[LayerSpec]:
+        """The layers that have any, in the order of `parameters` and of the metrics' numbers."""
+        both = zip(self.specs, self.engine.layers, strict=True)
+        return [spec for spec, layer in both if layer.weights_shape]
+
     def summary(self) -> str:
         """A table: each layer, the shape of its output, its parameters."""
-        rows = [("input", show(self.input_shape), "")]
+        return f"{aligned(self._table(), '<<>')}\n{self._about()}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the same table."""
+        head, *rows = self._table()
+        return display.table(head, rows, self._about())
+
+    def _table(self) -> list[tuple[str, str, str]]:
+        rows = [("layer", "output", "parameters"), ("input", show(self.input_shape), "")]
         for spec, layer in zip(self.specs, self.engine.layers, strict=True):
             parameters = math.prod(layer.weights_shape or (0,)) + math.prod(
                 layer.biases_shape or (0,)
@@ -156,12 +168,14 @@ class Network:
                     f"{parameters:,}",
                 )
             )
-        table = aligned([("layer", "output", "parameters"), *rows], "<<>")
-        total = (
+        return rows
+
+    def _about(self) -> str:
+        """The line below the table."""
+        return (
             f"{self.engine.count:,} parameters, cost {self.cost}, {self.dtype}, "
             f"backend {self.backend}"
         )
-        return f"{table}\n{total}"
 
     # Training
 
@@ -182,6 +196,7 @@ class Network:
         progress: Callable[[int, int], None] | None = None,
         threads: int | str = "auto",
         communicator: Any = None,
+        verbose: bool | None = None,
         **settings: Any,
     ) -> History:
         """Train for `epochs` more epochs by stochastic gradient descent, and give their history.
@@ -211,7 +226,8 @@ class Network:
         interrupted. callback: called after each epoch with its metrics; progress: every few
         mini-batches, with images done and images in all. threads: of the CPU, "auto" for what
         `nbconv.set_threads` says, which is "auto" again, the fastest number, if it has not been
-        called; results do not depend on it.
+        called; results do not depend on it. verbose: a bar and curves in a notebook, and in a
+        script a line for each epoch; left out, in a notebook only.
 
         shards: a mini-batch is cut into so many parts, a power of two; their gradients are computed
         alone, with random numbers of their own, and added up in a fixed order. communicator:
@@ -262,6 +278,13 @@ class Network:
                     file = Path(checkpoint)
                     check_place(file)
                     save = partial(self.save, file)
+                callback, progress = live.telling(
+                    verbose if ranks.is_first else False,
+                    self.history,
+                    checked.epochs,
+                    callback,
+                    progress,
+                )
                 stack.enter_context(using_threads(threads))
                 training = Training(
                     self.engine,
@@ -418,15 +441,21 @@ class Network:
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
 
-    def activations(self, images: ArrayLike | Images) -> list[tuple[str, Array]]:
+    def activations(
+        self, images: ArrayLike | Images, *, each_layer: bool = False
+    ) -> list[tuple[str, Array]]:
         """[("20C5-MP2", a), ...]: the activations of each layer.
 
         a: (n, channels, rows, columns) or (n, neurons). A convolution and the max pooling behind it
-        are one: the activation comes after the pooling. Raises DataError.
+        are one: the activation comes after the pooling. With each_layer they are two, ("20C5", a)
+        and ("MP2", a), and the pooling's a are the largest of the convolution's. Raises DataError.
         """
-        notations = iter(spec.notation for spec in self.specs)
-        names = ["-".join(next(notations) for _ in unit) for unit in units(self.engine.layers)]
-        return list(zip(names, monitors.activations(self.engine, self._given(images)), strict=True))
+        names = [spec.notation for spec in self.specs]
+        if not each_layer:
+            rest = iter(names)
+            names = ["-".join(next(rest) for _ in unit) for unit in units(self.engine.layers)]
+        arrays = monitors.activations(self.engine, self._given(images), each_layer)
+        return list(zip(names, arrays, strict=True))
 
     def monitor(self, data: Dataset) -> dict[str, float]:
         """How each layer with parameters, k = 1, 2, ..., stands on these images.
@@ -579,6 +608,17 @@ class Network:
         """
         checkpoint_file.save(Path(path), schema.contents_of(self))
 
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write an .onnx file, with which programs without nbconv predict (the extra `onnx`).
+
+        images: float32, (n, ...) with the input's shape, in [0, 1]. probabilities, or activations
+        where the last layer is not Softmax: (n, classes). labels: (n,). A float64 network is
+        exported in float32. Raises SettingError.
+        """
+        from .onnx import export
+
+        export(self, Path(path))
+
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], *, backend: str = "auto", weights: str = "last"
@@ -586,8 +626,7 @@ class Network:
         """A network from a checkpoint, ready to go on training.
 
         weights: "last", or "best" for its best epoch's; of a training with ema_decay both are
-        averages. Raises CheckpointError unless every name,
-        type, shape and bit is as it was saved.
+        averages. Raises CheckpointError unless every name, type, shape and bit is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))
         contents = checkpoint_file.load(Path(path))

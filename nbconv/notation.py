@@ -11,7 +11,10 @@ BN      batch normalisation, directly behind a convolution or a dense layer
 """
 
 import re
+from collections.abc import Collection
+from contextlib import suppress
 
+from . import checks
 from .errors import SettingError
 from .layers import LAYERS, BatchNorm, Conv2D, Dense, LayerSpec, Pool2D, Softmax
 
@@ -63,23 +66,41 @@ def completed(text: str, classes: int | str) -> str:
     return text
 
 
+def _respelled(text: str) -> str:
+    """The notation with the usual letters and hyphens: 20C5s2-MP2-10N for 20c5S2, mp2, 10n."""
+    parts = re.split("[-,;_ ]+", text.strip().upper())
+    return "-".join(re.sub("(?<=[0-9])[SPX](?=[0-9])", lambda x: x[0].lower(), p) for p in parts)
+
+
+def _expected(text: str, names: Collection[str]) -> str:
+    """How an error goes on: "expected", and before it what may have been meant."""
+    respelled = _respelled(text)
+    if respelled != text:
+        with suppress(SettingError):
+            parse(completed(respelled, classes=1))
+            names = [respelled]
+    return checks.expected(respelled, names)
+
+
 def parse(
     text: str,
     activation: str = "sigmoid",
     dropout: float = 0.0,
     dropout_scaling: str = "inverted",
+    names: Collection[str] = (),
 ) -> list[LayerSpec] | list[int]:
     """The layers, or for the book's shorthand the sizes, that a network's notation describes.
 
-    activation: of all layers but the last. dropout and dropout_scaling: of each dense layer.
-    Raises SettingError.
+    activation: of all layers but the last. dropout and dropout_scaling: of each dense layer. names:
+    of networks, one of which may have been meant. Raises SettingError.
     """
     parts = text.split("-")
     if re.fullmatch(_NUMBER, parts[0]) and len(parts) > 1:
         for index, part in enumerate(parts):
             if not re.fullmatch(_NUMBER, part):
                 raise SettingError(
-                    f"{_where(text, parts, index)} is not a size; expected e.g. 784-30-10"
+                    f"{_where(text, parts, index)} is not a size: {_expected(text, names)} e.g. "
+                    "784-30-10"
                 )
         if dropout:
             raise SettingError(
@@ -94,7 +115,8 @@ def parse(
             raise SettingError(f"{_where(text, parts, index)}: {error}") from error
         if layer is None:
             raise SettingError(
-                f"{_where(text, parts, index)} is not a layer; expected e.g. 20C5 (convolution), "
+                f"{_where(text, parts, index)} is not a layer: {_expected(text, names)} e.g. "
+                "20C5 (convolution), "
                 f"{', '.join(f'{letters}2' for letters in _POOLS)} (pooling), 100N "
                 "(dense), BN (batch normalisation), or a name from: nbconv train --help"
             )

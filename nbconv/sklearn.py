@@ -17,7 +17,6 @@ from .data.dataset import Dataset, Images, channels_first, four_axes
 from .data.splits import set_aside
 from .errors import DataError, SettingError, say
 from .network import Network
-from .training.history import line
 from .training.settings import Settings
 
 try:
@@ -47,7 +46,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     by which the cost of its images is multiplied; the weights are divided by their mean over the
     images, so that eta suits as without. initialiser, dtype, backend: as for `Network`.
     threads: as for `Network.fit`. random_state: a whole number is the network's seed; a
-    RandomState, or None for NumPy's own, draws one. verbose: print a line for each epoch.
+    RandomState, or None for NumPy's own, draws one. verbose: print a line for each epoch; in
+    a notebook, show bar and curves.
 
     patience: None, or stop after so many epochs without a better accuracy on validation_fraction of
     the training data, which is set aside by class, and take the weights of the best epoch.
@@ -144,8 +144,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             class_weights=weights,
             patience=self.patience,
             validation=validation,
-            callback=self._print if self.verbose else None,
             threads=self.threads,
+            verbose=bool(self.verbose),
         )
         if validation is not None:
             self.network_.restore_best()
@@ -215,9 +215,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             )
         images: Array = scaled.clip(0, 1).astype(self.network_.dtype, order="C")
         return images.reshape(four_axes((len(rows), *self.network_.input_shape)))
-
-    def _print(self, metrics: dict[str, float]) -> None:
-        print(line(metrics, self.epochs), flush=True)
 
 
 def _rows(X: Any) -> tuple[Any, checks.Shape | None]:

@@ -18,10 +18,12 @@ import pytest
 from click.testing import CliRunner
 from conftest import LINUX, POSIX
 from nbconv.cli import main
+from nbconv.cli.progress import Log
 
 import nbconv
 from nbconv import files
 from nbconv.runs import run as runs
+from nbconv.training import history
 
 FAST = ("--net", "4C3-MP2-10N", "--eta", "0.05", "--epochs", "3")
 FULL = (
@@ -86,6 +88,117 @@ def test_train_eval_inspect_predict(command, invoke, tmp_path):
         np.load(tmp_path / "five.npy")
     )
     assert [int(row.split()[1]) for row in rows[1:]] == labels.tolist()
+
+
+def test_inspect_fits_a_terminal(invoke, run, tmp_path):
+    """Percent, seconds with a decimal, the settings that were given: in 80 columns."""
+    shown = invoke("inspect", "run.h5").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    settings = shown.split("\n\n")[1].splitlines()
+    assert [line.split()[0] for line in settings] == ["net", "data", "epochs", "eta", "(all"]
+    head, *rows = shown.split("\n\n")[2].splitlines()
+    assert re.split(r"  +", head.strip()) == [
+        "epoch", "cost", "validation", "test, best epoch", "seconds",
+    ]  # fmt: skip
+    assert [re.sub(r"\d+", "0", row).split()[:7] for row in rows] == [
+        ["0", "0.0", "0.0", "%", "0.0", "%", "0.0"]
+    ] * 3
+    assert sum(row.endswith("best") for row in rows) == 1
+    nbconv.Network([64, 10]).save(tmp_path / "new.h5")
+    assert "epoch" not in invoke("inspect", "new.h5").stdout
+
+
+def test_inspect_shows_what_was_monitored(invoke, tmp_path):
+    """A row for each layer with parameters, of the last epoch."""
+    invoke("train", *FAST[:2], "--activation", "relu", "--epochs", 2, "--monitor-layers")
+    table = invoke("inspect", "run.h5").stdout.partition("each layer with parameters:\n")[2]
+    head, *rows = table.splitlines()
+    assert re.split(r"  +", head) == ["layer", "speed |dC/db|", "|dC/dw|", "|w|", "dead"]
+    assert [row[:6] for row in rows] == ["1: 4C3", "2: 10N"]
+    history = nbconv.Network.load(tmp_path / "run.h5").history
+    speed, gradient, weight, dead, _ = rows[0].split()[2:]
+    for shown, name in ((speed, "speed"), (gradient, "gradient_norm"), (weight, "weight_norm")):
+        assert float(shown) == pytest.approx(history[f"{name}_1"][-1], rel=1e-3)
+    assert float(dead) == pytest.approx(100 * history["dead_1"][-1], abs=0.01)
+
+
+def test_an_epoch_s_line_fits():
+    """What matters least is left out first; all epochs' lines lack the same."""
+    metrics = {
+        "epoch": 3.0, "cost": 0.12, "validation_accuracy": 0.9767, "test_accuracy": 0.9633,
+        "seconds": 0.4, "threads": 2.0,
+    }  # fmt: skip
+    whole = "epoch  3/60  cost 0.1200  validation 97.67 %  test 96.33 %  0.4 s, 2 threads"
+    assert history.line(metrics, 60) == history.line(metrics, 60, width=len(whole)) == whole
+    assert history.line(metrics, 60, width=len(whole) - 1) == whole.removesuffix(", 2 threads")
+    short = "epoch  3/60  validation 97.67 %  test 96.33 %"
+    assert history.line(metrics, 60, width=50) == short
+    assert history.line(metrics, 60, left=4350.0, width=62) == f"{short}  1 h 12 min left"
+    assert history.line(metrics, 60, left=5.0, width=62) == f"{short}  5 s left"
+    assert history.line(metrics, 60, left=0.0, width=62) == short
+
+
+def test_a_log_has_a_line_for_each_epoch(invoke, tmp_path):
+    """Appended when a run goes on; that of another run is kept; NaN is null."""
+    log = "--log", "run.jsonl"
+    invoke("train", *FAST[:4], "--epochs", 2, *log)
+    invoke("train", "--resume", "run.h5", "--epochs", 3, *log)
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    history = nbconv.Network.load(tmp_path / "run.h5").history
+    for name, numbers in history.items():
+        assert [line[name] for line in lines] == numbers
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert all(line["threads"] >= 1 for line in lines)
+    before = (tmp_path / "run.jsonl").read_bytes()
+    invoke("train", *FAST, *log, "--eta", "1e30", code=1)
+    assert (tmp_path / "run.jsonl").read_bytes() == before
+    said = invoke("train", *FAST, *log, "--monitor-layers").stderr
+    assert "The file that was at run.jsonl is now run.jsonl.old\n" in said
+    assert (tmp_path / "run.jsonl.old").read_bytes() == before
+    assert "speed_2" in json.loads((tmp_path / "run.jsonl").read_text().splitlines()[2])
+    Log(tmp_path / "nan.jsonl", is_new=True).epoch_done(
+        {"epoch": 1.0, "threads": 0.0, "cost": float("nan"), "test_cost": float("inf")}
+    )
+    assert json.loads((tmp_path / "nan.jsonl").read_text()) == {
+        "epoch": 1, "threads": 0, "cost": None, "test_cost": None,
+    }  # fmt: skip
+
+
+@POSIX
+def test_places_where_no_log_can_be_written(invoke, tmp_path):
+    """They are found before the training."""
+    (tmp_path / "folder").mkdir()
+    for place in ("no/run.jsonl", "folder"):
+        error = invoke("train", *FAST, "--log", place, code=1).stderr
+        assert error.startswith(f"Error: log is {place}, which cannot be written: ")
+    assert "expected two files" in invoke("train", *FAST, "--log", "./run.h5", code=2).stderr
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+@LINUX
+def test_a_log_on_a_full_disk_does_not_end_the_training(invoke, tmp_path, monkeypatch):
+    said = invoke("train", *FAST, "--log", "/dev/full").stderr
+    told = "/dev/full cannot be written any more: No space left on device; the training goes on"
+    assert said.count(told) == 1
+    assert nbconv.Network.load(tmp_path / "run.h5").state.epoch == 3
+    # A disk that takes only a part of a line: that part does not stay.
+    place = tmp_path / "run.jsonl"
+    log = Log(place, is_new=True)
+    log.epoch_done({"epoch": 1.0, "threads": 1.0})
+    first = place.read_bytes()
+    script = f"""
+import resource, signal
+from pathlib import Path
+from nbconv.cli.progress import Log
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({len(first) + 5}, {len(first) + 5}))
+Log(Path({str(place)!r}), is_new=False).epoch_done({{"epoch": 2.0, "threads": 1.0}})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "run.jsonl cannot be written any more" in done.stderr
+    assert place.read_bytes() == first
 
 
 def test_json_is_one_document(command, invoke):
@@ -240,7 +353,7 @@ def test_a_checkpoint_cannot_write_to_the_terminal(invoke, tmp_path):
         done = CliRunner().invoke(main, [*arguments, str(tmp_path / "run.h5")])
         assert "\x1b" not in done.output
         assert "\x07" not in done.output
-    assert "data  ]0;title  [2Jdigits" in invoke("inspect", "run.h5").stdout
+    assert "data   ]0;title  [2Jdigits" in invoke("inspect", "run.h5").stdout
 
 
 @pytest.mark.slow
@@ -269,11 +382,23 @@ def test_a_signal_saves_and_the_run_can_be_resumed(command, invoke, tmp_path, nu
 
 
 @POSIX
-def test_a_terminal_sees_progress(tmp_path):
-    """On a terminal: a moving line with images per second and time left."""
+@pytest.mark.parametrize(
+    ("columns", "moving"),
+    [
+        (120, r"epoch 1/3 \[#* *\] [\d,]+ images/s, \d+ s left"),
+        (60, r"epoch 1/3 \[#* *\] \d+ s left|epoch 1/3 \[#* *\] [\d,]+ images/s, \d+ s left"),
+        (50, r"epoch 1/3 \[#* *\] \d+ s left"),
+    ],
+)
+def test_a_terminal_sees_progress(tmp_path, columns, moving):
+    """On a terminal: a moving line with images per second and time left, which fits."""
+    import fcntl
     import pty
+    import struct
+    import termios
 
     read, write = pty.openpty()
+    fcntl.ioctl(write, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-m", "nbconv", "train", "--net", "20C3-MP2-50N-10N", "--epochs", "3",
          "--expand"],
@@ -292,15 +417,25 @@ def test_a_terminal_sees_progress(tmp_path):
     os.close(read)
     assert process.wait() == 0
     text = seen.decode()
-    assert re.search(r"epoch 1/3 \[#* *\] [\d,]+ images/s, \d+ s left", text)
+    shown = re.findall(r"\r\x1b\[K([^\r]+)", text)
+    assert any(re.fullmatch(moving, line) for line in shown)
+    assert all(len(line) < columns for line in shown)
+    assert sum(line.startswith("epoch 3/3  ") for line in shown) == 1
     assert "Test accuracy" in text
 
 
 def test_an_old_checkpoint_in_the_way_is_kept(invoke, run, tmp_path):
     old = run.read_bytes()
-    invoke("train", *FAST, "--seed", "1")
+    done = invoke("train", *FAST, "--seed", "1")
     assert (tmp_path / "run.h5.old").read_bytes() == old
-    assert run.read_bytes() != old
+    assert done.stderr.count("The file that was at run.h5 is now run.h5.old\n") == 1
+    second = run.read_bytes()
+    assert second != old
+    done = invoke("train", *FAST, "--seed", "2")
+    assert "The file that was at run.h5 is now run.h5.old2\n" in done.stderr
+    assert (tmp_path / "run.h5.old").read_bytes() == old
+    assert (tmp_path / "run.h5.old2").read_bytes() == second
+    assert "that was" not in invoke("train", "--resume", "run.h5", "--epochs", "4").stderr
 
 
 def test_divergence_is_one_line_and_keeps_the_checkpoint(invoke, tmp_path):

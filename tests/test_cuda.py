@@ -52,9 +52,12 @@ TRAININGS = {
     "plain": {},
     "momentum": {"momentum": 0.9, "lmbda_l1": 0.1},
     "adam": {"optimiser": "adam", "eta": 0.01, "clip_norm": 0.5},
-    "expanded": {"expand": True, "mini_batch_size": 15, "images": 3},
-    "distorted": {"rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1, "flip": True, "crop": 1},
-}
+    "expanded": {"expand": True, "mini_batch_size": 15, "images": 3, "standardise": True},
+    "distorted": {
+        "rotate": 20, "zoom": 0.2, "shift": 1, "elastic": 1, "flip": True, "crop": 1,
+        "standardise": True,
+    },
+}  # fmt: skip
 
 
 def digits(count, seed=0):

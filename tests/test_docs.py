@@ -1,8 +1,12 @@
-"""The README's example runs; the files, links, names, settings and commands of all pages exist."""
+"""The README's example runs; the files, links, names, settings and commands of all pages exist.
+
+Pages are also the texts of notebooks.
+"""
 
 import ast
 import builtins
 import functools
+import json
 import pkgutil
 import re
 import shlex
@@ -21,8 +25,8 @@ from nbconv.reproduce import chosen
 from nbconv.runs.settings import NAMED
 
 ROOT = Path(__file__).parent.parent
-DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in DOCS)]
+DOCS = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("notebooks/*.ipynb")])
+PAGES = ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in DOCS)]
 FOLDERS = ("nbconv", "kernels", "cli", "tests", "benchmarks")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -40,6 +44,13 @@ ELSEWHERE = {
     "StandardScaler": "scikit-learn's",
     "sample_weight": "scikit-learn's",
     "n_jobs": "scikit-learn's",
+    "partial_fit": "scikit-learn's",
+    'model.export("run.onnx", format="onnx")': "Keras's",
+    'torch.onnx.export(model, (inputs,), "run.onnx")': "PyTorch's",
+    "pip install onnxruntime pillow": "ONNX Runtime's and Pillow's",
+    "onnxruntime-web": "ONNX Runtime's",
+    "pip install 'nbconv[plot]' notebook": "ours, and Jupyter's",
+    "curl --data-binary @new.jpg http://127.0.0.1:8000": "curl's",
     "compute-sanitizer python ...": "CUDA's",
     "CUDA_LAUNCH_BLOCKING=1": "CUDA's",
     "log1p": "C's",
@@ -252,9 +263,18 @@ def test_the_example_of_the_readme(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "run.h5").exists()
 
 
+def text_of(page):
+    """A page's text; of a notebook, that between its cells of code."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    cells = (cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
+    return "\n\n".join("".join(cell["source"]) for cell in cells)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_names_exists(page):
-    found = complaints((ROOT / page).read_text(encoding="utf-8"), (ROOT / page).parent)
+    found = complaints(text_of(ROOT / page), (ROOT / page).parent)
     wrong = [f"{page}:{number}: {span}: {said}" for number, span, said in found if said]
     assert not wrong, "\n".join(wrong)
 

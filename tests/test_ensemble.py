@@ -385,7 +385,12 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
         processes.Job(name, {**LONG, "seed": seed}, tmp_path / name)
         for seed, name in enumerate(NAMES)
     ]
-    processes.train_all(whole, 2)
+    lines = []
+    processes.train_all(whole, 2, on_line=lines.append)
+    assert max(map(len, lines)) <= 80
+    done = [line for line in lines if "trainings done, about " in line]
+    assert done[0].startswith(f"1 of {len(NAMES)} trainings done, about ")
+    assert len(done) == len(NAMES) - 1
     for name in NAMES:
         assert same(folder / name, tmp_path / name)
 

@@ -13,17 +13,17 @@ ROOT = Path(__file__).parent.parent
 LIGHT = ("nbconv.kernels.interface", "nbconv.kernels.activations")  # types, names and numbers
 # nbconv's modules from the ground up: each may import those before it, and those of its own room.
 FLOORS = [
-    {"errors", "checks", "activations", "names", "files", "tables", "child", "threads"},
+    {"errors", "checks", "activations", "names", "files", "tables", "child", "threads", "display"},
     {"backend", "data"},
     {"layers"},
     {"engine"},
     {"training"},
     {"checkpoint"},
-    {"network", "notation", "book"},
+    {"network", "notation", "book", "onnx"},
     {"runs"},
     {"diagnostics", "doctor", "ensemble", "sklearn"},
     {"plots"},
-    {"reproduce", "report"},
+    {"reproduce", "report", "demo"},
     {"__main__"},
 ]
 # Each backend, and those that it must not import.

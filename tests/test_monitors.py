@@ -56,6 +56,12 @@ def test_activations(data, kinds):
     assert [name for name, _ in found] == ["3C3-MP2", "2C2p1", "AP2s1", "4N", "3N"]
     for (_, ours), right in zip(found, by_hand(net, data.images, kinds), strict=True):
         np.testing.assert_allclose(ours, right, rtol=1e-12, atol=1e-14)
+    maps, pooled, *others = net.activations(data.images, each_layer=True)
+    assert (maps[0], pooled[0]) == ("3C3", "MP2")
+    largest = maps[1].reshape(*maps[1].shape[:2], 2, 2, 2, 2).max(axis=(3, 5))
+    np.testing.assert_allclose(largest, found[0][1], rtol=1e-12, atol=1e-14)
+    for (name, ours), (_, right) in zip((pooled, *others), found, strict=True):
+        np.testing.assert_array_equal(ours, right, name)
 
 
 def test_activations_refuse_other_images(data):

@@ -64,13 +64,26 @@ def tiles(ax, height, width, columns, count, captions=0):
     zoom = max(1, 24 // height)
     tall, wide = zoom * height, zoom * width
     gap = max(1, round(0.08 * tall))
-    down = tall + (round(captions * 0.4 * tall) if captions else gap)
+    down = tall + gap + round(captions * 0.4 * wide)
     starts = [(gap + k // columns * down, gap + k % columns * (wide + gap)) for k in range(count)]
     return np.array([drawn[y : y + tall : zoom, x : x + wide : zoom] for y, x in starts])
 
 
 def grey(values):
     return np.repeat(np.asarray(values)[..., None], 3, axis=-1)
+
+
+def is_signed_as(colours, numbers):
+    """Whether blue is negative, red positive, white 0, and more of it is darker."""
+    red, _, blue = np.moveaxis(np.asarray(colours), -1, 0)
+    brightness = np.asarray(colours).min(axis=-1)
+    order = np.argsort(-np.abs(numbers), axis=None)
+    return (
+        (np.sign(np.round(red - blue, 2)) * np.sign(numbers) >= 0).all()
+        and (red - blue)[numbers > 0.3 * numbers.max()].min() > 0
+        and (red - blue)[numbers < 0.3 * numbers.min()].max() < 0
+        and brightness.ravel()[order[0]] < 0.5 < brightness.ravel()[order[-1]]
+    )
 
 
 # Each kind, of a real checkpoint
@@ -81,7 +94,7 @@ def test_curves(figures, tmp_path):
     best = figures.network.state.best
     found = texts([cost, accuracy], tmp_path)
     title = f"epoch {best.epoch} is the best in validation: {100 * best.validation_accuracy:.2f} %"
-    assert {"cost", "accuracy, %", "validation", "test, at the best", "mini-batches", title} <= set(
+    assert {"cost", "accuracy, %", "validation", "test, best epoch", "mini-batches", title} <= set(
         found
     )
     for ax in (cost, accuracy):
@@ -102,15 +115,12 @@ def test_filters(figures, tmp_path):
     one, two = (plots.filters(figures.network, layer) for layer in (1, 2))
     weights = [parameters["weights"] for parameters in figures.network.parameters()]
     for ax, w, columns in ((one, weights[0], 3), (two, weights[1], 4)):
-        most = np.quantile(np.abs(w), 0.995)
         wanted = w.swapaxes(0, 1).reshape(
             -1, *w.shape[2:]
         )  # a row for each channel, a column for each filter
-        found = tiles(ax, *w.shape[2:], columns, len(wanted))
-        np.testing.assert_allclose(
-            found, grey(0.5 - wanted.clip(-most, most) / most / 2), atol=1e-6
-        )
-    assert {"6C3: 6 filters of 3x3", "weight"} <= set(texts(one, tmp_path))
+        found = tiles(ax, *w.shape[2:], columns, len(wanted), captions=int(w.shape[1] == 1))
+        assert is_signed_as(found, wanted)
+    assert {"6C3: 6 filters of 3x3", "weight", *"123456"} <= set(texts(one, tmp_path))
     assert {
         "4C2: 4 filters of 2x2 on 6 feature maps",
         "filter",
@@ -118,29 +128,65 @@ def test_filters(figures, tmp_path):
     } <= set(texts(two, tmp_path))
 
 
+def test_filters_on_the_channels_of_an_image(tmp_path):
+    ax = plots.filters(nbconv.Network([Conv2D(3, 2), Softmax(4)], (3, 8, 8)))
+    found = texts(ax, tmp_path)
+    assert {"3C2: 3 filters of 2x2 on 3 channels", "channel of the image", "filter"} <= set(found)
+
+
 def test_feature_maps(figures, tmp_path):
     figures = replace(figures, digit=5)
     axes = figures.draw("feature-maps")
     image = figures.dataset.images[5]
     np.testing.assert_allclose(tiles(axes[0], 8, 8, 1, 1)[0], grey(1 - image[0]), atol=1e-6)
-    layers = figures.network.activations(image[None])
-    assert len(axes) == len(layers) + 1 == 5
-    for ax, (_, (a,)) in zip(axes[1:], layers[:3], strict=False):
-        a = a if a.ndim == 3 else a[:, None, None]
-        found = tiles(ax, *a.shape[1:], len(a), len(a))
-        np.testing.assert_allclose(found, grey((a.max() - a) / (a.max() - a.min())), atol=1e-6)
+    layers = figures.network.activations(image[None], each_layer=True)
+    assert len(axes) == len(layers) + 1 == 6
+    for ax, (_, (a,)) in zip(axes[1:], layers[:4], strict=False):
+        is_maps, a = a.ndim == 3, a if a.ndim == 3 else a[:, None, None]
+        assert is_signed_as(tiles(ax, *a.shape[1:], len(a), len(a), captions=is_maps), a)
     assert [bar.get_height() for bar in axes[-1].patches] == pytest.approx(
         layers[-1][1][0].tolist()
     )
     found = texts(axes, tmp_path)
     assert found[0] == "image, 1x8x8"
     for start in (
-        "6C3-MP2: 6 feature maps of 3x3, white -",
-        "4C2: 4 feature maps of 2x2, ",
-        "20N: 20 neurons, ",
+        "6C3: 6 feature maps of 6x6; blue -",
+        "MP2: 6 feature maps of 3x3; blue -",
+        "4C2: 4 feature maps of 2x2; ",
+        "20N: 20 neurons; ",
     ):
         assert any(text.startswith(start) for text in found), start
     assert f"10N: the answer is {layers[-1][1][0].argmax()}" in found
+
+
+def test_feature_maps_without_negative_numbers():
+    """Sigmoid: white is 0, black the largest; a layer that is 0 everywhere says so."""
+    net = nbconv.Network([Conv2D(3, 2), Conv2D(2, 3, activation="relu"), Softmax(4)], (1, 8, 8))
+    parameters = net.parameters()
+    parameters[1]["biases"][:] = -1000
+    net.set_parameters(parameters)
+    image = np.random.default_rng(0).random((1, 1, 8, 8), np.float32)
+    axes = plots.feature_maps(net, image)
+    ((_, (a,)), *_) = net.activations(image)
+    found = tiles(axes[1], 7, 7, 3, 3, captions=1)
+    np.testing.assert_allclose(found, grey(1 - a / a.max()), atol=1e-6)
+    assert axes[2].get_title(loc="left") == "2C3: 2 feature maps of 5x5; all 0"
+
+
+@pytest.mark.parametrize("kind", ["curves", "feature-maps", "errors", "filters", "speeds"])
+def test_nothing_is_clipped(figures, kind):
+    """All words of a picture are within it, with a little room."""
+    figure = np.ravel(figures.draw(kind))[0].figure
+    figure.draw_without_rendering()
+    left, below, right, above = figure.get_tightbbox().extents  # in inches
+    width, height = figure.get_size_inches()
+    assert min(left, below, width - right, height - above) > 0.02
+
+
+@pytest.mark.parametrize("order", [("curves", "run.h5"), ("run.h5", "curves")])
+def test_the_kind_may_come_last(path, invoke, tmp_path, order):
+    (tmp_path / "run.h5").write_bytes(path.read_bytes())
+    assert invoke("plot", "--data", "digits", *order).stdout == "run-curves.png\n"
 
 
 def test_errors(figures, tmp_path):
@@ -151,27 +197,38 @@ def test_errors(figures, tmp_path):
     wrong = wrong[np.argsort(-certain, kind="stable")]
     ax = figures.draw("errors")
     found = texts(ax, tmp_path)
-    captions = [text for text in found if text[1:2] == "→" or text.isdigit()]
-    assert captions == [text for k in wrong for text in (f"{test.labels[k]}→{given[k]}", str(k))]
-    assert f"{len(wrong)} misclassified: correct → predicted, image" in found
-    shades = tiles(ax, 8, 8, min(20, len(wrong)), len(wrong), captions=2)
+    captions = [text for text in found if text[1:2] in "→." or text[0] == "#"]
+    certainty = np.sort(certain)[::-1]
+    assert captions == [
+        text
+        for k, share in zip(wrong, certainty, strict=True)
+        for text in (f"{test.labels[k]}→{given[k]}", f"{share:.3f}", f"#{k}")
+    ]
+    assert f"{len(wrong)} of 300 misclassified" in found
+    assert "below each: correct → predicted, its probability, image number" in found
+    shades = tiles(ax, 8, 8, min(20, len(wrong)), len(wrong), captions=3)
     np.testing.assert_allclose(shades, grey(1 - test.images[wrong][:, 0]), atol=1e-6)
     chosen = plots.errors(
         test.images[wrong], test.labels[wrong], given[wrong]
     )  # as reproduce draws an ensemble's
-    np.testing.assert_array_equal(chosen.images[0].get_array(), ax.images[0].get_array())
+    np.testing.assert_array_equal(
+        tiles(chosen, 8, 8, min(20, len(wrong)), len(wrong), captions=2), shades
+    )
     assert texts(plots.errors(test.images, given, given), tmp_path) == [
         f"none of {len(test)} is misclassified"
     ]
     many = plots.errors(np.zeros((150, 8, 8)), np.zeros(150, int), np.ones(150, int))
     assert texts(many, tmp_path).count("0→1") == 100
-    assert "150 misclassified, the first 100: correct → predicted, image" in texts(many, tmp_path)
+    assert "150 of 150 misclassified, the first 100" in texts(many, tmp_path)
+    assert "below each: correct → predicted, image number" in texts(many, tmp_path)
     named = plots.errors(
         test.images[:2], [0, 1], [1, 0], class_names=("cat", "a very long name"),
-        files=["x/photo.png", "b.png"], probabilities=[[0.1, 0.6], [0.8, 0.2]],
+        files=["x/photo.png", "b.png"], probabilities=[[0.1, 0.6], [0.8, 0.3]],
     )  # fmt: skip
     shown = texts(named, tmp_path)
-    assert shown[:4] == ["a very …→cat", "b.png", "cat→a very …", "photo.png"]
+    one = ["a very lon…", "→ cat", "0.800", "b.png"]
+    assert shown[:8] == [*one, "cat", "→ a very lon…", "0.600", "photo.png"]
+    assert "below each: correct → predicted, the output for it, file" in shown
     with pytest.raises(nbconv.DataError, match="300 labels and 3 predictions"):
         plots.errors(test.images, test.labels, given[:3])
 
@@ -209,14 +266,18 @@ def test_speeds(figures, tmp_path):
     assert [list(line.get_ydata()) for line in ax.lines] == [
         history[f"speed_{k}"] for k in (1, 2, 3, 4)
     ]
-    assert {"layer 1", "layer 4", "epoch", "speed of learning, |dC/db|"} <= set(texts(ax, tmp_path))
+    said = set(texts(ax, tmp_path))
+    assert {"1: 6C3", "2: 4C2", "3: 20N", "4: 10N", "epoch", "speed of learning, |dC/db|"} <= said
+    assert {"layer 1", "layer 4"} <= set(texts(plots.speeds(history), tmp_path))
     assert list(ax.lines[0].get_xdata()) == [1, 2, 3, 4]
 
 
 def test_digits(figures, tmp_path):
     ax = figures.draw("digits")
     test = figures.dataset
-    assert texts(ax, tmp_path) == [str(label) for label in test.labels[:100]]
+    *labels, title = texts(ax, tmp_path)
+    assert labels == [str(label) for label in test.labels[:100]]
+    assert title == "the first 100 of 300 images, the correct label below each"
     shades = tiles(ax, 8, 8, 20, 100, captions=1)
     np.testing.assert_allclose(shades, grey(1 - test.images[:100][:, 0]), atol=1e-6)
 
@@ -355,12 +416,17 @@ def test_axes_in_and_out(figures):
         ax = Figure().subplots()
         assert draw(ax) is ax
         assert ax.has_data()
-    with pytest.raises(nbconv.SettingError, match="axes are 2: expected 5"):
+    with pytest.raises(nbconv.SettingError, match="axes are 2: expected 6"):
         plots.feature_maps(figures.network, figures.dataset.images[0], [left, right])
 
 
 def test_notebooks_show_figures(figures):
-    assert figures.draw("speeds").figure._repr_png_().startswith(b"\x89PNG")
+    """Where they, their axes or the list of axes is a cell's result; those given are the user's."""
+    one, several = figures.draw("speeds"), figures.draw("curves")
+    for shown in (one.figure, one, several):
+        assert shown._repr_png_() == plots.rendered(np.ravel(shown)[0].figure, "png")
+    given = Figure().subplots(1, 2)
+    assert not hasattr(plots.curves(figures.network.history, given), "_repr_png_")
 
 
 @pytest.mark.slow

@@ -84,7 +84,8 @@ def test_names():
         *EXPERIMENTS,
     }
     with pytest.raises(
-        nbconv.SettingError, match="con cannot be reproduced: expected ch5, ch6, accuracy"
+        nbconv.SettingError,
+        match=r"con cannot be reproduced: did you mean conv or .* Expected ch5, ch6, accuracy",
     ):
         chosen(["con", "conv"])
 
@@ -109,8 +110,10 @@ def test_parameters(tmp_path):
 
 
 def test_parts_add_up_and_are_written(tmp_path):
+    lines = []
     list(reproduce(["parameters"], tmp_path))
-    list(reproduce(["chain"], tmp_path))
+    list(reproduce(["chain", "parameters"], tmp_path, on_line=lines.append))
+    assert lines == ["Part 1 of 2: chain", "Part 2 of 2: parameters"]
     assert list(results(tmp_path)) == ["chain", "parameters"]
     text = (tmp_path / "results.md").read_text()
     assert "| one feature map of 5x5 | 26 | 26 |" in text
@@ -130,6 +133,11 @@ def test_tables():
         tables = [one, other]  # noqa: RUF012 -- read alone
 
     assert merged([Both])[0].rows == [["a", 1.234], ["b", None]]
+    wide = Table(
+        "A title of some length", {"name": "", "n": "d", "m": "d", "l": "d"}, [["a"] + [1] * 3]
+    )
+    assert wide.text(12) == ("A title of\nsome length\nname  n  m\na     1  1\n\nname  l\na     1")
+    assert wide.text(80) == wide.text()
     assert statistics([1.0, 3.0]) == {"best": 3.0, "mean": 2.0, "spread": pytest.approx(2**0.5)}
     assert statistics([1.0])["spread"] is None
 
@@ -168,6 +176,9 @@ def test_an_interrupted_part_goes_on(mnist, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "fc" in done.stdout
     assert "97.80" in done.stdout
+    told = [line for line in done.stderr.splitlines() if line.startswith("fc-0: epoch")]
+    assert all(" left" in line and len(line) <= 80 for line in told)
+    assert f"All results so far: {tmp_path / 'quick' / 'results.md'}" in done.stderr
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert again.stdout == done.stdout
     assert "epoch" not in again.stderr

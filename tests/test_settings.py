@@ -56,7 +56,7 @@ def test_fit_shows_every_setting():
 
 @pytest.mark.parametrize(
     ("given", "nearest"),
-    [("elastc", "elastic"), ("validaton", "validation"), ("learning_rate", "mini_batch_size")],
+    [("elastc", "elastic"), ("validaton", "validation"), ("learning_rate", "eta")],
 )
 def test_an_unknown_argument_of_fit(digits, given, nearest):
     with pytest.raises(SettingError) as refused:

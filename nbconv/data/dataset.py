@@ -4,11 +4,13 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import display
 from ..checks import Shape, show
 from ..errors import DataError, say
 from . import levels
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 AS_THEY_ARE = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # dtypes that kernels read
+SHOWN = 20  # images that a notebook shows
 PIECE_BYTES = 2**24  # read at a time from a store that need not be read whole
 
 
@@ -325,6 +328,12 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"Dataset({len(self)} images of {show(self.shape)}, {self.classes} classes)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: some images, from the first to the last, with their classes."""
+        some = self.select(np.linspace(0, len(self) - 1, min(SHOWN, len(self))).astype(np.int64))
+        names = [self.name_of(label) for label in some.labels]
+        return f"<div>{escape(repr(self))}</div>{display.strip(some.images[:], names)}"
 
     @property
     def shape(self) -> Shape:

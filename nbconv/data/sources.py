@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import checks
 from ..errors import DataError, say
-from ..names import SPLITS
+from ..names import DATASETS, SPLITS
 from . import arrays, cifar, formats, hdf5, idx, levels, named, pickles, splits
 from .dataset import (
     Dataset,
@@ -38,7 +38,7 @@ Array = NDArray[Any]
 Splits = tuple[Dataset, Dataset, Dataset]  # training, validation, test
 DIGITS = "digits"
 SOURCES = (
-    f"digits, {', '.join(named.NAMES)}, or a path: a folder with a folder of pictures for each "
+    f"{', '.join(DATASETS)}, or a path: a folder with a folder of pictures for each "
     "class, a folder of IDX, CSV or CIFAR files, .npz, .h5, .csv, .parquet, .mat, .pkl, .zip "
     "or .tar"
 )
@@ -194,7 +194,7 @@ def as_path(source: str | os.PathLike[str]) -> Path:
 def find(path: Path, names: Mapping[str, str], needs_labels: bool = True) -> Found:
     """What a file or folder holds. needs_labels: images alone will not do. Raises DataError."""
     if not path.exists():
-        raise DataError(f"{path} does not exist: expected {SOURCES}")
+        raise DataError(f"{path} does not exist: {checks.expected(path.name, DATASETS)} {SOURCES}")
     if path.is_dir():
         return _in_folder(path, names)
     if not path.is_file():

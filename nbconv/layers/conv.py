@@ -104,26 +104,36 @@ class ConvLayer(Layer):
 
     def forward(self, x: Array, randomness: Array | None) -> Array:
         """a = sigma(convolution of x), pooled if a max pooling is fused into this layer."""
-        images, geometry = x.shape[3], self.geometry
+        if self.pool is None:
+            return self._maps(x, self.activation)
+        a = self.pool.output(x.shape[3])
+        columns, window = self.output_shape[2], self.pool.geometry.window
+        self.kernels.conv2d_max_pool_forward(
+            a, self.pool.argmax, *self._inputs(x), columns, window, self.pool.activation
+        )
+        return a
+
+    def before_pooling(self, x: Array) -> Array:
+        """a = sigma(convolution of x), from which a fused max pooling takes the largest."""
+        return self._maps(x, self.pool.activation if self.pool is not None else self.activation)
+
+    def _maps(self, x: Array, activation: activations.Activation) -> Array:
+        self.a = self.buffers.array("a", (*self.output_shape, x.shape[3]))
+        self.kernels.conv2d_forward(self.a, *self._inputs(x))
+        if activation != activations.LINEAR:
+            self.kernels.activation_forward(self.a.reshape(-1), activation)
+        return self.a
+
+    def _inputs(self, x: Array) -> tuple[Array, Array, Array, Array, int]:
+        """What the kernels of the forward pass read, x padded."""
+        geometry = self.geometry
         self.x = x
         if geometry.is_plain:
-            self.padded_x = x.reshape(*geometry.padded, images)
+            self.padded_x = x.reshape(*geometry.padded, x.shape[3])
         else:
-            self.padded_x = self.buffers.array("padded x", (*geometry.padded, images))
+            self.padded_x = self.buffers.array("padded x", (*geometry.padded, x.shape[3]))
             self.kernels.conv2d_pad(self.padded_x, x, *geometry.padding)
-        inputs = self.padded_x, self.weights, self.biases, self.taps, geometry.row_step
-        if self.pool is not None:
-            a = self.pool.output(images)
-            columns, window = self.output_shape[2], self.pool.geometry.window
-            self.kernels.conv2d_max_pool_forward(
-                a, self.pool.argmax, *inputs, columns, window, self.pool.activation
-            )
-            return a
-        self.a = self.buffers.array("a", (*self.output_shape, images))
-        self.kernels.conv2d_forward(self.a, *inputs)
-        if self.activation != activations.LINEAR:
-            self.kernels.activation_forward(self.a.reshape(-1), self.activation)
-        return self.a
+        return self.padded_x, self.weights, self.biases, self.taps, geometry.row_step
 
     def backward(self, da: Array, randomness: Array | None, needs_dx: bool) -> Array:
         """dz = da sigma'(z), then the gradients and dC/dx.

@@ -1,9 +1,8 @@
 """Pictures of networks, trainings and images, drawn with matplotlib (the extra `plot`).
 
 Each function draws on the axes that it is given, or on those of a new figure, and returns them. No
-figure is registered with pyplot. In a notebook,
-`plots.confusion(test.labels, net.predict(test.images)).figure` is shown. Importing this package
-raises SettingError if matplotlib is missing.
+figure is registered with pyplot. A notebook shows the picture where the axes are a cell's result.
+Importing this package raises SettingError if matplotlib is missing.
 """
 
 from ..errors import SettingError
@@ -18,7 +17,7 @@ except ModuleNotFoundError as error:
 from .charts import answer, bars, confusion, course, courses, curves, etas, sigma, speeds
 from .figures import KINDS, Figures
 from .images import digits, errors, feature_maps, filters
-from .style import rendered, save, write
+from .style import rendered, save
 
 __all__ = [
     "KINDS",
@@ -38,5 +37,4 @@ __all__ = [
     "save",
     "sigma",
     "speeds",
-    "write",
 ]

@@ -22,6 +22,7 @@ from .style import (
     draw_line,
     label_lines,
     multiple_axes,
+    shortened,
     single_axes,
     style_axes,
 )
@@ -31,7 +32,7 @@ LOG_RATIO = 20  # of the largest to the smallest cost: the axis is logarithmic a
 CUT_RATIO = 4  # of the range of all epochs to that without the first fifth: the axis is cut above
 SIGMA = "\u03c3"
 MAX_CLASSES = 20  # numbers in the picture would be too small to read for more
-NAMES = {"training": "training", "validation": "validation", "test": "test, at the best"}
+NAMES = {"training": "training", "validation": "validation", "test": "test, best epoch"}
 
 
 def _metric(history: Mapping[str, Numbers], name: str, factor: float = 1) -> list[float]:
@@ -62,6 +63,7 @@ def curves(
     _panel(axes[1], "accuracy, %", accuracies, best)
     if best is not None and validation:
         accuracy = f"{100 * validation[best - 1]:.2f} %"
+        add_title(axes[0], f"grey line: epoch {best}")
         add_title(axes[1], f"epoch {best} is the best in validation: {accuracy}")
     return axes
 
@@ -117,11 +119,12 @@ def course(
     ax: Axes | None = None,
     *,
     first: int = 0,
+    names: Sequence[str] | None = None,
 ) -> Axes:
     """The speed of learning of each layer, |dC/db|, over the epochs, on a logarithmic axis.
 
     series: the speeds of each layer from epoch `first` on. points: the book's, by epoch, one for
-    each layer; drawn as hollow markers in the layers' colours.
+    each layer; drawn as hollow markers in the layers' colours. names: of the layers, such as 20C5.
     """
     ax = single_axes(ax, 7, 4.2)
     style_axes(ax, "epoch", "speed of learning, |dC/db|")
@@ -131,7 +134,8 @@ def course(
         positive = np.where(np.asarray(speeds, np.float64) > 0, speeds, np.nan)
         epochs = range(first, first + len(speeds))
         if np.isfinite(positive).any():
-            lines.append(draw_line(ax, epochs, positive.tolist(), k, f"layer {k + 1}"))
+            name = f"{k + 1}: {names[k]}" if names else f"layer {k + 1}"
+            lines.append(draw_line(ax, epochs, positive.tolist(), k, name))
         if points:
             color, _, marker = STYLES[k % len(STYLES)]
             ax.plot(
@@ -157,10 +161,13 @@ def course(
     return ax
 
 
-def speeds(history: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
+def speeds(
+    history: Mapping[str, Numbers], ax: Axes | None = None, *, names: Sequence[str] | None = None
+) -> Axes:
     """The speed of learning of each layer with parameters, after each epoch.
 
-    history: as `Network.fit` returns it. Raises SettingError if it was not monitored.
+    history: as `Network.fit` returns it. names: of these layers, such as 20C5; left out, they are
+    numbered. Raises SettingError if it was not monitored.
     """
     series: list[Numbers] = []
     while f"speed_{len(series) + 1}" in history:
@@ -170,7 +177,7 @@ def speeds(history: Mapping[str, Numbers], ax: Axes | None = None) -> Axes:
             "the history has no speeds of learning: expected a training with --monitor-layers "
             "(fit's monitor_layers=True)"
         )
-    return course(series, ax=ax, first=1)
+    return course(series, ax=ax, first=1, names=names)
 
 
 def etas(found: Mapping[str, Any], ax: Axes | None = None) -> Axes:
@@ -286,7 +293,7 @@ def answer(
 
 def _names(class_names: Sequence[str] | None, classes: int) -> list[str]:
     """What stands at an axis for each class."""
-    return [class_name(class_names, k)[:12] for k in range(classes)]
+    return [shortened(class_name(class_names, k), 12) for k in range(classes)]
 
 
 def confusion(
@@ -334,5 +341,13 @@ def confusion(
     for row in np.flatnonzero(counts.any(axis=1)).tolist():
         share = f"{100 * counts[row, row] / counts[row].sum():.1f} %"
         ax.text(right_of_matrix, row, share, va="center", fontsize=9, color=GREY)
-    ax.text(right_of_matrix, -0.6, "correct", va="bottom", fontsize=9, color=GREY)
+    ax.annotate(
+        "correct",
+        xy=(right_of_matrix, 1),
+        xytext=(0, 6),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        fontsize=9,
+        color=GREY,
+    )
     return ax

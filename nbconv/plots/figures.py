@@ -77,6 +77,11 @@ def _curves(of: Figures) -> list[Axes]:
     return charts.curves(of.network.history, best=best.epoch if best else None)
 
 
+def _speeds(of: Figures) -> Axes:
+    names = [spec.notation for spec in of.network.specs_with_parameters]
+    return charts.speeds(of.network.history, names=names)
+
+
 KINDS: dict[str, Callable[[Figures], Axes | list[Axes]]] = {
     "curves": _curves,
     "filters": lambda of: images.filters(of.network, of.layer),
@@ -92,7 +97,7 @@ KINDS: dict[str, Callable[[Figures], Axes | list[Axes]]] = {
     "confusion": lambda of: charts.confusion(
         of.dataset.labels, of.predictions, class_names=of.network.class_names
     ),
-    "speeds": lambda of: charts.speeds(of.network.history),
+    "speeds": _speeds,
     "digits": lambda of: images.digits(
         of.dataset.images, of.dataset.labels, class_names=of.network.class_names
     ),

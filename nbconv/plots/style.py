@@ -14,12 +14,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from ..errors import SettingError
-from ..files import reason, replace
+from ..files import write
 
 DPI = 150
 INK = "#222222"
 GREY = "#666666"
 RULE = "#dddddd"
+PAD = 0.08  # inches around each part of a picture
+TITLE = 0.34  # inches for a title above a part, and the room above that
 FRAME = "#c3d2e2"
 # (colour, dashes, marker) of each line. The colours are distinct for the colour-blind: those of
 # Okabe and Ito, some of them darker so that text in them is readable.
@@ -53,18 +55,39 @@ class Layout(ConstrainedLayoutEngine):
 
 
 class Picture(Figure):
-    """A figure of this size in inches, on white, that notebooks show by themselves."""
+    """A figure of this size in inches, on white.
 
-    def __init__(self, width: float, height: float):
-        super().__init__((width, height), DPI, facecolor="white", layout=Layout())
+    Notebooks show it where it, its axes or the list of them is a cell's result.
+
+    has_layout: axes, titles and labels are placed by matplotlib's layout.
+    """
+
+    def __init__(self, width: float, height: float, *, has_layout: bool = True):
+        super().__init__((width, height), DPI, facecolor="white")
+        self.set_layout_engine(Layout(w_pad=PAD, h_pad=PAD) if has_layout else "none")
+
+    def new_axes(self, **layout: Any) -> "list[Axes]":
+        """New axes, row by row. layout: for `Figure.subplots`."""
+        grid = self.subplots(subplot_kw={"axes_class": _PictureAxes}, **layout)
+        return _AxesList(np.ravel(np.array(grid, object)).tolist())
 
     def _repr_png_(self) -> bytes:
         return rendered(self, "png")
 
 
+class _PictureAxes(Axes):
+    def _repr_png_(self) -> bytes:
+        return rendered(self.figure, "png")
+
+
+class _AxesList(list[Axes]):
+    def _repr_png_(self) -> bytes:
+        return rendered(self[0].figure, "png")
+
+
 def single_axes(ax: Axes | None, width: float, height: float) -> Axes:
     """The given axes, or those of a new picture of this size in inches."""
-    return Picture(width, height).subplots() if ax is None else ax
+    return Picture(width, height).new_axes()[0] if ax is None else ax
 
 
 def multiple_axes(
@@ -74,20 +97,44 @@ def multiple_axes(
 
     layout: for `Figure.subplots`. Raises SettingError if the number of given axes is not `count`.
     """
-    grid = Picture(width, height).subplots(**layout) if axes is None else axes
-    every: list[Axes] = np.ravel(np.array(grid, object)).tolist()
-    if axes is not None and len(every) != count:
+    if axes is None:
+        every = Picture(width, height).new_axes(**layout)
+        for ax in every[count:]:
+            ax.remove()
+        del every[count:]
+        return every
+    given: list[Axes] = np.ravel(np.array(axes, object)).tolist()
+    if len(given) != count:
         raise SettingError(
-            f"axes are {len(every)}: expected {count}, one for each part of the picture"
+            f"axes are {len(given)}: expected {count}, one for each part of the picture"
         )
-    for ax in every[count:]:
-        ax.remove()
-    return every[:count]
+    return given
+
+
+def stacked_axes(
+    axes: Sequence[Axes] | None, sizes: Sequence[tuple[float, float]], left: float, below: float
+) -> list[Axes]:
+    """The given axes, or those of a new picture, one below the other, with room for their titles.
+
+    sizes: width and height of each. left, below: the room for labels beside all and below the last.
+    All are in inches.
+    """
+    if axes is not None:
+        return multiple_axes(axes, len(sizes), 0, 0)
+    width = left + max(width for width, _ in sizes) + PAD
+    height = below + sum(height + TITLE for _, height in sizes)
+    picture, top = Picture(width, height, has_layout=False), height
+    every = _AxesList()
+    for wide, tall in sizes:
+        top -= TITLE + tall
+        place = (left / width, top / height, wide / width, tall / height)
+        every.append(picture.add_axes(place, axes_class=_PictureAxes))
+    return every
 
 
 def add_title(ax: Axes, title: str) -> None:
     """A title above the left edge."""
-    ax.set_title(title, loc="left", fontsize=10, color=INK)
+    ax.set_title(title, loc="left", fontsize=10, color=INK, linespacing=1.4)
 
 
 def style_axes(ax: Axes, x: str, y: str) -> None:
@@ -100,6 +147,11 @@ def style_axes(ax: Axes, x: str, y: str) -> None:
     ax.set_axisbelow(True)
     ax.set_xlabel(x, fontsize=9, color=INK)
     ax.set_ylabel(y, fontsize=9, color=INK)
+
+
+def shortened(text: str, letters: int) -> str:
+    """A text of at most so many letters; of longer ones the end is left out."""
+    return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"
 
 
 def hide_axes(ax: Axes) -> None:
@@ -209,16 +261,3 @@ def save(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> None:
         raise SettingError(f"{path} has an unknown extension: expected .{', .'.join(METADATA)}")
     first: Axes = np.ravel(np.array(axes, object))[0]
     write(path, rendered(first.figure, kind))
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file atomically. Raises SettingError, and then leaves the old file unchanged."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else "not a regular file"
-        raise SettingError(f"{path} is {kind}: expected the name of a file")
-    try:
-        replace(Path(os.path.realpath(path)), content)
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            f"{path} could not be written: {reason(error)}; choose another place"
-        ) from error

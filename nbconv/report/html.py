@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
 
+SMALLEST = 0.55  # of a picture's size; on a narrower screen it can be scrolled
 PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -31,8 +32,7 @@ h2 { margin: 2.5rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--r
 a { color: inherit; }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; list-style: none;
   font-size: .9rem; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem;
-  margin: 1.25rem 0; }
+dl { display: grid; grid-template-columns: repeat(6, 1fr); gap: .75rem; margin: 1.25rem 0; }
 dl div { padding: .6rem .8rem; border-radius: .4rem; background: var(--card); }
 dt { color: var(--quiet); font-size: .8rem; }
 dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
@@ -49,17 +49,32 @@ td.number, th.number { text-align: right; }
 figure { margin: 1rem 0 1.5rem; }
 figure .scroll { border-radius: .4rem; background: #fff; padding: .75rem;
   border: 1px solid var(--rule); }
-img { display: block; height: auto; max-width: max(100%, 36rem); }
+img { display: block; height: auto; max-width: 100%; }
 figcaption { margin-top: .4rem; }
+.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
+  gap: 0 1rem; }
 pre { white-space: pre-wrap; padding: .75rem; border-radius: .4rem; background: var(--card);
   font-size: .85rem; }
+@media (max-width: 56rem) { dl { grid-template-columns: repeat(3, 1fr); } }
+@media (max-width: 30rem) {
+  dl { grid-template-columns: repeat(2, 1fr); }
+  body { padding: 1rem .75rem 2rem; }
+  figure .scroll { padding: .4rem; }
+}
+@media screen and (prefers-color-scheme: dark) {
+  /* Lines on paper become lines on a board. Pictures of images keep their shades, less glaring. */
+  .chart .scroll { background: #1a1a1a; }
+  .chart img { filter: invert(.9) hue-rotate(180deg); }
+  .images img { filter: brightness(.85); }
+  .images .scroll { background: #d9d9d9; }
+}
 @media print {
   :root { --paper: #fff; --ink: #000; --quiet: #444; --rule: #bbb; --card: #f4f4f4; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
   h2 { break-after: avoid; }
   figure, tr, dl div { break-inside: avoid; }
-  img { max-width: 100%; }
+  img { min-width: 0 !important; }
 }
 </style>
 </head>
@@ -139,11 +154,21 @@ def code(text: str) -> str:
     return f"<pre><code>{escape(text)}</code></pre>"
 
 
-def figure(svg: bytes, width: float, caption: str, alternative: str) -> str:
-    """A picture with a caption. width: in inches, if there is room. alternative: its alt text."""
+def figure(svg: bytes, width: float, caption: str, alternative: str, kind: str) -> str:
+    """A picture with a caption.
+
+    width: in inches, if there is room. alternative: its alt text. kind: "chart", or "images", whose
+    shades mean something and stay in the dark scheme.
+    """
     data = base64.b64encode(svg).decode()
+    size = f"width:{width:.3g}in;min-width:{SMALLEST * width:.3g}in"
     image = (
-        f'<img src="data:image/svg+xml;base64,{data}" style="width:{width:.3g}in" '
-        f'alt="{escape(alternative)}">'
+        f'<img src="data:image/svg+xml;base64,{data}" style="{size}" alt="{escape(alternative)}">'
     )
-    return f"<figure>{_scrollable(image)}\n<figcaption>{escape(caption)}</figcaption></figure>"
+    caption = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure class="{kind}">{_scrollable(image)}\n{caption}</figure>'
+
+
+def row(*figures: str) -> str:
+    """Figures side by side, where there is room."""
+    return f'<div class="row">{"".join(figures)}</div>'

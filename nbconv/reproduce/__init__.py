@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .. import backend as backends
+from ..checks import expected
 from ..doctor import environment
 from ..errors import SettingError
 from ..files import replace
@@ -37,9 +38,10 @@ def chosen(names: Sequence[str]) -> list[str]:
     """
     unknown = [name for name in names if name not in CHAPTERS and name not in PARTS]
     if unknown or not names:
+        known = [*CHAPTERS, *PARTS]
         raise SettingError(
-            f"{', '.join(unknown) or 'nothing'} cannot be reproduced: expected "
-            f"{', '.join([*CHAPTERS, *PARTS])}"
+            f"{', '.join(unknown) or 'nothing'} cannot be reproduced: "
+            f"{expected(unknown[0] if unknown else '', known)} {', '.join(known)}"
         )
     parts = {part for name in names for part in CHAPTERS.get(name, [name])}
     return [name for name in PARTS if name in parts]
@@ -69,8 +71,8 @@ def reproduce(
     out = out / "quick" if quick else out
     (out / "parts").mkdir(parents=True, exist_ok=True)
     _results(out, without=parts)  # a damaged one is told before hours of training
-    for part in parts:
-        on_line(f"{part} ...")
+    for number, part in enumerate(parts, 1):
+        on_line(f"Part {number} of {len(parts)}: {part}")
         context = Context(out, 1 if quick else runs, seed, quick, backend, jobs, on_line)
         started = time.perf_counter()
         PARTS[part](context)

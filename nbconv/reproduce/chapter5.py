@@ -137,16 +137,27 @@ def speeds(context: Context) -> None:
     context.table(title, columns, *rows)
 
 
+def _epochs(context: Context) -> int:
+    return 100 if context.quick else EPOCHS
+
+
 def _course(context: Context, network: Network, **options: Any) -> list[list[float]]:
     """The speed of learning of each hidden layer before and after each epoch.
 
     Trains by batch gradient descent on IMAGES images. options: for `Network.fit`.
     """
     data = context.mnist[0][:IMAGES]
-    epochs = 100 if context.quick else EPOCHS
+    epochs = _epochs(context)
     before = _speeds(network, data)
     history = network.fit(
-        data, epochs, IMAGES, SETTINGS["eta"], SETTINGS["lmbda"], monitor_layers=True, **options
+        data,
+        epochs,
+        IMAGES,
+        SETTINGS["eta"],
+        SETTINGS["lmbda"],
+        monitor_layers=True,
+        verbose=False,
+        **options,
     )
     return [[first, *history[f"speed_{k}"]] for k, first in enumerate(before, 1)]
 
@@ -161,7 +172,7 @@ def curves(context: Context) -> None:
     rows: list[list[Any]] = []
     for hidden, points in CURVES.items():
         name = NAMES[hidden]
-        context.on_line(f"{name}: {EPOCHS} epochs on {IMAGES:,} images")
+        context.on_line(f"{name}: {_epochs(context)} epochs on {IMAGES:,} images")
         sizes = [784, *[30] * hidden, 10]
         course = _course(context, Network(sizes, seed=context.seed, backend=context.backend))
         axes = plots.course(course, points, title=f"{name}: speed of learning")

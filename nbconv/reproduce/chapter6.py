@@ -145,7 +145,7 @@ def filters(context: Context) -> None:
     for layer, count in ((1, 20), (2, 40)):
         caption = (
             f"conv-conv-relu, seed {context.seed}: the {count} filters of convolution {layer}; "
-            "darker is larger"
+            "red is positive, blue negative"
         )
         context.picture(f"filters-{layer}", caption, plots.filters(network, layer))
 

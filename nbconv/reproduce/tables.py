@@ -1,6 +1,7 @@
 """The results of a part: tables and pictures, as text, Markdown and JSON."""
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,10 +44,29 @@ class Table:
         rule = "| " + " | ".join("---:" if form else "---" for form in self.columns.values()) + " |"
         return "\n".join([f"**{self.title}**", "", head, rule, *rows])
 
-    def text(self) -> str:
-        """Aligned columns under the title."""
-        alignment = "".join(">" if form else "<" for form in self.columns.values())
-        return f"{self.title}\n{aligned(self._cells(), alignment)}"
+    def text(self, width: int | None = None) -> str:
+        """Aligned columns under the title.
+
+        width: the characters of a line; columns that do not fit come below, beside the first again.
+        """
+        alignment = [">" if form else "<" for form in self.columns.values()]
+        columns = list(zip(*self._cells(), strict=True))
+        lengths = [max(map(len, column)) for column in columns]
+        blocks = [[0]]
+        for k in range(1, len(columns)):
+            used = sum(lengths[j] + 2 for j in blocks[-1])
+            if width is not None and used + lengths[k] > width and len(blocks[-1]) > 1:
+                blocks.append([0])
+            blocks[-1].append(k)
+        tables = (
+            aligned(
+                list(zip(*(columns[k] for k in block), strict=True)),
+                "".join(alignment[k] for k in block),
+            )
+            for block in blocks
+        )
+        title = self.title if width is None else textwrap.fill(self.title, width)
+        return "\n".join([title, "\n\n".join(tables)])
 
 
 def _text(cell: Cell, form: str) -> str:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,11 +25,13 @@ from .. import backend as backends
 from .. import checks, child, threads
 from ..errors import Interrupted, NbconvError
 from ..files import one_line
+from ..tables import duration
 from ..training import history
 from ..training.signals import signals
 from . import run as runs
 
 POLL_SECONDS = 0.2  # between two checks for signals
+LINE = 80  # characters of a line about a job's epoch, its name included
 Lines = queue.SimpleQueue[tuple[str, str | None]]  # (a job's name, a line, or None at its end)
 
 
@@ -69,6 +72,7 @@ def train_all(
     """
     parallel = checks.count("jobs", parallel)
     waiting = unfinished(jobs)
+    total, started = len(waiting), time.perf_counter()
     share = max(1, threads.most() // max(1, min(parallel, len(waiting))))
     running: dict[str, subprocess.Popen[str]] = {}
     lines: Lines = queue.SimpleQueue()
@@ -81,8 +85,12 @@ def train_all(
         if line is not None:
             on_line(f"{name}: {line}")
             last_lines[name] = line
-        elif code := running.pop(name).wait():
+            return
+        if code := running.pop(name).wait():
             failures[name] = _reason(last_lines.get(name, ""), code)
+        elif left := len(waiting) + len(running):
+            seconds = (time.perf_counter() - started) / (total - left) * left
+            on_line(f"{total - left} of {total} trainings done, about {duration(seconds)} left")
 
     with signals() as signal_number:
         try:
@@ -118,6 +126,7 @@ def _start(job: Job, backend: str, share: int, lines: Lines) -> subprocess.Popen
         "out": str(job.out),
         "backend": backend,
         "threads": share,
+        "width": LINE - len(f"{job.name}: "),
     }
     description = json.dumps(fields, default=lambda number: number.item())  # NumPy numbers
     process = subprocess.Popen(
@@ -150,8 +159,15 @@ def _train(description: str) -> None:
         threads.set_most(fields["threads"])
         backends.on_compilation(_print)
         run = _begin_or_resume(fields["settings"], Path(fields["out"]), fields["backend"])
-        epochs = run.network.state.epoch + run.arguments["epochs"]
-        run.go(lambda metrics: _print(history.line(metrics, epochs)))
+        first, epochs = run.network.state.epoch, run.arguments["epochs"]
+        started = time.perf_counter()
+
+        def epoch_done(metrics: Mapping[str, float]) -> None:
+            done = metrics["epoch"] - first
+            left = (time.perf_counter() - started) / done * (epochs - done)
+            _print(history.line(metrics, first + epochs, left=left, width=fields["width"]))
+
+        run.go(epoch_done)
     except Interrupted as stop:
         state = run.network.state
         where = f"epoch {state.epoch}, mini-batch {state.epoch_step}"

@@ -41,7 +41,8 @@ class Run:
     test: Dataset
     arguments: dict[str, Any]
     out: Path
-    keep_old: bool  # whether a file at `out` is another run's, kept with the ending .old
+    keep_old: bool  # whether a file at `out` is another run's, which is kept
+    kept: Path | None = None  # where it was kept, once `out` has been written
 
     def go(
         self,
@@ -66,6 +67,7 @@ class Run:
                 callback=callback,
                 progress=progress,
                 communicator=ranks,
+                verbose=False,
                 **self.arguments,
             )
 
@@ -78,7 +80,7 @@ class Run:
     def save(self) -> None:
         """Save to `out`; another run's file there is kept first."""
         if self.keep_old and self.out.is_file():
-            keep_old(self.out)
+            self.kept = keep_old(self.out)
         self.keep_old = False
         self.network.save(self.out)
 
@@ -312,5 +314,5 @@ def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dic
 
 def _layers(settings: Mapping[str, Any]) -> list[LayerSpec] | list[int]:
     """The layers, or sizes, that the settings describe. Raises SettingError."""
-    names = "net", "activation", "dropout", "dropout_scaling"
-    return notation.parse(*(settings[name] for name in names))
+    how = {name: settings[name] for name in ("activation", "dropout", "dropout_scaling")}
+    return notation.parse(settings["net"], **how, names=NAMED)

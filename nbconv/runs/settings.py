@@ -1,5 +1,6 @@
 """The settings of a run: of its network and data, and of its training. See training/settings.py."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -82,3 +83,12 @@ NAMED: dict[str, dict[str, Any]] = {
     },
 }
 DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(RunSettings)}
+
+
+def changed(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's network and data, and those of its other settings that are not the defaults."""
+    return {
+        name: run[name]
+        for name, default in DEFAULTS.items()
+        if name in run and (name in ("net", "data") or run[name] != default)
+    }

@@ -64,7 +64,7 @@ def _trial(
     """
     trial = copy.deepcopy(network)
     try:
-        history = trial.fit(sample, epochs, mini_batch_size, float(eta), **settings)
+        history = trial.fit(sample, epochs, mini_batch_size, float(eta), verbose=False, **settings)
     except DivergedError:
         return math.inf, False
     cost, smoothing = history["cost"][-1], settings.get("label_smoothing", 0.0)

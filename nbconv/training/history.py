@@ -3,22 +3,42 @@
 import math
 from collections.abc import Iterator, Mapping
 
+from .. import display
+from ..tables import duration
 
-def line(metrics: Mapping[str, float], epochs: int) -> str:
+# What a line is too long for is left out, in this order.
+LEFT_OUT = "threads", "seconds", "training", "cost", "left"
+LEFT = len("  1 h 12 min left")
+
+
+def line(
+    metrics: Mapping[str, float],
+    epochs: int,
+    *,
+    left: float | None = None,
+    width: int | None = None,
+) -> str:
     """One epoch's metrics as a line.
 
     For example: epoch  3/60  cost 0.1202  validation 97.67 %  test 96.33 %  0.4 s, 2 threads.
-    metrics: as `fit` passes them to its callback. epochs: how many epochs are trained in all.
+    metrics: as `fit` passes them to its callback. epochs: how many epochs are trained in all. left:
+    seconds until then. width: how many characters there is room for.
     """
     epoch = f"{int(metrics['epoch']):>{len(str(epochs))}}"
-    parts = [f"epoch {epoch}/{epochs}", f"cost {metrics['cost']:.4f}"]
+    parts = {"epoch": f"epoch {epoch}/{epochs}", "cost": f"  cost {metrics['cost']:.4f}"}
     for name in ("training", "validation", "test"):
         if f"{name}_accuracy" in metrics:
-            parts.append(f"{name} {100 * metrics[name + '_accuracy']:.2f} %")
-    time = f"{metrics['seconds']:.1f} s"
+            parts[name] = f"  {name} {100 * metrics[name + '_accuracy']:.2f} %"
+    parts["seconds"] = f"  {metrics['seconds']:.1f} s"
     if threads := int(metrics.get("threads", 0)):
-        time += f", {threads} thread{'s' if threads > 1 else ''}"
-    return "  ".join([*parts, time])
+        parts["threads"] = f", {threads} thread{'s' if threads > 1 else ''}"
+    if left is not None:
+        told = f"  {duration(left)} left" if left else ""
+        parts["left"] = f"{told:{LEFT}}"  # as long for all epochs, which then lack the same parts
+    for name in LEFT_OUT:
+        if width is not None and sum(map(len, parts.values())) > width:
+            parts.pop(name, None)
+    return "".join(parts.values()).rstrip()
 
 
 class History(Mapping[str, list[float]]):
@@ -41,6 +61,17 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         return f"History({self.epochs} epochs: {', '.join(self._metrics)})"
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: cost and accuracy over the epochs. `plots.curves` shows more."""
+        sets = {"training": "training", "validation": "validation", "test": "test at best"}
+        costs = {shown: self.get(f"{name}_cost", []) for name, shown in sets.items()}
+        costs["mini-batches"] = self.get("cost", [])
+        accuracies = {
+            shown: [100 * share for share in self.get(f"{name}_accuracy", [])]
+            for name, shown in sets.items()
+        }
+        return display.chart("cost", costs) + display.chart("accuracy, %", accuracies) or None
 
     @property
     def epochs(self) -> int:

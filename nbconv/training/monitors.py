@@ -17,6 +17,7 @@ from ..data.dataset import Dataset, Images, Store
 from ..engine.engine import Engine
 from ..engine.probe import Probe, units
 from ..kernels.activations import RELU, SIGMOID, TANH
+from ..layers.conv import ConvLayer
 from ..layers.dense import DenseLayer
 
 IMAGES = 1000  # training images measured after each epoch; the book's number (chapter 5)
@@ -38,14 +39,16 @@ class _Hidden(NamedTuple):
     slope: Callable[[Array], Array]
 
 
-def _forward(engine: Engine, a: Array) -> list[Array]:
-    """The activations of every unit."""
+def _forward(engine: Engine, each_layer: bool, a: Array) -> list[Array]:
+    """The activations of every unit; each_layer: before them, those that it pools."""
     outputs = list[Array]()
     for unit in units(engine.layers):
         if isinstance(unit[0], DenseLayer) and a.ndim == 4:
             neurons = engine.backend.zeros((a.shape[3], unit[0].fans[0]), engine.dtype)
             engine.recorder.kernels.images_first(neurons, a.reshape(-1, a.shape[3]))
             a = neurons
+        if each_layer and isinstance(unit[0], ConvLayer) and len(unit) > 1:
+            outputs.append(unit[0].before_pooling(a))
         for layer in unit:
             a = layer.forward(a, None)
         outputs.append(a)
@@ -53,8 +56,8 @@ def _forward(engine: Engine, a: Array) -> list[Array]:
     return outputs
 
 
-def _batches(engine: Engine, store: Store) -> Iterator[list[Array]]:
-    """Every unit's activations for each batch of BATCH images, images first."""
+def _batches(engine: Engine, store: Store, each_layer: bool = False) -> Iterator[list[Array]]:
+    """What `_forward` gives for each batch of BATCH images, images first."""
     is_flat = isinstance(engine.layers[0], DenseLayer)
     probes = dict[Shape, Probe]()
     for first in range(0, store.shape[0], BATCH):
@@ -62,14 +65,15 @@ def _batches(engine: Engine, store: Store) -> Iterator[list[Array]]:
         x = x.reshape(len(x), -1) if is_flat else np.ascontiguousarray(np.moveaxis(x, 0, -1))
         with engine.lock:
             if x.shape not in probes:
-                probes[x.shape] = Probe(engine, partial(_forward, engine), x.shape)
+                probes[x.shape] = Probe(engine, partial(_forward, engine, each_layer), x.shape)
             outputs = probes[x.shape].run(x)
         yield [np.moveaxis(a, -1, 0) if a.ndim == 4 else a for a in outputs]
 
 
-def activations(engine: Engine, store: Store) -> list[Array]:
-    """The activations of each unit: (n, channels, rows, columns) or (n, neurons)."""
-    return [np.concatenate(batches) for batches in zip(*_batches(engine, store), strict=True)]
+def activations(engine: Engine, store: Store, each_layer: bool) -> list[Array]:
+    """The activations of each unit or layer: (n, channels, rows, columns) or (n, neurons)."""
+    batches = _batches(engine, store, each_layer)
+    return [np.concatenate(arrays) for arrays in zip(*batches, strict=True)]
 
 
 def _hidden(engine: Engine) -> list[_Hidden]:

@@ -14,7 +14,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..checks import expected
 from ..errors import SettingError
+from ..names import SCHEDULES
 
 # factor(epochs trained so far, fractions included) is what eta is multiplied by.
 Factor = Callable[[float], float]
@@ -90,8 +92,10 @@ def parse(text: str) -> Schedule:
             return lambda epochs, accuracies: lambda epoch: curve(epoch / (length or epochs))
     except ValueError:
         pass  # not a number: the error below says what was expected
+    kinds = [kind.partition(":")[0] for kind in SCHEDULES]
+    near = "expected" if name in kinds else expected(name, kinds)
     raise SettingError(
-        f"schedule is {text!r}: expected constant, halve:N, step:N:FACTOR, cosine[:N] or "
+        f"schedule is {text!r}: {near} constant, halve:N, step:N:FACTOR, cosine[:N] or "
         "one-cycle[:N]"
     )
 

@@ -101,7 +101,8 @@ class Settings(Checked):
     )
     standardise: bool = setting(
         False,
-        "Read each pixel less its channel's mean, divided by its channel's standard deviation.",
+        "Read pixels less the training images' mean, divided by their standard deviation, each "
+        "channel by itself.",
         checks.flag,
     )
     monitor_training: bool = setting(
