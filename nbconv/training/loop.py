@@ -152,7 +152,7 @@ class Training:
         begun, steps, state.warning = state.epoch, state.step, ""
         self.engine.write(self.engine.class_weights, self.class_weights)
         self._begin_optimiser()
-        if self.shards:
+        if self.ranks.size > 1:
             self.ranks.compare(self._course())
         with signals() as signal_number:
             if self.shards:
@@ -198,14 +198,14 @@ class Training:
         learned = hashlib.sha256()
         for values in engine.learned().values():
             learned.update(values.data)
-        size = self.settings.mini_batch_size
-        first = shuffled(self.seed, state.epoch, self.examples)[:size]
-        how = self.shifts, self.settings.distortion, self.settings.label_smoothing
-        engine.shard_gradient(self.train, first, size, Randomness(self.seed, state.step), *how)
+        settings, size = self.settings, self.settings.mini_batch_size
+        shard = shuffled(self.seed, state.epoch, self.examples)[: size // settings.shards]
+        how = self.shifts, settings.distortion, settings.label_smoothing
+        engine.shard_gradient(self.train, shard, size, Randomness(self.seed, state.step), *how)
         gradient = hashlib.sha256(engine.read(engine.gradient).data).hexdigest()
         return {
             "nbconv": __version__,
-            **{name.replace("_", " "): value for name, value in self.settings.to_dict().items()},
+            **{name.replace("_", " "): value for name, value in settings.to_dict().items()},
             "the seed": self.seed,
             "training data with the fingerprint": self.train.fingerprint,
             "validation data with the fingerprint": self.validation_data,

@@ -29,11 +29,6 @@ class Settings(Checked):
 
     epochs: int = setting(60, "Number of epochs.", checks.count)
     mini_batch_size: int = setting(10, "Images in a mini-batch.", checks.count)
-    shards: int = setting(
-        1,
-        "Into how many parts mini-batches are cut, for processes to share; a power of two.",
-        checks.power_of_two,
-    )
     eta: float | None = setting(
         None,
         "Learning rate, greater than 0; left out, what suits the activations, the optimiser and "
@@ -95,6 +90,11 @@ class Settings(Checked):
     )
     patience: int | None = setting(
         None, "Stop after this many epochs without a better validation accuracy.", checks.count
+    )
+    shards: int = setting(
+        1,
+        "Into how many parts mini-batches are cut, for processes to share; a power of two.",
+        checks.power_of_two,
     )
     expand: bool = setting(
         False, "Also train on each image moved by a pixel in four directions.", checks.flag
