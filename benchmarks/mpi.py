@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import numpy as np
+from mpi4py import MPI
 from networks import CLASSES, NETWORKS, PIXELS, images_for
 
 from nbconv import Dataset, Network, notation
@@ -31,8 +32,6 @@ ETA = 0.01
 
 def seconds(network: str, mini_batch: int, threads: int, shards: int, epochs: int) -> float:
     """Per image, of the fastest epoch after the first, on as many processes as mpiexec started."""
-    from mpi4py import MPI
-
     logging.disable()  # that nothing is learned, from random images
     text, activation, dropout = NETWORKS[network]
     layers = notation.parse(text, activation, dropout, "inverted")
@@ -54,7 +53,7 @@ def turn(column: str, cases: list[tuple[str, int]], epochs: int) -> list[float]:
     done = subprocess.run(
         command, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, text=True, check=True
     )
-    return list(json.loads(done.stdout.splitlines()[0]))
+    return list(json.loads(done.stdout))
 
 
 def main() -> None:
@@ -68,7 +67,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.turn:
         cases, threads, shards, epochs = json.loads(options.turn)
-        print(json.dumps([seconds(*case, threads, shards, epochs) for case in cases]), flush=True)
+        found = [seconds(*case, threads, shards, epochs) for case in cases]
+        if MPI.COMM_WORLD.rank == 0:
+            print(json.dumps(found))
         return
     networks, sizes = options.network or list(NETWORKS), options.mini_batch or [64, 256]
     cases = [(network, size) for network in networks for size in sizes]
