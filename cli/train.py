@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from ..errors import printable
+from ..errors import SettingError, printable
 from ..kernels.activations import NAMES
 from ..names import DATASETS, SCHEDULES
 from ..runs.settings import NAMED, RunSettings
@@ -114,11 +114,6 @@ def train(
     mpiexec -n 4 nbconv train --mpi trains one network on 4 processes, and on any number of them the
     same one with the same --shards.
     """
-    given = given_settings(config, options)
-    if find_eta and (resume or "eta" in given):
-        raise click.UsageError(
-            "--find-eta chooses the eta of a new run: leave --resume and --eta out"
-        )
     out = out or resume or Path("run.h5")
     if log and log.resolve() == out.resolve():
         raise click.UsageError(f"--log and --out are both {out}: expected two files")
@@ -128,6 +123,12 @@ def train(
     ranks.take_gpu()
     if not ranks.is_first:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- rank 0 speaks for all
+    with ranks.all_or_none(), ranks.agreeing():
+        given = given_settings(config, options)
+    if find_eta and (resume or "eta" in given):
+        raise click.UsageError(
+            "--find-eta chooses the eta of a new run: leave --resume and --eta out"
+        )
     started, number = mpi_ranks.launched()
     if not mpi and started > 1 and number == 0:
         click.echo(
@@ -219,7 +220,7 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise click.ClickException(printable(f"{path} cannot be read as TOML: {error}")) from error
+        raise SettingError(f"{path} cannot be read as TOML: {error}") from error
     return {name.replace("-", "_"): value for name, value in settings.items()}
 
 
