@@ -1,4 +1,4 @@
-"""nbconv ensemble train and eval."""
+"""nbconv ensemble train, seal and eval."""
 
 import shlex
 from pathlib import Path
@@ -22,6 +22,9 @@ def ensemble() -> None:
 @settings
 @click.option("--members", type=int, help="Number of networks.  [default: 5]")
 @click.option(
+    "--member", type=int, help="Train this one alone, the first being 1; see nbconv ensemble seal."
+)
+@click.option(
     "--jobs",
     type=int,
     default=1,
@@ -40,6 +43,7 @@ def ensemble() -> None:
 def train(
     config: Path | None,
     members: int | None,
+    member: int | None,
     jobs: int,
     backend: str,
     threads: int | str,
@@ -53,6 +57,8 @@ def train(
     Its members differ in their seeds: --seed is the first one's, the others add 1 each. Ctrl-C
     stops and saves; the same command again, or --resume FOLDER, continues from there. CONFIG is a
     TOML file of settings, as for nbconv train.
+
+    With --member each job of a cluster trains a member, and nbconv ensemble seal closes the folder.
     """
     given = given_settings(config, options)
     from nbconv import Interrupted, set_threads
@@ -64,23 +70,30 @@ def train(
     set_threads(threads)
     announce_compilation()
     folder = resume or out or Path("ensemble")
-    begin = ensembles.resume if resume else ensembles.train
-    count = {} if members is None else {"count": members}
+
+    def on_line(line: str) -> None:
+        click.echo(line, err=True)
+
+    if resume:
+        given, count = ensembles.begun(folder, given, members)
+    else:
+        count = 5 if members is None else members
     try:
-        trained = begin(
-            folder,
-            given,
-            **count,
-            parallel=jobs,
-            backend=backend,
-            on_line=lambda line: click.echo(line, err=True),
-        )
+        if member is not None:
+            ensembles.train_member(folder, member, given, count, backend, on_line)
+        else:
+            trained = ensembles.train(folder, given, count, jobs, backend, on_line)
     except Interrupted as stop:
         click.echo("Stopped and saved." if stop.saved else "Stopped at once.", err=True)
+        one = "" if member is None else f" --member {member}"
         click.echo(
-            f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}", err=True
+            f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}{one}", err=True
         )
         raise
+    if member is not None:
+        path = shlex.quote(str(folder))
+        click.echo(f"member-{member} of {count} is trained. After all: nbconv ensemble seal {path}")
+        return
     _, validation, test = runs.load(trained.networks[0].state.run)
     results = {"validation": trained.evaluate(validation), "test": trained.evaluate(test)}
     if as_json:
@@ -88,6 +101,20 @@ def train(
     else:
         _print_table(results)
         click.echo(f"Try next: nbconv ensemble eval {shlex.quote(str(folder))}")
+
+
+@ensemble.command("seal")
+@FOLDER
+def seal(folder: Path) -> None:
+    """Close an ensemble trained member by member.
+
+    Checks that all members are there and at their last epoch, and records their digests.
+    """
+    from nbconv import ensemble as ensembles
+
+    sealed = ensembles.seal(folder)
+    click.echo(f"{folder} has its {len(sealed)} members.")
+    click.echo(f"Try next: nbconv ensemble eval {shlex.quote(str(folder))}")
 
 
 @ensemble.command("eval")

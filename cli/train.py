@@ -1,6 +1,8 @@
 """nbconv train."""
 
+import os
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from ..errors import printable
+from ..errors import SettingError, printable
 from ..kernels.activations import NAMES
 from ..names import DATASETS, SCHEDULES
 from ..runs.settings import NAMED, RunSettings
@@ -82,6 +84,7 @@ def given_settings(config: Path | None, options: dict[str, Any]) -> dict[str, An
 @click.option(
     "--find-eta", is_flag=True, help="First try etas in short trainings, and take a good one."
 )
+@click.option("--mpi", is_flag=True, help="Share the training among mpiexec's processes.")
 @click.option(
     "--log",
     type=click.Path(path_type=Path),
@@ -96,6 +99,7 @@ def train(
     out: Path | None,
     resume: Path | None,
     find_eta: bool,
+    mpi: bool,
     log: Path | None,
     as_json: bool,
     **options: Any,
@@ -106,28 +110,65 @@ def train(
     the same result as without the stop.
 
     CONFIG is a TOML file of settings, named as the options: eta = 0.1. Options override it.
+
+    mpiexec -n 4 nbconv train --mpi trains one network on 4 processes, and on any number of them the
+    same one with the same --shards.
     """
-    given = given_settings(config, options)
+    out = out or resume or Path("run.h5")
+    if log and log.resolve() == out.resolve():
+        raise click.UsageError(f"--log and --out are both {out}: expected two files")
+    from nbconv.training import ranks as mpi_ranks
+
+    ranks = mpi_ranks.Ranks(mpi_ranks.world() if mpi else None)
+    ranks.take_gpu()
+    if not ranks.is_first:
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- rank 0 speaks for all
+    with ranks.all_or_none(), ranks.agreeing():
+        given = given_settings(config, options)
+    if find_eta and (resume or "eta" in given):
+        raise click.UsageError(
+            "--find-eta chooses the eta of a new run: leave --resume and --eta out"
+        )
+    started, number = mpi_ranks.launched()
+    if not mpi and started > 1 and number == 0:
+        click.echo(
+            f"mpiexec has started {started} processes, and each trains a network of its own: with "
+            "--mpi they share one",
+            err=True,
+        )
+    if ranks.size > 1 and not resume and "shards" not in given:
+        given["shards"] = 1 << (ranks.size - 1).bit_length()
+        click.echo(f"shards {given['shards']}, for {ranks.size} processes", err=True)
+    with ranks.all_or_none():
+        _train(given, backend, threads, out, resume, find_eta, log, as_json, ranks)
+
+
+def _train(
+    given: dict[str, Any],
+    backend: str,
+    threads: int | str,
+    out: Path,
+    resume: Path | None,
+    find_eta: bool,
+    log: Path | None,
+    as_json: bool,
+    ranks: Any,
+) -> None:
+    """What `train` does, on one of the ranks."""
     from nbconv import backend as backends
     from nbconv import set_threads
     from nbconv.errors import Interrupted
     from nbconv.runs import run as runs
 
-    if find_eta and (resume or "eta" in given):
-        raise click.UsageError(
-            "--find-eta chooses the eta of a new run: leave --resume and --eta out"
-        )
-    out = out or resume or Path("run.h5")
-    if log and log.resolve() == out.resolve():
-        raise click.UsageError(f"--log and --out are both {out}: expected two files")
-    logged = Log(log, is_new=not resume) if log else None
-    set_threads(threads)
     decoding = Decoding()
-    run = (
-        runs.resume(resume, given, out, backend, decoding)
-        if resume
-        else runs.begin(given, out, backend, decoding, find_eta)
-    )
+    with ranks.agreeing():
+        logged = Log(log, is_new=not resume) if log and ranks.is_first else None
+        set_threads(threads)
+        run = (
+            runs.resume(resume, given, out, backend, decoding)
+            if resume
+            else runs.begin(given, out, backend, decoding, find_eta)
+        )
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
     click.echo(f"{run.network.summary()}\n", err=True)
@@ -158,7 +199,7 @@ def train(
             logged.epoch_done(metrics)
 
     try:
-        run.go(epoch_done, progress.mini_batch)
+        run.go(epoch_done, progress.mini_batch, ranks)
     except Interrupted as stop:
         progress.clear()
         tell_kept()
@@ -179,7 +220,7 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise click.ClickException(printable(f"{path} cannot be read as TOML: {error}")) from error
+        raise SettingError(f"{path} cannot be read as TOML: {error}") from error
     return {name.replace("-", "_"): value for name, value in settings.items()}
 
 

@@ -29,6 +29,14 @@ def count(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def power_of_two(name: str, value: Any) -> int:
+    """1, 2, 4, 8, ... Raises SettingError."""
+    whole = count(name, value)
+    if whole.bit_count() != 1:
+        raise SettingError(f"{name} is {value!r}: expected a power of two: 1, 2, 4, 8, ...")
+    return whole
+
+
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     """A pair (rows, columns), or one whole number for both. Raises SettingError."""
     if isinstance(value, Sequence) and not isinstance(value, str):

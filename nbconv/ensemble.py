@@ -191,48 +191,69 @@ def train(
     NbconvError, Interrupted.
     """
     backend, _ = backends.select(backend)  # once, and not in each member's process
-    merged = runs.checked(settings)
-    folder = Path(folder)
-    names = _names(checks.count("members", count))
-    seed = merged["seed"]
-    record = _begun(folder) if (folder / FILE).exists() else None
-    if record and any((folder / name).exists() for name in record.members):
-        runs.agree(folder, record.settings, merged)
-        if names != list(record.members):
-            raise CheckpointError(
-                f"{folder} has {len(record.members)} members, and {count} were asked for: "
-                "expected the same number to resume it"
-            )
+    record = _wanted(Path(folder), settings, count)
     folder = _folder(folder)
-    jobs = [
-        processes.Job(name.removesuffix(".h5"), merged | {"seed": seed + number}, folder / name)
-        for number, name in enumerate(names)
-    ]
-    if unfinished := processes.unfinished(jobs):
-        _write(folder, _Record(dict.fromkeys(names), merged))
+    if unfinished := processes.unfinished(_jobs(folder, record)):
+        _write(folder, record)
         processes.train_all(unfinished, parallel, backend, on_line)
-    _seal(folder, names, merged)
+    _seal(folder, list(record.members), record.settings)
     return Ensemble.load(folder, backend=backend)
 
 
-def resume(
+def train_member(
     folder: str | os.PathLike[str],
+    number: int,
     settings: Mapping[str, Any],
-    count: int | None = None,
-    parallel: int = 1,
+    count: int = 5,
     backend: str = "auto",
     on_line: Callable[[str], None] = lambda line: None,
-) -> Ensemble:
-    """Resume `train` in a folder; settings and count default to those it was begun with.
+) -> None:
+    """What `train` does for one member, the `number`th of `count`, the first being 1.
 
+    Others may be trained meanwhile, on other machines that see the folder. `seal` closes it.
     Raises what `train` raises.
+    """
+    backend, _ = backends.select(backend)
+    record = _wanted(Path(folder), settings, count)
+    if checks.count("member", number) > count:
+        raise SettingError(f"member is {number} of {count}: expected 1 to {count}")
+    folder = _folder(folder)
+    if unfinished := processes.unfinished([_jobs(folder, record)[number - 1]]):
+        if not (folder / FILE).exists() or _read(folder) != record:
+            _write(folder, record)
+        processes.train_all(unfinished, 1, backend, on_line)
+
+
+def seal(folder: str | os.PathLike[str], backend: str = "auto") -> Ensemble:
+    """Check that all members are trained, record their digests, and return them.
+
+    Raises CheckpointError, which names those that are not.
+    """
+    folder = Path(folder)
+    record = _begun(folder)
+    if unfinished := processes.unfinished(_jobs(folder, record)):
+        raise CheckpointError(
+            f"{folder} has not finished training, and {', '.join(job.name for job in unfinished)} "
+            "are missing or not at their last epoch: train them with nbconv ensemble train "
+            f"--resume {folder} --member NUMBER, or all with nbconv ensemble train --resume "
+            f"{folder}"
+        )
+    _seal(folder, list(record.members), record.settings)
+    return Ensemble.load(folder, backend=backend)
+
+
+def begun(
+    folder: str | os.PathLike[str], settings: Mapping[str, Any], count: int | None = None
+) -> tuple[dict[str, Any], int]:
+    """The settings and the count with which to go on in a folder.
+
+    They default to those it was begun with. Raises CheckpointError, SettingError.
     """
     record = _begun(Path(folder))
     merged = runs.checked(settings, record.settings)
     # The epochs of an experiment that `net` names do not count.
     merged["epochs"] = settings.get("epochs", record.settings["epochs"])
-    count = len(record.members) if count is None else count
-    return train(folder, merged, count, parallel, backend, on_line)
+    return merged, len(record.members) if count is None else count
 
 
 @dataclass
@@ -256,6 +277,31 @@ def _folder(path: str | os.PathLike[str]) -> Path:
             f"the folder {path} could not be created: {error.strerror}; choose another place"
         ) from error
     return Path(path)
+
+
+def _wanted(folder: Path, settings: Mapping[str, Any], count: int) -> _Record:
+    """The record of an ensemble that is to be trained. Raises if another was begun there."""
+    record = _Record(dict.fromkeys(_names(checks.count("members", count))), runs.checked(settings))
+    there = _begun(folder) if (folder / FILE).exists() else None
+    if there and any((folder / name).exists() for name in there.members):
+        runs.agree(folder, there.settings, record.settings)
+        if list(record.members) != list(there.members):
+            raise CheckpointError(
+                f"{folder} has {len(there.members)} members, and {count} were asked for: "
+                "expected the same number to resume it"
+            )
+    return record
+
+
+def _jobs(folder: Path, record: _Record) -> list[processes.Job]:
+    """A job for each member, which differ in their seeds."""
+    seed = record.settings["seed"]
+    return [
+        processes.Job(
+            name.removesuffix(".h5"), record.settings | {"seed": seed + number}, folder / name
+        )
+        for number, name in enumerate(record.members)
+    ]
 
 
 def _digest(path: Path) -> str:

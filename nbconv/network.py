@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ from .training import live, monitors, optimisers
 from .training.find_eta import find_eta
 from .training.history import History
 from .training.loop import Metrics, Training
+from .training.ranks import Ranks
 from .training.settings import Settings, takes_settings
 from .training.state import State
 
@@ -193,6 +195,7 @@ class Network:
         callback: Callable[[Metrics], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
         threads: int | str = "auto",
+        communicator: Any = None,
         verbose: bool | None = None,
         **settings: Any,
     ) -> History:
@@ -226,6 +229,13 @@ class Network:
         called; results do not depend on it. verbose: a bar and curves in a notebook, and in a
         script a line for each epoch; left out, in a notebook only.
 
+        shards: a mini-batch is cut into so many parts, a power of two; their gradients are computed
+        alone, with random numbers of their own, and added up in a fixed order. communicator:
+        mpi4py's, of processes that all call this function with the same network, data and settings
+        and share the shards; results depend on the shards and not on how many processes there are.
+        checkpoint, callback and progress are rank 0's; what fails on one rank alone ends all. BN
+        layers and shards exclude each other. See docs/machines.md.
+
         Metrics: "cost" (mean over the epoch's mini-batches, before each one's update, and the only
         one with class_weights and label_smoothing), "seconds" (training alone), "validation_..."
         and (with monitor_training) "training_..." "cost" and "accuracy", "test_accuracy" at the
@@ -237,55 +247,66 @@ class Network:
         DivergedError; the network is then as it was after the last whole epoch. Raises
         SettingError, DataError, CheckpointError.
         """
-        _self, *names = inspect.signature(Network.fit).parameters
-        checks.known(settings, names)
-        begin = self.state.epoch
-        checked = Settings(
-            epochs=begin + checks.count("epochs", epochs),
-            mini_batch_size=mini_batch_size,
-            eta=eta,
-            lmbda=lmbda,
-            momentum=momentum,
-            **settings,
-        )
-        checked = optimisers.with_eta(checked, self.specs)
-        for name, data in (("train", train), ("validation", validation), ("test", test)):
-            if data is not None or name == "train":
-                self.check_data(data, name, train.class_names)
-        if validation is None and (
-            checked.patience is not None or checked.schedule.startswith("halve")
-        ):
-            raise SettingError(
-                "patience and the schedule 'halve' look at the validation accuracy: expected "
-                "validation data"
-            )
-        self.class_names, self.preparation = train.class_names, train.preparation
-        save = checkpoint if callable(checkpoint) else (lambda: None)
-        if checkpoint is not None and not callable(checkpoint):
-            file = Path(checkpoint)
-            check_place(file)
-            save = partial(self.save, file)
-        callback, progress = live.telling(verbose, self.history, checked.epochs, callback, progress)
-        with (
-            using_threads(threads),
-            backends.compiling_meanwhile(
-                self.engine.backend,
-                "nbconv.runs.precompile",
-                partial(self._precompile_description, checked),
-            ),
-        ):
-            Training(
-                self.engine,
-                self.state,
-                self.seed,
-                checked,
-                train,
-                validation,
-                test,
-                save,
-                callback,
-                progress,
-            ).run()
+        ranks, begin = Ranks.of(communicator), self.state.epoch
+        with ExitStack() as stack:
+            stack.enter_context(ranks.all_or_none())
+            with ranks.agreeing():
+                _self, *names = inspect.signature(Network.fit).parameters
+                checks.known(settings, names)
+                checked = Settings(
+                    epochs=begin + checks.count("epochs", epochs),
+                    mini_batch_size=mini_batch_size,
+                    eta=eta,
+                    lmbda=lmbda,
+                    momentum=momentum,
+                    **settings,
+                )
+                checked = optimisers.with_eta(checked, self.specs)
+                for name, data in (("train", train), ("validation", validation), ("test", test)):
+                    if data is not None or name == "train":
+                        self.check_data(data, name, train.class_names)
+                if validation is None and (
+                    checked.patience is not None or checked.schedule.startswith("halve")
+                ):
+                    raise SettingError(
+                        "patience and the schedule 'halve' look at the validation accuracy: "
+                        "expected validation data"
+                    )
+                self.class_names, self.preparation = train.class_names, train.preparation
+                save = checkpoint if callable(checkpoint) else (lambda: None)
+                if checkpoint is not None and not callable(checkpoint):
+                    file = Path(checkpoint)
+                    check_place(file)
+                    save = partial(self.save, file)
+                callback, progress = live.telling(
+                    verbose if ranks.is_first else False,
+                    self.history,
+                    checked.epochs,
+                    callback,
+                    progress,
+                )
+                stack.enter_context(using_threads(threads))
+                training = Training(
+                    self.engine,
+                    self.state,
+                    self.seed,
+                    checked,
+                    train,
+                    validation,
+                    test,
+                    save,
+                    callback,
+                    progress,
+                    ranks,
+                )
+            if ranks.is_first:
+                compiling = backends.compiling_meanwhile(
+                    self.engine.backend,
+                    "nbconv.runs.precompile",
+                    partial(self._precompile_description, checked),
+                )
+                stack.enter_context(compiling)
+            training.run()
         return self.history.since(begin)
 
     def find_eta(
@@ -313,6 +334,7 @@ class Network:
             "settings": described,
             "descent": optimisers.descent(settings),
             "distortion": settings.distortion,
+            "shards": settings.shards,
         }
         return json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
 

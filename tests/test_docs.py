@@ -173,6 +173,8 @@ def check_command(line):
     match [word.removeprefix(".venv/bin/") for word in words]:
         case ["nbconv", *arguments] | ["python", "-m", "nbconv", *arguments]:
             check_nbconv([*arguments, "fc"] if arguments[-1:] == ["--net"] else arguments)
+        case ["mpiexec", "-n", _, *command]:
+            check_command(shlex.join(command))
         case ["make", *targets]:
             for target in targets:
                 name, is_variable, _ = target.partition("=")
@@ -200,7 +202,7 @@ def complaint(span):
     if span in ELSEWHERE or span in extras or is_name(span) or is_net(span):
         return ""
     try:
-        if re.match(r"(\w+=\S* )*(\.venv/bin/)?(nbconv|make|python|pytest|pip)( |$)", span):
+        if re.match(r"(\w+=\S* )*(\.venv/bin/)?(nbconv|make|mpiexec|python|pytest|pip)( |$)", span):
             check_command(span)
         elif re.match(r"--?\w", span):
             unknown = [

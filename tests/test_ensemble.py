@@ -283,6 +283,35 @@ def test_train_and_eval(command, tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_members_trained_one_by_one(command, tmp_path):
+    """By jobs of their own, at the same time; seal names what is missing."""
+    jobs = [start(tmp_path, *OPTIONS, "--members=2", f"--member={k}") for k in (1, 2)]
+    for number, job in enumerate(jobs, 1):
+        said, errors = job.communicate()
+        assert job.returncode == 0, errors
+        closing = "After all: nbconv ensemble seal ensemble\n"
+        assert said == f"member-{number} of 2 is trained. {closing}"
+    folder = tmp_path / "ensemble"
+    with pytest.raises(nbconv.CheckpointError, match="has not finished training"):
+        nbconv.Ensemble.load(folder)
+    kept = (folder / "member-2.h5").rename(tmp_path / "kept.h5")
+    refused = command("ensemble", "seal", "ensemble", code=1).stderr
+    assert "and member-2 are missing or not at their last epoch" in refused
+    kept.rename(folder / "member-2.h5")
+    before = {path.name: path.read_bytes() for path in folder.glob("*.h5")}
+    ensemble.train_member(folder, 2, SETTINGS, 2)
+    command("ensemble", "train", "--resume=ensemble", "--member=1")
+    assert command("ensemble", "seal", "ensemble").stdout.startswith("ensemble has its 2 members.")
+    assert {path.name: path.read_bytes() for path in folder.glob("*.h5")} == before
+    assert len(nbconv.Ensemble.load(folder)) == 2
+    runs.begin({**SETTINGS, "seed": 1}, tmp_path / "alone.h5").go()
+    assert same(tmp_path / "alone.h5", folder / "member-2.h5")
+    for number, message in ((3, "member is 3 of 2: expected 1 to 2"), (0, "member is 0: expected")):
+        with pytest.raises(nbconv.SettingError, match=message):
+            ensemble.train_member(folder, number, SETTINGS, 2)
+
+
 def test_going_on_with_something_else_is_refused(folder):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for settings, count, message in (
@@ -295,7 +324,7 @@ def test_going_on_with_something_else_is_refused(folder):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     nbconv.Ensemble.load(folder).save(folder)
     with pytest.raises(nbconv.CheckpointError, match="saved there, not trained"):
-        ensemble.resume(folder, {})
+        ensemble.begun(folder, {})
     with pytest.raises(nbconv.CheckpointError, match="could not be created"):
         ensemble.train(folder / FILE, SETTINGS)
     with pytest.raises(nbconv.SettingError, match="eta is -1"):

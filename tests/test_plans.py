@@ -57,7 +57,7 @@ def test_ever_new_sizes_do_not_pile_up(digits):
 @pytest.mark.parametrize(("count", "size"), [(1, 4), (8, 4), (130, 2), (131, 2)])
 def test_an_evaluation_s_runs_end_soon(count, size):
     """All images in their order, few rows at a time: nothing can interrupt a run."""
-    orders = list(_orders(count, size))
+    orders = list(_orders(range(count), size))
     assert np.concatenate([order.ravel() for order in orders]).tolist() == list(range(count))
     assert all(
         len(order) <= EVALUATION_ROWS and order.shape[1] in (size, count % size) for order in orders

@@ -36,15 +36,16 @@ print([process.poll() is not None for process in ours], float(net.engine.paramet
 """
 
 
-def test_it_compiles_what_the_training_uses():
+@pytest.mark.parametrize("shards", [1, 2])
+def test_it_compiles_what_the_training_uses(shards):
     network = nbconv.Network(LAYERS, (1, 12, 12), seed=1)
-    settings = Settings(1, 10, 0.1)
+    settings = Settings(1, 10, 0.1, shards=shards)
     precompile.precompile(network._precompile_description(settings))
     compiled = {name: len(getattr(cpu, name).signatures) for name in KERNELS}
     assert min(compiled.values()) > 0
     train, _, _ = nbconv.load_data("digits")
     images = train.images[:30].repeat(2, axis=2).repeat(2, axis=3)[:, :, :12, :12]
-    network.fit(nbconv.Dataset(images, train.labels[:30] % 3), 1, 10, 0.1)
+    network.fit(nbconv.Dataset(images, train.labels[:30] % 3), 1, 10, 0.1, shards=shards)
     assert compiled == {name: len(getattr(cpu, name).signatures) for name in KERNELS}
 
 

@@ -25,7 +25,7 @@ from ..layers.recorder import Recorder
 from ..threads import Pace, most_tried
 from .microbatch import Replicas
 from .paced import PacedPlan
-from .plan import OUTPUTS, PLAIN, Counters, Descent, Planner, Registers, Task
+from .plan import OUTPUTS, PLAIN, Counters, Descent, Plan, Planner, Registers, Task
 
 Array = NDArray[Any]
 GRADIENT_BATCH = 64  # images at a time for a mean gradient
@@ -139,6 +139,7 @@ class Engine:
         # the order of images as they come.
         self._prepared: dict[tuple[bool, int, str], tuple[Any, ...]] = {}
         self.plans: dict[tuple[Task, int, np.dtype[Any]], PacedPlan] = {}
+        self._updates: dict[Descent, PacedPlan] = {}
 
     @property
     def backend(self) -> Backend:
@@ -267,14 +268,18 @@ class Engine:
         if plan is None:
             if len(self.plans) >= MAX_PLANS:
                 self.plans.clear()
-            plan = self.plans[task, count, dtype] = PacedPlan(
+            plan = self.plans[task, count, dtype] = self._paced(
                 partial(self.planner.plan, task, count, dtype),
                 partial(self.replicas.rows, count, task.is_training),
-                Pace(most_tried()) if self.backend.HAS_THREADS else None,
-                self.seconds,
                 self.planner.is_direct(task, dtype),
             )
         return plan
+
+    def _paced(
+        self, make: Callable[[int], Plan], rows: Callable[[int], int], is_direct: bool = False
+    ) -> PacedPlan:
+        pace = Pace(most_tried()) if self.backend.HAS_THREADS else None
+        return PacedPlan(make, rows, pace, self.seconds, is_direct)
 
     def _uploads(
         self, data: Dataset, order: Array, shifts: int
@@ -339,25 +344,53 @@ class Engine:
         that did not; what follows that one is worthless.
         """
         with self.lock:
-            task = Task(
-                is_training=True,
-                has_cost=True,
-                has_gradient=True,
-                descent=descent,
-                shifts=shifts,
-                distortion=distortion,
-                picture=data.shape if distortion else (),
-                smoothing=smoothing,
-            )
+            task = _learning(data, shifts, distortion, smoothing)._replace(descent=descent)
             return self._run(task, data, order, now, rates)
 
-    def evaluate(self, data: Dataset, randomness: Randomness | None = None) -> tuple[float, int]:
-        """(summed cost, right answers) over a dataset; with randomness, as while training."""
+    def shard_gradient(
+        self,
+        data: Dataset,
+        shard: Array,
+        whole: int,
+        now: Randomness,
+        shifts: int = 1,
+        distortion: Distortion | None = None,
+        smoothing: float = 0.0,
+    ) -> tuple[float, int]:
+        """Leave in `gradient` what these images add to the mean gradient of their mini-batch.
+
+        shard: a part of the mini-batch, whose random numbers `now` keys. whole: images of the
+        mini-batch. All else: as for `descend`. Returns the shard's (summed cost, right answers).
+        """
+        with self.lock:
+            task = _learning(data, shifts, distortion, smoothing)._replace(whole=whole)
+            self.write(self.scores, 0)
+            self._run(task, data, shard[None], now)
+            cost, correct = self.read(self.scores)
+        return float(cost), int(correct)
+
+    def update(self, rates: Array, descent: Descent = PLAIN) -> None:
+        """Update the parameters by the mean gradient in `gradient`. rates: see `Rates`."""
+        with self.lock:
+            if descent not in self._updates:
+                make = partial(self.planner.update, descent)
+                self._updates[descent] = self._paced(lambda rows: make(), lambda threads: 1)
+            self.write(self.rates, rates)
+            self._updates[descent].run(1)
+
+    def evaluate(
+        self, data: Dataset, randomness: Randomness | None = None, part: range | None = None
+    ) -> tuple[float, int]:
+        """(summed cost, right answers) over a dataset, or over a part of its images.
+
+        With randomness, as while training.
+        """
         task = Task(is_training=randomness is not None, has_cost=True)
         now = randomness or Randomness(0, 0)
+        images = range(len(data)) if part is None else part
         with self.lock:
             self.write(self.scores, 0)
-            for order in _orders(len(data), self.backend.INFERENCE_BATCH):
+            for order in _orders(images, self.backend.INFERENCE_BATCH):
                 self._run(task, data, order, now)
             cost, correct = self.read(self.scores)
         return float(cost), int(correct)
@@ -412,7 +445,7 @@ class Engine:
         task = Task(randomness is not None, has_cost=True, has_gradient=True)
         now = randomness or Randomness(0, 0)
         total = np.zeros(self.count)
-        for order in _orders(len(data), size):
+        for order in _orders(range(len(data)), size):
             for part in order:
                 with self.lock:
                     self._run(task, data, part[None], now)
@@ -420,12 +453,26 @@ class Engine:
         return total.astype(self.dtype)
 
 
-def _orders(count: int, size: int) -> Iterator[Array]:
-    """All images in order, as mini-batches of `size`, EVALUATION_ROWS at most.
+def _learning(data: Dataset, shifts: int, distortion: Distortion | None, smoothing: float) -> Task:
+    """The task of a training, without its descent."""
+    return Task(
+        is_training=True,
+        has_cost=True,
+        has_gradient=True,
+        shifts=shifts,
+        distortion=distortion,
+        picture=data.shape if distortion else (),
+        smoothing=smoothing,
+    )
+
+
+def _orders(images: range, size: int) -> Iterator[Array]:
+    """These images in order, as mini-batches of `size`, EVALUATION_ROWS at most.
 
     Then those left over.
     """
-    whole, numbers = count // size * size, np.arange(count)
+    count, numbers = len(images), np.array(images, np.int64)
+    whole = count // size * size
     for first in range(0, whole, EVALUATION_ROWS * size):
         stop = min(first + EVALUATION_ROWS * size, whole)
         yield numbers[first:stop].reshape(-1, size)

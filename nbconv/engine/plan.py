@@ -48,6 +48,7 @@ class Task(NamedTuple):
     distortion: Distortion | None = None
     picture: Shape = ()  # of an image to be distorted; a dense network takes it as a row of pixels
     smoothing: float = 0.0  # of the labels
+    whole: int = 0  # images of the mini-batch that these are a shard of; 0: these are all
 
 
 OUTPUTS = Task(), Task(has_activation=True)  # z or a of the last layer, for images as they come
@@ -168,6 +169,12 @@ class Planner:
         program = self.recorder.program(mini_batch, (images, all_labels, order, rates))
         return Plan(program, out[0])
 
+    def update(self, descent: Descent) -> Plan:
+        """The plan of an update alone, from the gradient as it is."""
+        if descent == PLAIN:  # whose update of layers of neurons is a part of their backward pass
+            descent = Descent("sgd")
+        return Plan(self.recorder.program(partial(self._descend, descent)), self.gradient)
+
     def is_direct(self, task: Task, dtype: np.dtype[Any]) -> bool:
         """Whether the first layer reads the images where they are: then they are (n, pixels).
 
@@ -212,9 +219,10 @@ class Planner:
             a = layer.forward(a, self._randomness(task))
         if task.has_cost:
             delta = self.buffers.array("delta", tuple(a.shape))
-            scale = 1 / len(labels) if task.has_gradient else 1.0
+            scale = 1 / (task.whole or len(labels)) if task.has_gradient else 1.0
             registers, sums = self.registers, self._sums(task)
-            weights = registers.class_weights if task.descent else registers.ones
+            is_learning = task.descent or task.whole
+            weights = registers.class_weights if is_learning else registers.ones
             self.cost.delta(self.kernels, delta, sums, a, labels, weights, task.smoothing, scale)
             if task.has_gradient:
                 self._backward(delta, task, rows)

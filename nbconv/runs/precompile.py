@@ -50,9 +50,13 @@ def precompile(description: str) -> None:
     data = Dataset(images, np.zeros(IMAGES, np.int64))
     distortion = Distortion(*fields["distortion"]) if fields["distortion"] else None
     order = np.arange(IMAGES)[None]
-    rates = np.zeros((1, len(Rates._fields)))
+    rates, now = np.zeros((1, len(Rates._fields))), Randomness(0, 0)
     descent = Descent(*fields["descent"])
-    engine.descend(data, order, Randomness(0, 0), rates, descent, distortion=distortion)
+    if fields["shards"] == 1:
+        engine.descend(data, order, now, rates, descent, distortion=distortion)
+    else:
+        engine.shard_gradient(data, order[0], IMAGES, now, distortion=distortion)
+        engine.update(rates[0], descent)
 
 
 if __name__ == "__main__":

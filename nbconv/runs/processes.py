@@ -92,14 +92,11 @@ def train_all(
             seconds = (time.perf_counter() - started) / (total - left) * left
             on_line(f"{total - left} of {total} trainings done, about {duration(seconds)} left")
 
-    with signals() as check_signals:
+    with signals() as signal_number:
         try:
             while waiting or running:
-                try:
-                    check_signals()
-                except Interrupted as stop:
-                    stop.saved = True
-                    raise
+                if number := signal_number():
+                    raise Interrupted(number, saved=True)
                 while waiting and len(running) < parallel:
                     job = waiting.pop(0)
                     running[job.name] = _start(job, backend, share, lines)

@@ -5,6 +5,7 @@ What `nbconv train` calls.
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..network import Network
 from ..training import diagnosis, optimisers
 from ..training.history import History
 from ..training.loop import Metrics, fingerprint
+from ..training.ranks import Ranks
 from ..training.settings import Settings
 from .settings import DEFAULTS, NAMED, RunSettings
 
@@ -46,12 +48,17 @@ class Run:
         self,
         callback: Callable[[Metrics], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        ranks: Ranks | None = None,
     ) -> History:
-        """Train, with a checkpoint each epoch.
+        """Train, with a checkpoint each epoch. ranks: that share the training.
 
         Raises what `Network.fit` raises, and CheckpointError if another run writes to `out`.
         """
-        with claimed(self.out):
+        ranks = ranks or Ranks()
+        with ExitStack() as stack:
+            with ranks.agreeing():
+                if ranks.is_first:
+                    stack.enter_context(claimed(self.out))
             return self.network.fit(
                 self.train,
                 validation=self.validation,
@@ -59,6 +66,7 @@ class Run:
                 checkpoint=self.save,
                 callback=callback,
                 progress=progress,
+                communicator=ranks,
                 verbose=False,
                 **self.arguments,
             )

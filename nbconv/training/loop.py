@@ -1,20 +1,25 @@
 """The loop over epochs and mini-batches."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..data.dataset import Dataset
 from ..engine.engine import UNCHANGED, Engine
 from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError, say
 from ..layers import Randomness
 from . import average, diagnosis, monitors, optimisers, schedules, standard
+from .ranks import Ranks
 from .settings import Settings
+from .shards import Shards
 from .signals import signals
 from .state import Average, Best, State
 
@@ -63,7 +68,10 @@ def weights_of_classes(
 
 @dataclass
 class Training:
-    """One call of fit: a network's engine and state, the data, and whom to tell."""
+    """One call of fit: a network's engine and state, the data, and whom to tell.
+
+    save, callback, progress: of rank 0.
+    """
 
     engine: Engine
     state: State
@@ -75,8 +83,12 @@ class Training:
     save: Callable[[], None]
     callback: Callable[[Metrics], None] | None
     progress: Callable[[int, int], None] | None
+    ranks: Ranks
 
     def __post_init__(self) -> None:
+        self.shards: Shards | None = None
+        if self.settings.shards > 1 or self.ranks.size > 1:
+            self.shards = Shards(self.engine, self.settings.shards, self.ranks)
         self.validation_data = self.validation.fingerprint if self.validation is not None else ""
         self.shifts = SHIFTS if self.settings.expand else 1
         self.examples = len(self.train) * self.shifts
@@ -140,21 +152,26 @@ class Training:
         begun, steps, state.warning = state.epoch, state.step, ""
         self.engine.write(self.engine.class_weights, self.class_weights)
         self._begin_optimiser()
-        with signals() as check_signals:
+        if self.ranks.size > 1:
+            self.ranks.compare(self._course())
+        with signals() as signal_number:
+            if self.shards:
+                self.shards.signal = signal_number
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
                 average.hide(self.engine, state)
                 before, updates = self.engine.learned(), state.updates
                 step = state.step - state.epoch_step
                 try:
                     self.engine.seconds.clear()
-                    self._epoch(check_signals)
+                    self._epoch(signal_number)
                     threads = self.engine.busiest()
                     averaged = average.with_epoch(state.average, self.engine, settings.ema_decay)
                     report = self._report(averaged)
-                except DivergedError:
+                except DivergedError as error:
                     self.engine.learn(before)
                     state.step, state.updates = step, updates
                     state.epoch_step, state.epoch_seconds = 0, 0.0
+                    self.ranks.everywhere(error)
                     raise
                 state.average, state.epoch = averaged, state.epoch + 1
                 state.epoch_step, state.epoch_seconds = 0, 0.0
@@ -163,14 +180,41 @@ class Training:
                     done = state.epoch - begun, state.step - steps
                     state.warning = self._diagnosis(*done, report["cost"])
                 average.show(self.engine, state)
-                self.save()
-                if self.callback:
+                self._save()
+                if self.callback and self.ranks.is_first:
                     self.callback({"epoch": state.epoch, **report, "threads": float(threads)})
-                try:
-                    check_signals()
-                except Interrupted as stop:
-                    stop.saved = True
-                    raise
+                if number := max(self.ranks.each(signal_number())):
+                    raise self.ranks.everywhere(Interrupted(number, saved=True))
+
+    def _save(self) -> None:
+        """Save, on rank 0; where it fails, it fails on all."""
+        with self.ranks.agreeing():
+            if self.ranks.is_first:
+                self.save()
+
+    def _course(self) -> dict[str, Any]:
+        """What decides the training's course, and has to be the same on all ranks."""
+        engine, state = self.engine, self.state
+        learned = hashlib.sha256()
+        for values in engine.learned().values():
+            learned.update(values.data)
+        settings, size = self.settings, self.settings.mini_batch_size
+        shard = shuffled(self.seed, state.epoch, self.examples)[: size // settings.shards]
+        how = self.shifts, settings.distortion, settings.label_smoothing
+        engine.shard_gradient(self.train, shard, size, Randomness(self.seed, state.step), *how)
+        gradient = hashlib.sha256(engine.read(engine.gradient).data).hexdigest()
+        return {
+            "nbconv": __version__,
+            **{name.replace("_", " "): value for name, value in settings.to_dict().items()},
+            "the seed": self.seed,
+            "training data with the fingerprint": self.train.fingerprint,
+            "validation data with the fingerprint": self.validation_data,
+            "test data with the fingerprint": self.test.fingerprint if self.test else "",
+            "finished epochs": state.epoch,
+            "finished mini-batches": state.step,
+            "weights with the fingerprint": learned.hexdigest()[:16],
+            "another processor or library, by the first gradient's fingerprint": gradient[:16],
+        }
 
     def _begin_optimiser(self) -> None:
         """Forget what another optimiser has kept, and what plain descent does not use."""
@@ -188,11 +232,11 @@ class Training:
         line = diagnosis.nothing_learned(
             self.engine, self.train, self.settings, epochs, steps, cost, accuracy
         )
-        if line:
+        if line and self.ranks.is_first:
             say(line)
         return line
 
-    def _epoch(self, check_signals: Callable[[], None]) -> None:
+    def _epoch(self, signal_number: Callable[[], int]) -> None:
         """The mini-batches of one epoch, or what is left of it; the last may be smaller."""
         engine, state, settings = self.engine, self.state, self.settings
         size, examples = settings.mini_batch_size, self.examples
@@ -203,13 +247,10 @@ class Training:
         begun = time.perf_counter() - state.epoch_seconds
         eta = self.eta
         while (first := state.epoch_step * size) < examples:
-            try:
-                check_signals()
-            except Interrupted as stop:
+            if number := self.shards.stop if self.shards else signal_number():
                 state.epoch_seconds = time.perf_counter() - begun
-                self.save()
-                stop.saved = True
-                raise
+                self._save()
+                raise self.ranks.everywhere(Interrupted(number, saved=True))
             # Whole mini-batches together, or the last one, which may be smaller; the epoch's first
             # alone.
             together = max(
@@ -218,7 +259,7 @@ class Training:
             batches = order[first : first + together * size].reshape(together, -1)
             etas = [self._eta(factor, first + k * size) for k in range(together)]
             started = time.perf_counter()
-            finite = engine.descend(
+            finite = (self.shards or engine).descend(
                 self.train,
                 batches,
                 Randomness(self.seed, state.step),
@@ -234,12 +275,13 @@ class Training:
             eta = etas[-1]
             if state.epoch_step == 0:
                 self._check_weights(eta)
-            pace = PACE / (time.perf_counter() - started)
-            self.together = max(1, min(2 * self.together, int(together * pace)))
+            if not self.shards:  # a mini-batch of shards is one message, and a look at signals
+                pace = PACE / (time.perf_counter() - started)
+                self.together = max(1, min(2 * self.together, int(together * pace)))
             state.step += together
             state.updates += together if settings.optimiser != "sgd" else 0
             state.epoch_step += together
-            if self.progress:
+            if self.progress and self.ranks.is_first:
                 self.progress(first + batches.size, examples)
         state.epoch_seconds = time.perf_counter() - begun
         self._check_weights(eta)
@@ -283,10 +325,10 @@ class Training:
             layers = monitors.measure(engine, self.train[: monitors.IMAGES])
         with average.using(engine, averaged):
             if settings.monitor_training:
-                report |= _scores(engine, self.train, "training")
+                report |= self._scores(self.train, "training")
             report |= layers
             if self.validation is not None:
-                report |= _scores(engine, self.validation, "validation")
+                report |= self._scores(self.validation, "validation")
             report |= self._tested(report.get("validation_accuracy"))
         return {name: float(value) for name, value in report.items()}
 
@@ -296,7 +338,7 @@ class Training:
         best = state.best if state.best and state.best.data == self.validation_data else None
         if accuracy is None or best is None or accuracy > best.validation_accuracy:
             if self.test is not None:
-                report = _scores(engine, self.test, "test")
+                report = self._scores(self.test, "test")
             if accuracy is not None:
                 state.best = Best(
                     state.epoch + 1,
@@ -312,7 +354,6 @@ class Training:
             }
         return report
 
-
-def _scores(engine: Engine, data: Dataset, name: str) -> Metrics:
-    cost, correct = engine.evaluate(data)
-    return {f"{name}_cost": cost / len(data), f"{name}_accuracy": correct / len(data)}
+    def _scores(self, data: Dataset, name: str) -> Metrics:
+        cost, correct = (self.shards or self.engine).evaluate(data)
+        return {f"{name}_cost": cost / len(data), f"{name}_accuracy": correct / len(data)}

@@ -91,6 +91,11 @@ class Settings(Checked):
     patience: int | None = setting(
         None, "Stop after this many epochs without a better validation accuracy.", checks.count
     )
+    shards: int = setting(
+        1,
+        "Into how many parts mini-batches are cut, for processes to share; a power of two.",
+        checks.power_of_two,
+    )
     expand: bool = setting(
         False, "Also train on each image moved by a pixel in four directions.", checks.flag
     )
@@ -134,6 +139,11 @@ class Settings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.shards > self.mini_batch_size:
+            raise SettingError(
+                f"shards is {self.shards} and mini_batch_size is {self.mini_batch_size}: expected "
+                "at least one image in each shard of a mini-batch"
+            )
         if self.nesterov and not self.momentum:
             raise SettingError(
                 "nesterov is on and momentum is 0: expected a momentum greater than 0, such as 0.9"

@@ -10,10 +10,10 @@ from ..errors import Interrupted
 
 
 @contextmanager
-def signals() -> Iterator[Callable[[], None]]:
-    """A function that raises Interrupted if SIGINT, SIGTERM or SIGHUP has come.
+def signals() -> Iterator[Callable[[], int]]:
+    """A function that gives the number of SIGINT, SIGTERM or SIGHUP if it has come, else 0.
 
-    A second one stops at once. Those that are ignored (nohup) stay so.
+    A second one raises Interrupted at once. Those that are ignored (nohup) stay so.
     """
     received: list[int] = []
 
@@ -22,12 +22,11 @@ def signals() -> Iterator[Callable[[], None]]:
             raise Interrupted(number)
         received.append(number)
 
-    def check() -> None:
-        if received:
-            raise Interrupted(received[0])
+    def first() -> int:
+        return received[0] if received else 0
 
     if threading.current_thread() is not threading.main_thread():
-        yield check
+        yield first
         return
     before = {
         number: signal.signal(number, remember)
@@ -36,7 +35,7 @@ def signals() -> Iterator[Callable[[], None]]:
         and signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
     try:
-        yield check
+        yield first
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,0 +1,94 @@
+"""Processes beside threads: python benchmarks/mpi.py.
+
+Microseconds per image in training: one process with one thread and with two, whole mini-batches;
+one process with two threads and with two shards; two processes of one thread that share the two
+shards. All take turns; medians of the turns, each the best of its epochs after the first. It needs
+mpi4py and mpiexec.
+"""
+
+import argparse
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+from mpi4py import MPI
+from networks import CLASSES, NETWORKS, PIXELS, images_for
+
+from nbconv import Dataset, Network, notation
+
+# name: (processes, threads of each, shards)
+COLUMNS = {
+    "1 thread": (1, 1, 1),
+    "2 threads": (1, 2, 1),
+    "2 threads, 2 shards": (1, 2, 2),
+    "2 processes": (2, 1, 2),
+}
+ETA = 0.01
+
+
+def seconds(network: str, mini_batch: int, threads: int, shards: int, epochs: int) -> float:
+    """Per image, of the fastest epoch after the first, on as many processes as mpiexec started."""
+    logging.disable()  # that nothing is learned, from random images
+    text, activation, dropout = NETWORKS[network]
+    layers = notation.parse(text, activation, dropout, "inverted")
+    count, random = images_for(network, mini_batch), np.random.default_rng(0)
+    images = random.integers(0, 256, (count, *PIXELS), dtype=np.uint8)
+    data = Dataset(images, random.integers(0, CLASSES, count))
+    net = Network(layers, None if isinstance(layers[0], int) else PIXELS)
+    how = {"threads": threads, "shards": shards, "communicator": MPI.COMM_WORLD}
+    history = net.fit(data, epochs, mini_batch, ETA, **how)
+    return min(history["seconds"][1:]) / count
+
+
+def turn(column: str, cases: list[tuple[str, int]], epochs: int) -> list[float]:
+    """The seconds of each case, from processes of their own."""
+    processes, threads, shards = COLUMNS[column]
+    described = json.dumps([cases, threads, shards, epochs])
+    command = ["mpiexec", "-n", str(processes), sys.executable, __file__, "--turn", described]
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    done = subprocess.run(
+        command, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return list(json.loads(done.stdout))
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", action="append", choices=NETWORKS)
+    parser.add_argument("--mini-batch", action="append", type=int, help="default: 64, 256")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--turn", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.turn:
+        cases, threads, shards, epochs = json.loads(options.turn)
+        found = [seconds(*case, threads, shards, epochs) for case in cases]
+        if MPI.COMM_WORLD.rank == 0:
+            print(json.dumps(found))
+        return
+    networks, sizes = options.network or list(NETWORKS), options.mini_batch or [64, 256]
+    cases = [(network, size) for network in networks for size in sizes]
+    turns: dict[str, list[list[float]]] = {column: [] for column in COLUMNS}
+    for _ in range(options.turns):
+        for column, found in turns.items():
+            found.append(turn(column, cases, options.epochs))
+    print(f"{os.cpu_count()} CPUs; microseconds per image in training\n")
+    print(f"| network, mini-batch | {' | '.join(COLUMNS)} | 2 processes over 2 threads |")
+    print("| --- |" + " ---: |" * (len(COLUMNS) + 1))
+    for index, (network, size) in enumerate(cases):
+        times = {
+            column: 1e6 * statistics.median(found[index] for found in turns[column])
+            for column in COLUMNS
+        }
+        ratio = times["2 processes"] / times["2 threads"]
+        cells = " | ".join(f"{value:.1f}" for value in times.values())
+        print(f"| {network}, {size} | {cells} | {ratio:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

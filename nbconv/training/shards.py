@@ -1,0 +1,143 @@
+"""Mini-batches in shards: gradients that are computed alone and added up in one fixed tree.
+
+A mini-batch is cut into `shards` parts, a power of two. The sum over shards 0 to 2k - 1 is that
+over 0 to k - 1 plus that over k to 2k - 1, whoever computes them: the bits do not depend on the
+number of ranks. Each rank has consecutive shards, so it adds up a subtree; then pairs of ranks,
+pairs of pairs and so on exchange their sums, and as a + b = b + a, all have the same.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.dataset import Dataset
+from ..engine.engine import Engine
+from ..engine.plan import DIVERGED, PLAIN, Descent
+from ..errors import SettingError
+from ..layers import Distortion, Randomness
+from .ranks import Ranks
+
+Array = NDArray[Any]
+
+
+class Message:
+    """A sum over shards, in one piece of memory: of cost, right answers and gradient.
+
+    signal: the largest number of a signal that a rank has received.
+    """
+
+    def __init__(self, count: int, dtype: np.dtype[Any]):
+        self.memory = np.zeros(24 + count * dtype.itemsize, np.uint8)
+        self.sums = self.memory[:16].view(np.float64)
+        self.signal = self.memory[16:24].view(np.int64)
+        self.gradient = self.memory[24:].view(dtype)
+
+    def add(self, other: "Message") -> None:
+        """Add another sum to this one."""
+        self.sums += other.sums
+        self.gradient += other.gradient
+        np.maximum(self.signal, other.signal, out=self.signal)
+
+
+class Shards:
+    """What this rank does of a training in shards.
+
+    signal: gives the number of a signal that has come, or 0. stop: what it gave on any rank, as of
+    the last mini-batch.
+    """
+
+    signal: Callable[[], int]
+
+    def __init__(self, engine: Engine, number: int, ranks: Ranks):
+        if number % ranks.size:
+            raise SettingError(
+                f"shards is {number} and there are {ranks.size} processes: expected a power of "
+                "two of processes, and at least as many shards"
+            )
+        if engine.with_statistics:
+            raise SettingError(
+                f"shards is {number} and the network has BN layers: expected shards 1, as a BN "
+                "layer normalises over the whole mini-batch"
+            )
+        self.engine, self.number, self.ranks = engine, number, ranks
+        self.stop = 0
+        own = number // ranks.size
+        self._mine = range(ranks.rank * own, (ranks.rank + 1) * own)
+        # Sums of subtrees, and what another rank sends.
+        levels = range(max(2, own.bit_length()))
+        self._gradients = [Message(engine.count, engine.dtype) for _ in levels]
+        self._scores = [Message(0, engine.dtype) for _ in levels]
+
+    def _total(self, messages: list[Message], one: Callable[[int, Message], None]) -> Message:
+        """The sum over all shards. one: makes a message that of a shard."""
+
+        def add_up(first: int, count: int, level: int) -> None:
+            if count == 1:
+                one(first, messages[level])
+                return
+            add_up(first, count // 2, level)
+            add_up(first + count // 2, count // 2, level + 1)
+            messages[level].add(messages[level + 1])
+
+        add_up(self._mine.start, len(self._mine), 0)
+        total, other, distance = *messages[:2], 1
+        while distance < self.ranks.size:
+            self.ranks.exchange(distance, total.memory, other.memory)
+            total.add(other)
+            distance *= 2
+        return total
+
+    def _part(self, shard: int, count: int) -> range:
+        """Which of `count` images, in their order, are a shard's."""
+        return range(shard * count // self.number, (shard + 1) * count // self.number)
+
+    def descend(
+        self,
+        data: Dataset,
+        order: Array,
+        now: Randomness,
+        rates: Array,
+        descent: Descent = PLAIN,
+        shifts: int = 1,
+        distortion: Distortion | None = None,
+        smoothing: float = 0.0,
+    ) -> int:
+        """As `Engine.descend`, of one mini-batch: `order` and `rates` have one row.
+
+        The random numbers of each shard are keyed by a step of its own.
+        """
+        engine, (images,) = self.engine, order
+
+        def gradient_of(shard: int, message: Message) -> None:
+            part = self._part(shard, len(images))
+            message.sums[:], message.signal[0] = 0, self.signal()
+            if not part:
+                message.gradient[:] = 0
+                return
+            key = Randomness(now.seed, now.step * self.number + shard)
+            mine = images[part.start : part.stop], len(images), key
+            how = shifts, distortion, smoothing
+            message.sums[:] = engine.shard_gradient(data, *mine, *how)
+            message.gradient[:] = engine.read(engine.gradient)
+
+        with engine.lock:
+            total = self._total(self._gradients, gradient_of)
+            self.stop = int(total.signal[0])
+            engine.write(engine.sums, engine.read(engine.sums) + total.sums)
+            if not engine.read(engine.sums)[0] < DIVERGED:
+                return 0
+            engine.write(engine.gradient, total.gradient)
+            engine.update(rates[0], descent)
+        return 1
+
+    def evaluate(self, data: Dataset) -> tuple[float, int]:
+        """As `Engine.evaluate`."""
+
+        def scores_of(shard: int, message: Message) -> None:
+            part = self._part(shard, len(data))
+            message.sums[:] = self.engine.evaluate(data, part=part) if part else 0
+
+        cost, correct = self._total(self._scores, scores_of).sums
+        return float(cost), int(correct)
