@@ -61,6 +61,7 @@ ELSEWHERE = {
     'eval "$(_NBCONV_COMPLETE=bash_source nbconv)"': "the shell's",
     "run.toml": "the reader's",
     ".venv": "written by make",
+    "build/site": "written by make docs",
     "benchmarks/results/gpu.json": "written on a machine with a GPU",
 }
 
