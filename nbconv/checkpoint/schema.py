@@ -81,9 +81,16 @@ def _contents(network: "Network") -> Contents:
             "seed": network.seed,
         }
     )
-    own = state.own or engine.weights()
-    answering = state.average.weights if state.average else own
-    _put(contents, network, "layers", answering["parameters"])
+
+    def own(name: str) -> Array:
+        """The training's own "parameters" or "statistics"."""
+        return state.own[name] if state.own else engine.read(getattr(engine, name))
+
+    def answering(name: str) -> Array:
+        """Those with which the network predicts."""
+        return state.average.weights[name] if state.average else own(name)
+
+    _put(contents, network, "layers", answering("parameters"))
     velocity = engine.read(engine.velocity)
     if velocity.view(np.uint8).any():
         _put(contents, network, "optimizer", velocity)
@@ -114,10 +121,10 @@ def _contents(network: "Network") -> Contents:
         else math.nan,
         "best_test_accuracy": float(state.best.test_accuracy) if state.best else math.nan,
     }
-    _put(contents, network, "statistics", answering["statistics"])
+    _put(contents, network, "statistics", answering("statistics"))
     if state.average:
-        _put(contents, network, "unaveraged", own["parameters"])
-        _put(contents, network, "unaveraged_statistics", own["statistics"])
+        _put(contents, network, "unaveraged", own("parameters"))
+        _put(contents, network, "unaveraged_statistics", own("statistics"))
         contents.attributes["unaveraged"] = {"epochs": state.average.epochs}
     if settings.get("standardise"):
         standard = engine.read(engine.standard)
