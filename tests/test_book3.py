@@ -402,6 +402,7 @@ def started(tmp_path, *arguments):
         (["--help"], 0, "usage: python -m nbconv"),
     ],
 )
+@pytest.mark.slow
 def test_the_command_s_ends(tmp_path, arguments, code, message):
     (tmp_path / "here.pkl.gz").write_text("as it was")
     process = started(tmp_path, *arguments)

@@ -201,6 +201,7 @@ Log(Path({str(place)!r}), is_new=False).epoch_done({{"epoch": 2.0, "threads": 1.
     assert place.read_bytes() == first
 
 
+@pytest.mark.slow
 def test_json_is_one_document(command, invoke):
     trained = json.loads(command("train", *FAST, "--out", "a.h5", "--json").stdout)
     assert trained["epochs"] == 3
@@ -390,6 +391,7 @@ def test_a_signal_saves_and_the_run_can_be_resumed(command, invoke, tmp_path, nu
         (50, r"epoch 1/3 \[#* *\] \d+ s left"),
     ],
 )
+@pytest.mark.slow
 def test_a_terminal_sees_progress(tmp_path, columns, moving):
     """On a terminal: a moving line with images per second and time left, which fits."""
     import fcntl
@@ -519,6 +521,7 @@ def test_an_unwritable_kernel_cache_is_a_warning(command, tmp_path):
     assert "of 300 test images of digits" in done.stdout
 
 
+@pytest.mark.slow
 def test_gradcheck_and_doctor(invoke):
     table = invoke("gradcheck").stdout
     assert "max pooling, overlapping" in table

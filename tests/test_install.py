@@ -211,6 +211,7 @@ def test_a_stale_build_is_not_installed(installed):
 
 
 @pytest.mark.parametrize("arguments", ["report run.h5", "plot curves run.h5"])
+@pytest.mark.slow
 def test_without_matplotlib(installed, tmp_path, arguments):
     environment, _ = installed
     out, error = environment.python("-m", "nbconv", *arguments.split(), cwd=tmp_path, code=1)

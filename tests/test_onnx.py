@@ -262,6 +262,7 @@ def test_places_that_are_none(tmp_path):
 
 
 @POSIX
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     old = tmp_path / "a.onnx"
     old.write_bytes(b"old")
@@ -322,6 +323,7 @@ def test_the_commands_errors(run, invoke):
     assert invoke("export", "net.onnx", code=1).stderr.startswith("Error: net.onnx is the checkp")
 
 
+@pytest.mark.slow
 def test_without_onnx_a_line_says_what_to_install(run):
     script = f"""
 import sys

@@ -44,6 +44,7 @@ def test_it_trains_saves_and_loads(tmp_path):
         Network.load(tmp_path / "own.h5")
 
 
+@pytest.mark.slow
 def test_its_gradient(affine):
     layers = [Conv2D(3, 3), affine.Affine(), Conv2D(2, 2), Softmax(3)]
     assert gradcheck.check("affine", layers, (1, 7, 7), None).error < gradcheck.BOUND

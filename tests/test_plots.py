@@ -420,6 +420,7 @@ def test_axes_in_and_out(figures):
         plots.feature_maps(figures.network, figures.dataset.images[0], [left, right])
 
 
+@pytest.mark.slow
 def test_notebooks_show_figures(figures):
     """Where they, their axes or the list of axes is a cell's result; those given are the user's."""
     one, several = figures.draw("speeds"), figures.draw("curves")
@@ -500,6 +501,7 @@ except Exception as error:
     assert list(tmp_path.iterdir()) == [old]
 
 
+@pytest.mark.slow
 def test_without_matplotlib(path):
     script = f"""
 import sys

@@ -195,6 +195,7 @@ def test_copies_answer_as_the_original(pictures, tmp_path):
         clone(classifier).predict(others)
 
 
+@pytest.mark.slow
 def test_in_a_pipeline_and_cross_validation(rows):
     (features, labels), _ = rows
     pipeline = make_pipeline(StandardScaler(), NetworkClassifier(epochs=5, random_state=0))
@@ -249,6 +250,7 @@ def test_pictures_of_another_shape_are_refused(pictures):
         of_pictures(input_shape=(1, 4, 16)).fit(images, labels)
 
 
+@pytest.mark.slow
 def test_without_scikit_learn_a_line_says_what_to_install():
     script = "import sys; sys.modules['sklearn'] = None; import nbconv.sklearn"
     done = subprocess.run(

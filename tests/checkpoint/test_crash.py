@@ -121,6 +121,7 @@ SMALL_FILES = "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
 
 
 @POSIX
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.h5"
     said, files = python(FULL, path, limits=SMALL_FILES)

@@ -216,6 +216,7 @@ def test_places_where_no_file_can_be(tmp_path):
 
 
 @ONLY_ROOT
+@pytest.mark.slow
 def test_places_of_another_user(trained):
     """Root may do everything: a process of nobody tries a folder it may not write to or enter."""
     script = """
@@ -269,6 +270,7 @@ def test_relative_paths_and_odd_names(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == sorted(["a.h5", "b.h5", "[c]*.h5", "-d", "é f"])
 
 
+@pytest.mark.slow
 def test_networks_are_saved_at_once(tmp_path):
     """From threads, each to its own file, and all to one."""
     nets = [Network([n + 2, n + 2]) for n in range(4)]
@@ -286,6 +288,7 @@ def test_networks_are_saved_at_once(tmp_path):
     assert len(os.listdir(tmp_path)) == 5
 
 
+@pytest.mark.slow
 def test_no_writer_takes_anothers_partial_file_for_a_dead_ones(tmp_path):
     """Between the making of a partial file and its lock, too: 1,200 writes from four threads."""
 

@@ -464,6 +464,7 @@ def mutant(image, random):
     return checkpoint.first_line(rest) + rest
 
 
+@pytest.mark.slow
 def test_mutants(trained, tmp_path, monkeypatch):
     """Each is refused in one line or loaded, in little time and memory.
 
