@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from .group import announce_compilation
-from .use import CHECKPOINT, DATA, SPLIT, WEIGHTS
+from .use import CHECKPOINT, DATA, SPLIT, WEIGHTS, out_option
 
 KINDS = ("curves", "filters", "feature-maps", "errors", "confusion", "speeds", "digits")
 
@@ -78,12 +78,7 @@ def plot(
 
 @click.command()
 @CHECKPOINT
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    help="An .html file.  [default: beside CHECKPOINT]",
-)
+@out_option(".html")
 @DATA
 @SPLIT
 @click.option(
@@ -112,12 +107,7 @@ def report(
 
 @click.command()
 @CHECKPOINT
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    help="An .html file.  [default: beside CHECKPOINT]",
-)
+@out_option(".html")
 @click.option(
     "--data",
     help="A data set's name or path, for the examples.  [default: what it was trained on]",

@@ -38,6 +38,16 @@ ARRAYS = click.option(
 )
 
 
+def out_option(ending: str) -> Callable[..., Any]:
+    """--out, for a command that writes a file of this kind."""
+    return click.option(
+        "-o",
+        "--out",
+        type=click.Path(path_type=Path),
+        help=f"An {ending} file.  [default: beside CHECKPOINT]",
+    )
+
+
 @click.command("eval")
 @CHECKPOINT
 @DATA
@@ -299,12 +309,7 @@ def _monitored(network: Any) -> str:
 
 @click.command()
 @CHECKPOINT
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    help="An .onnx file.  [default: beside CHECKPOINT]",
-)
+@out_option(".onnx")
 @WEIGHTS
 def export(checkpoint: Path, out: Path | None, weights: str) -> None:
     """Write a network as an ONNX file.
