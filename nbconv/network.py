@@ -148,14 +148,15 @@ class Network:
 
     def summary(self) -> str:
         """A table: each layer, the shape of its output, its parameters."""
-        return f"{aligned(self._table(), '<<>')}\n{self._about()}"
+        return f"{aligned(self.layer_table(), '<<>')}\n{self._about()}"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the same table."""
-        head, *rows = self._table()
+        head, *rows = self.layer_table()
         return display.table(head, rows, self._about())
 
-    def _table(self) -> list[tuple[str, str, str]]:
+    def layer_table(self) -> list[tuple[str, str, str]]:
+        """The rows of `summary`, the first of them its heads."""
         rows = [("layer", "output", "parameters"), ("input", show(self.input_shape), "")]
         for spec, layer in zip(self.specs, self.engine.layers, strict=True):
             parameters = math.prod(layer.weights_shape or (0,)) + math.prod(

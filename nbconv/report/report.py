@@ -1,7 +1,6 @@
 """A report on a checkpoint, as one HTML page: its network, settings, results and pictures."""
 
 import math
-import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -94,9 +93,9 @@ def _text(metric: str, value: float) -> str:
 
 
 def _layers(network: Network) -> str:
-    *lines, total = network.summary().splitlines()
-    head, image, *rows = (re.split(r"\s{2,}", line) for line in lines)
-    return page.table(head, [[*image, ""], *rows], total, numeric=True)
+    head, *rows = network.layer_table()
+    total = network.summary().splitlines()[-1]
+    return page.table(head, rows, total, numeric=True)
 
 
 def _settings(path: Path, network: Network) -> str:
