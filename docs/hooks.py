@@ -29,12 +29,6 @@ def _place(path: Path) -> str:
     return f"source/{path.relative_to(ROOT).as_posix()}.md"
 
 
-def _text(page: Path) -> str:
-    """A page's text with its links as they are on the site, whose pages stand in one folder."""
-    text = page.read_text(encoding="utf-8")
-    return LINK.sub(lambda link: _place((page.parent / link[1]).resolve()), text)
-
-
 def _linked(pages: list[Path]) -> set[Path]:
     """The files and folders outside docs that pages link to, with the Python files in them."""
     found: set[Path] = set()
@@ -63,7 +57,7 @@ def on_files(files: Files, config: Any) -> Files:
     pages = [*DOCS.glob("*.md"), *OTHERS.values()]
     generated = {_place(path): _source(path) for path in _linked(pages)}
     for place, path in OTHERS.items():
-        files.append(File.generated(config, place, content=_text(path)))
+        files.append(File.generated(config, place, content=path.read_text(encoding="utf-8")))
     for place, content in generated.items():
         level = InclusionLevel.NOT_IN_NAV
         files.append(File.generated(config, place, content=content, inclusion=level))
@@ -71,9 +65,11 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links to source files as links to their pages."""
-    path = DOCS / page.file.src_uri
-    return _text(path) if path.is_file() else markdown
+    """Links as they are on the site, where these pages stand in one folder."""
+    written = OTHERS.get(page.file.src_uri, DOCS / page.file.src_uri)
+    if not written.is_file():  # the page of a source file
+        return markdown
+    return LINK.sub(lambda link: _place((written.parent / link[1]).resolve()), markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:
