@@ -18,7 +18,7 @@ SERIAL_PRODUCTS = 1 << 16
 # A block of w that all images meet before the next, KC rows and at most NC columns, stays in the
 # first-level cache: BLIS's names.
 NC = 256
-KC = 4 * MR
+KC = 4 * MR if NR == 5 else 8 * MR  # narrow tiles do little in a call
 SMALL_W = 1 << 16  # numbers of w that stay in half of a second-level cache
 MANY_IMAGES = 3  # for each neuron; with fewer w moves between the cores' caches in training
 L2_NUMBERS = uint64(1 << 18)  # numbers of x that stay in the second-level cache
@@ -46,20 +46,18 @@ def _is_small(w, images):
 def _forward(a, x, w, b, activation, first, stop, n_first, n_stop, cached_images):
     """`dense_forward` for the neurons first <= j < stop and the images n_first <= n < n_stop.
 
-    cached_images: of x, that all neurons meet before the next; whole blocks of MR.
+    cached_images: of x, that all neurons meet before the next; whole blocks of NR.
     """
     n_out, n_in = uint64(a.shape[1]), uint64(x.shape[1])
     a_flat, x_flat, w_flat = a.reshape(-1), x.reshape(-1), w.reshape(-1)
-    row_taps = strided_taps(w.shape[0], w.shape[1])
+    image_taps = strided_taps(x.shape[0], x.shape[1])
     for m in range(n_first, n_stop, cached_images):
-        for j in range(first, stop, uint64(NR)):
-            for n in range(m, min(m + cached_images, n_stop), uint64(MR)):
-                rows = min(uint64(MR), n_stop - n)
-                columns = min(uint64(NR), stop - j)
+        for j in range(first, stop, uint64(MR)):
+            for n in range(m, min(m + cached_images, n_stop), uint64(NR)):
                 dot_products(
-                    a_flat, n * n_out + j, n_out, ONE, rows,
-                    x_flat, n * n_in, n_in, ZERO,
-                    w_flat, ZERO, ZERO, row_taps, j, columns, ONE,
+                    a_flat, n * n_out + j, ONE, n_out, min(uint64(MR), stop - j),
+                    w_flat, j * n_in, n_in, ZERO,
+                    x_flat, ZERO, ZERO, image_taps, n, min(uint64(NR), n_stop - n), ONE,
                     ONE, n_in,
                 )  # fmt: skip
         for n in range(m, min(m + cached_images, n_stop)):
@@ -78,18 +76,18 @@ def dense_forward(a, x, w, b, activation):
     images, n_out, n_in = a.shape[0], w.shape[0], w.shape[1]
     every, all_images = uint64(n_out), uint64(images)
     if w.size <= SMALL_W and images > MANY_IMAGES * n_out:
-        shares = min(MAX_SHARES, (images + MR - 1) // MR)
+        shares = min(MAX_SHARES, (images + NR - 1) // NR)
         for share in prange(shares):
-            first, stop = _share(images, MR, share, shares)
-            _forward(a, x, w, b, activation, ZERO, every, first, stop, uint64(MR))
+            first, stop = _share(images, NR, share, shares)
+            _forward(a, x, w, b, activation, ZERO, every, first, stop, uint64(KC))
     else:
-        cached_images = max(L2_NUMBERS // uint64(n_in) // uint64(MR), ONE) * uint64(MR)
+        cached_images = max(L2_NUMBERS // uint64(n_in) // uint64(NR), ONE) * uint64(NR)
         if _is_small(w, images):
             _forward(a, x, w, b, activation, ZERO, every, ZERO, all_images, cached_images)
         else:
-            shares = min(MAX_SHARES, (n_out + NR - 1) // NR)
+            shares = min(MAX_SHARES, blocks(n_out))
             for share in prange(shares):
-                first, stop = _share(n_out, NR, share, shares)
+                first, stop = _share(n_out, MR, share, shares)
                 _forward(a, x, w, b, activation, first, stop, ZERO, all_images, cached_images)
 
 

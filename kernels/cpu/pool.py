@@ -11,7 +11,7 @@ from numba import prange, uint64
 from ..compilation import INLINE, INNER, PARALLEL, njit
 from . import simd, single_image
 from .simd import lanes, pointer
-from .tile import ONE, ZERO
+from .tile import MASKS_ARE_FREE, ONE, ZERO
 
 
 @njit(**INLINE)
@@ -26,21 +26,31 @@ def window_offsets(size_y, size_x, stride_y, stride_x):
     return offsets
 
 
+@njit(**INLINE)
+def _max_of_windows(a, argmax, out_pos, x, in_pos, offsets, count, left):
+    """The windows of up to a vector of images."""
+    zero = simd.zeros(x, 1, 1)
+    max_, place_of_max = simd.load(zero, x, in_pos, ZERO, ONE, left), zero
+    for place in range(ONE, count):
+        value = simd.load(zero, x, in_pos + offsets[place], ZERO, ONE, left)
+        max_, place_of_max = simd.larger(max_, place_of_max, value, place)
+    simd.store(max_, a, out_pos, ZERO, ONE, left)
+    simd.store(place_of_max, argmax, out_pos, ZERO, ONE, left)
+
+
 @njit(**INNER)
 def _max_of_row(a, argmax, a0, columns, images, x, x0, offsets, count, stride):
     """`max_of_row` behind pointers: a vector holds one column's images."""
-    zero, lane_count = simd.zeros(x, 1, 1), lanes(x)
+    lane_count = lanes(x)
     for q in range(columns):
-        for n in range(ZERO, images, lane_count):
-            out_pos = a0 + q * images + n
-            in_pos = x0 + q * stride + n
-            left = images - n
-            max_, place_of_max = simd.load(zero, x, in_pos, ZERO, ONE, left), zero
-            for place in range(ONE, count):
-                value = simd.load(zero, x, in_pos + offsets[place], ZERO, ONE, left)
-                max_, place_of_max = simd.larger(max_, place_of_max, value, place)
-            simd.store(max_, a, out_pos, ZERO, ONE, left)
-            simd.store(place_of_max, argmax, out_pos, ZERO, ONE, left)
+        a_q, x_q = a0 + q * images, x0 + q * stride
+        if MASKS_ARE_FREE or images < lane_count:
+            for n in range(ZERO, images, lane_count):
+                _max_of_windows(a, argmax, a_q + n, x, x_q + n, offsets, count, images - n)
+        else:
+            for first in range(ZERO, images, lane_count):
+                n = min(first, images - lane_count)  # the last vector is whole, too
+                _max_of_windows(a, argmax, a_q + n, x, x_q + n, offsets, count, None)
 
 
 @njit(**INLINE)
@@ -85,6 +95,7 @@ def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
     _, input_rows, input_columns, _ = dx.shape
     dx_flat, da_flat, argmax_flat = dx.reshape(-1), da.reshape(-1), argmax.reshape(-1)
     length, lane_count = uint64(images), lanes(dx)
+    in_vectors = length if MASKS_ARE_FREE else length // lane_count * lane_count
     zero = simd.zeros(dx, 1, 1)
     offsets = window_offsets(size_y, size_x, input_columns * images, images)
     overlap = stride_y < size_y or stride_x < size_x
@@ -96,17 +107,22 @@ def max_pool2d_backward(dx, da, argmax, size_y, size_x, stride_y, stride_x):
             a0 = uint64((c * rows + y) * columns * images)
             x0 = uint64((c * input_rows + y * stride_y) * input_columns * images)
             for q in range(uint64(columns)):
-                for n in range(ZERO, length, lane_count):
-                    out_pos = a0 + q * length + n
-                    in_pos = x0 + q * uint64(stride_x) * length + n
-                    left = length - n
-                    # Where windows do not overlap, dx is still 0: none of its lanes is loaded, and
-                    # lanes that are not loaded are 0.
-                    to_load = left if overlap else ZERO
-                    delta = simd.load(zero, da_flat, out_pos, ZERO, ONE, left)
-                    place_of_max = simd.load(zero, argmax_flat, out_pos, ZERO, ONE, left)
+                a_q = a0 + q * length
+                x_q = x0 + q * uint64(stride_x) * length
+                for n in range(ZERO, in_vectors, lane_count):
+                    if MASKS_ARE_FREE:
+                        left = length - n
+                        # Where windows do not overlap, dx is still 0: none of its lanes is loaded,
+                        # and lanes that are not loaded are 0.
+                        to_load = left if overlap else ZERO
+                    else:
+                        left = to_load = None
+                    delta = simd.load(zero, da_flat, a_q + n, ZERO, ONE, left)
+                    place_of_max = simd.load(zero, argmax_flat, a_q + n, ZERO, ONE, left)
                     for place in range(uint64(offsets.size)):
-                        pos = in_pos + offsets[place]
+                        pos = x_q + n + offsets[place]
                         total = simd.load(zero, dx_flat, pos, ZERO, ONE, to_load)
                         total = simd.add_where(total, delta, place_of_max, place)
                         simd.store(total, dx_flat, pos, ZERO, ONE, left)
+                for n in range(in_vectors, length):
+                    dx_flat[x_q + n + offsets[uint64(argmax_flat[a_q + n])]] += da_flat[a_q + n]

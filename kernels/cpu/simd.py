@@ -100,7 +100,8 @@ class Code:
 
     def edge(self, left: Any, column: int) -> Any:
         """The mask of a tile's column: only the last two may be cut off by `left`."""
-        return self.mask(left, column) if column >= self.tile.width - 2 else None
+        is_whole = left is None or column < self.tile.width - 2
+        return None if is_whole else self.mask(left, column)
 
     def call(self, name: str, vector: Any, result: Any, *arguments: Any) -> Any:
         """Call LLVM's intrinsic of that name for vectors of that type."""
@@ -171,7 +172,7 @@ def operation(code: Callable[..., Any], tiles: int = 1) -> Any:
     """
 
     def typing(_: Any, tile: Tile, *others: Any) -> Any:
-        own = Tile | types.Array | types.CPointer
+        own = Tile | types.Array | types.CPointer | types.NoneType
         takes = [kind if isinstance(kind, own) else types.uint64 for kind in (tile, *others)]
         gives = {0: types.void, 1: tile, 2: types.UniTuple(tile, 2)}[tiles]
 
@@ -179,7 +180,7 @@ def operation(code: Callable[..., Any], tiles: int = 1) -> Any:
             values = [
                 context.make_array(kind)(context, builder, value).data
                 if isinstance(kind, types.Array)
-                else value
+                else (None if isinstance(kind, types.NoneType) else value)
                 for kind, value in zip(signature.args, arguments, strict=True)
             ]
             result = code(Code(context, builder, tile), *values)
@@ -214,14 +215,16 @@ def _lanes(_: Any, numbers: Any) -> Any:
     return types.uint64(numbers), lambda *_: INDEX(8 * VECTOR_BYTES // numbers.dtype.bitwidth)
 
 
-def _zeros(_: Any, like: Any, rows: Any, width: Any) -> Any:
-    """tile[r, t] = 0, in the dtype of the array or pointer `like`; rows and width are constants."""
-    tile = Tile(like.dtype, rows.literal_value, width.literal_value)
+def _zeros(_: Any, like: Any, rows: Any, width: Any, size: Any = None) -> Any:
+    """tile[r, t] = 0, in the dtype of the array or pointer `like`; the others are constants."""
+    size = size or types.Omitted(VECTOR_BYTES)
+    bytes_ = getattr(size, "literal_value", VECTOR_BYTES)
+    tile = Tile(like.dtype, rows.literal_value, width.literal_value, bytes_)
 
     def generate(context: Any, *_: Any) -> Any:
         return ir.Constant(context.get_value_type(tile), None)
 
-    return tile(like, rows, width), generate
+    return tile(like, rows, width, size), generate
 
 
 def _load(to: Code, tile: Any, z: Any, z0: Any, z_row: Any, rows: Any, left: Any) -> Any:

@@ -13,8 +13,12 @@ from numba import uint64
 
 from ..compilation import INLINE, INNER, njit
 from . import simd
-from .simd import MR, NR, lanes, pointer
+from .simd import MR, NR, VECTOR_BYTES, lanes, pointer
 
+# With AVX-512 a masked load or store takes as long as any other. With AVX2 it takes up to twenty
+# times as long, and other processors have none. There a whole tile, whose `left` is None, has no
+# masks.
+MASKS_ARE_FREE = VECTOR_BYTES == 64
 ZERO = uint64(0)
 ONE = uint64(1)
 
@@ -53,11 +57,22 @@ def _strip(width: int) -> Any:
             )
         simd.store(tile, z, z0, z_row, rows, left)
 
-    return strip
+    @njit(**INLINE)
+    def strip_or_edge(
+        z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, count, scale, left
+    ):
+        rest = (z, z0, z_row, rows, b, b0, b_row, w, w0, w_row, w_tap, a, a0, taps, count, scale)
+        if left >= width * lanes(z):
+            strip(*rest, None)
+        else:
+            strip(*rest, left)
+
+    return strip if MASKS_ARE_FREE else strip_or_edge
 
 
 # A tile's width is part of its type, so each width needs a function. Widths above NR never occur.
-_strip1, _strip2, _strip3, _strip4, _strip5 = (_strip(min(width, NR)) for width in range(1, 6))
+_of_width = [_strip(width) for width in range(1, NR + 1)]
+_strip1, _strip2, _strip3, _strip4, _strip5 = (_of_width[min(width, NR - 1)] for width in range(5))
 
 
 @njit(**INLINE)
@@ -112,49 +127,82 @@ def add_products(z, z0, z_row, rows, w, w0, w_row, w_tap, a, a0, taps, count, sc
     )  # fmt: skip
 
 
-def _rows(height: int, width: int) -> Any:
-    """`add_rows` for up to `height` rows of `width` vectors."""
+def _tile_of_rows(height: int, width: int, size: int = VECTOR_BYTES) -> Any:
+    """`add_rows` for up to `height` rows of `width` vectors of `size` bytes."""
 
     @njit(**INLINE)
-    def rows_of_tile(z, z0, z_row, w, a, a0, a_row, taps, first, stop, rows, left):
-        tile = simd.zeros(z, height, width)
+    def tile_of_rows(z, z0, z_row, w, a, a0, a_row, taps, first, stop, rows, left):
+        tile = simd.zeros(z, height, width, size)
         for k in range(first, stop):
             tile = simd.add_rows(tile, w, k, a, a0 + taps[k], a_row, rows, left)
         simd.add_to(tile, z, z0, z_row, rows, left)
 
-    return rows_of_tile
+    return tile_of_rows
 
 
-MAX_HEIGHT = 5 if NR == 5 else 3  # rows of four vectors of sums that fit into the registers
-_rows1x2, _rows1x4 = _rows(1, 2), _rows(1, 4)
-_rows3x2, _rows3x4 = _rows(3, 2), _rows(3, 4)
-_rows5x2, _rows5x4 = _rows(MAX_HEIGHT, 2), _rows(MAX_HEIGHT, 4)  # 3 x 2 and 3 x 4 where that is all
+def _rows(height: int) -> Any:
+    """`add_rows` for up to `height` rows."""
+    four, two, one = (_tile_of_rows(height, width) for width in (4, 2, 1))
+    half = _tile_of_rows(height, 1, VECTOR_BYTES // 2)
+
+    @njit(**INLINE)
+    def masked(z, z0, z_row, w, a, a0, a_row, taps, first, stop, rows, length):
+        lane_count = lanes(z)
+        for t in range(ZERO, length, 4 * lane_count):
+            left = length - t
+            rest = (z, z0 + t, z_row, w, a, a0 + t, a_row, taps, first, stop, rows, left)
+            if left > 2 * lane_count:
+                four(*rest)
+            else:
+                two(*rest)
+
+    @njit(**INLINE)
+    def whole(z, z0, z_row, w, a, a0, a_row, taps, first, stop, rows, length):
+        lane_count = lanes(z)
+        t = ZERO
+        while t < length:
+            left = length - t
+            rest = (z, z0 + t, z_row, w, a, a0 + t, a_row, taps, first, stop, rows)
+            if left >= 4 * lane_count:
+                four(*rest, None)
+                t += 4 * lane_count
+            elif left >= 2 * lane_count:
+                two(*rest, None)
+                t += 2 * lane_count
+            elif left >= lane_count:
+                one(*rest, None)
+                t += lane_count
+            elif 2 * left >= lane_count:
+                half(*rest, None)
+                t += lane_count // 2
+            else:
+                half(*rest, left)
+                t = length
+
+    return masked if MASKS_ARE_FREE else whole
+
+
+# Rows of four vectors of sums that fit into the registers; those that are left take a lower tile.
+TALL, MIDDLE = (5, 3) if NR == 5 else (3, 2)
+_tall, _middle, _one = _rows(TALL), _rows(MIDDLE), _rows(1)
 
 
 @njit(**INNER)
 def _add_rows(z, z0, z_row, w, a, a0, a_row, taps, first, stop, rows, length):
     """`add_rows` behind pointers."""
-    lane_count = lanes(z)
     r = ZERO
     while r < rows:
-        height = min(rows - r, uint64(MAX_HEIGHT))
-        z_r = z0 + r * z_row
-        a_r = a0 + r * a_row
-        for t in range(ZERO, length, 4 * lane_count):
-            left = length - t
-            rest = (z, z_r + t, z_row, w, a, a_r + t, a_row, taps, first, stop, height, left)
-            if height > 3 and left > 2 * lane_count:
-                _rows5x4(*rest)
-            elif height > 3:
-                _rows5x2(*rest)
-            elif height > 1 and left > 2 * lane_count:
-                _rows3x4(*rest)
-            elif height > 1:
-                _rows3x2(*rest)
-            elif left > 2 * lane_count:
-                _rows1x4(*rest)
-            else:
-                _rows1x2(*rest)
+        height = min(rows - r, uint64(TALL))
+        rest = (
+            z, z0 + r * z_row, z_row, w, a, a0 + r * a_row, a_row, taps, first, stop,
+            height, length,
+        )  # fmt: skip
+        if height > MIDDLE:
+            _tall(*rest)
+        elif height > 1:
+            _middle(*rest)
+        else:
+            _one(*rest)
         r += height
 
 
@@ -170,8 +218,8 @@ def add_rows(z, z0, z_row, w, a, a0, a_row, taps, first, stop, rows, length):
     )  # fmt: skip
 
 
-def _dots(height: int) -> Any:
-    """`dot_products` for up to `height` rows, behind pointers."""
+def _dots(width: int) -> Any:
+    """`dot_products` for up to `width` columns, behind pointers."""
 
     @njit(**INNER)
     def dots(
@@ -180,7 +228,7 @@ def _dots(height: int) -> Any:
     ):  # fmt: skip
         lane_count = lanes(s)
         whole = length // lane_count * lane_count
-        tile = simd.zeros(s, height, NR)
+        tile = simd.zeros(s, MR, width)
         for y in range(lines):
             d_y = d0 + y * d_line
             a_y = a0 + y * a_line
@@ -198,7 +246,7 @@ def _dots(height: int) -> Any:
     return dots
 
 
-_dots1, _dots5 = _dots(1), _dots(MR)
+_dots1, _dots_nr = _dots(1), _dots(NR)
 
 
 @njit(**INLINE)
@@ -215,7 +263,7 @@ def dot_products(
         pointer(s), s0, s_row, s_tap, rows, pointer(d), d0, d_row, d_line,
         pointer(a), a0, a_line, pointer(taps), k, columns, scale, lines, length,
     )  # fmt: skip
-    if rows == 1:
+    if columns == 1:
         _dots1(*rest)
     else:
-        _dots5(*rest)
+        _dots_nr(*rest)
