@@ -142,15 +142,25 @@ def parity(
 
 
 @click.command()
+@click.option(
+    "--compile", "fill", is_flag=True, help="First compile every kernel for the CPU, in float32."
+)
 @JSON
-def doctor(as_json: bool) -> None:
+def doctor(fill: bool, as_json: bool) -> None:
     """Check this machine and installation.
 
     Shows versions, CPU, threads, caches, data and GPU, and how to mend what is missing.
+
+    --compile fills the cache of compiled kernels, which a thousand jobs may then share, read-only
+    if you like. It takes a minute or two.
     """
     from nbconv.doctor import report
     from nbconv.tables import aligned
 
+    if fill:
+        from nbconv.runs.precompile import fill_cache
+
+        fill_cache()
     findings = report()
     if as_json:
         print_json(dict(findings))

@@ -67,13 +67,21 @@ def _cache_root() -> Path:
     return Path(base) / "nbconv" / "kernels"
 
 
+def _is_trusted(folder: Path) -> bool:
+    """Whether a folder exists and belongs to this user or root."""
+    try:
+        return os.name != "posix" or os.stat(folder).st_uid in (0, os.geteuid())
+    except OSError:
+        return False
+
+
 def _why_not(folder: Path) -> str | None:
     """Why compiled kernels cannot be kept in a folder; None if they can."""
     if not folder.is_absolute() and folder.parts[:1] == ("~",):
         return "there is no home directory"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if os.name == "posix" and os.stat(folder).st_uid not in (0, os.geteuid()):
+        if not _is_trusted(folder):
             return "it belongs to another user"  # whose pickles are not to be run
         with tempfile.TemporaryFile(dir=folder):
             return None
@@ -96,13 +104,16 @@ def _tell(folder: Path | None, why: object) -> None:
 def _choose_cache() -> tuple[Path | None, bool]:
     """(the folder, whether it outlives this process); None if there is no place for one.
 
-    NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own; else a temporary one.
+    NUMBA_CACHE_DIR or the user's cache, in a folder of this version's own; else a temporary one. A
+    folder that somebody has filled (`nbconv doctor --compile`) need not be writable.
     """
     root = os.environ.get("NUMBA_CACHE_DIR")
     folder = (Path(root) if root else _cache_root()) / _sources_hash()
     why = _why_not(folder)
     if why is None:
         return folder, True
+    if _is_trusted(folder) and next(folder.glob("*.nbc"), None):
+        return folder, False
     _tell(folder, why)
     try:
         temporary = Path(tempfile.mkdtemp(prefix="nbconv-kernels-"))

@@ -87,6 +87,30 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 @LINUX
+@pytest.mark.slow
+def test_a_filled_cache_need_not_be_writable(tmp_path):
+    """Mounted read-only, as jobs share one: its kernels are used, and nothing is said."""
+    right, _ = predict(tmp_path)
+    mount = "mount --bind $0 $0 && mount -o remount,ro,bind $0 && touch $0/x"
+    private = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
+    tried = subprocess.run([*private, mount, tmp_path], capture_output=True, text=True, check=False)
+    if "Read-only" not in tried.stderr:
+        pytest.skip(f"a folder cannot be mounted read-only here: {tried.stderr.strip()}")
+    script = f"{PREDICT}\nfrom nbconv.kernels import compilation as c, cpu\nprint(c.CACHE)\n"
+    script += "print(sum(cpu.dense_forward.stats.cache_misses.values()))"
+    done = subprocess.run(
+        [*private, f'{mount} || exec "$@"', tmp_path, sys.executable, "-c", script],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (folder,) = tmp_path.iterdir()
+    assert done.stdout == f"{right}{folder}\n0\n"
+    assert done.stderr.replace(tried.stderr, "") == ""
+
+
+@LINUX
 def test_no_place_for_a_cache(tmp_path):
     """Read-only everywhere, as in a container without a temporary folder."""
     head = "import tempfile\ntempfile._get_default_tempdir = lambda: '/proc/nowhere'\n"

@@ -50,6 +50,20 @@ def test_it_compiles_what_the_training_uses(shards):
 
 
 @pytest.mark.slow
+def test_every_kernel_is_compiled_ahead():
+    """What `nbconv doctor --compile` does calls every kernel of the interface."""
+    script = (
+        "from nbconv.kernels import cpu, interface; from nbconv.runs import precompile; "
+        "files = precompile.fill_cache(); kernels = vars(interface.Kernels); "
+        "print(files > 100, [name for name in kernels if hasattr(cpu, name) "
+        "and getattr(getattr(cpu, name), 'signatures', True) == []])"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "True []\n"
+
+
+@pytest.mark.slow
 def test_a_first_training_starts_it_and_ends_it(tmp_path):
     """With an empty cache there is one process more, gone when fit returns.
 

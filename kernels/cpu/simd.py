@@ -6,8 +6,8 @@ written here in LLVM's language, once for every processor, number of rows, width
 positions and counts are uint64.
 
 Rows past `rows` repeat the last one, and numbers past `left` are neither read nor written: a tile
-at the edge of an array is computed like any other. In this module's docstrings t runs over the
-numbers of a tile's row, `width` vectors.
+at the edge of an array is computed like any other. `left` is None for a tile that is whole. In this
+module's docstrings t runs over the numbers of a tile's row, `width` vectors.
 """
 
 import inspect

@@ -16,9 +16,11 @@ import numpy as np
 from .. import child
 from ..data import Dataset
 from ..engine.plan import Descent
+from ..kernels import compilation
 from ..kernels.interface import Backend
 from ..layers import Distortion, Randomness, Rates, from_dict
 from ..network import Network
+from ..notation import parse
 
 IMAGES = 2
 
@@ -57,6 +59,46 @@ def precompile(description: str) -> None:
     else:
         engine.shard_gradient(data, order[0], IMAGES, now, distortion=distortion)
         engine.update(rates[0], descent)
+
+
+# Small networks of 22x22 pixels that between them call every kernel of a training or prediction.
+_NETWORKS = (
+    "6C3-MP2-4C3-MP2-6N-3N", "4C3s2p1-4C3s2p1-MP2-6N-3N", "4C3-L2P2-AP2-6N-3N",
+    "4C3-BN-MP2-6N-BN-3N",
+)  # fmt: skip
+_TRAININGS: tuple[dict[str, Any], ...] = (
+    {"lmbda": 0.1, "monitor_layers": True},
+    {"optimiser": "adam", "clip_norm": 1.0, "class_weights": "balanced", "label_smoothing": 0.1},
+    {"rotate": 5, "zoom": 0.1, "shift": 1, "elastic": 1.0, "flip": True, "crop": 1},
+    {"mini_batch_size": 32, "standardise": True},
+)
+
+
+def fill_cache() -> int:
+    """Compile every kernel, for float32 on the CPU, into the cache; how many files that has then.
+
+    Raises OSError where compiled kernels cannot be kept.
+    """
+    folder = compilation.CACHE
+    if folder is None or not compilation.CACHE_IS_KEPT:
+        raise OSError("compiled kernels cannot be kept: set NUMBA_CACHE_DIR to a writable folder")
+    labels = np.arange(64) % 3
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 1, 22, 22), np.uint8)
+    sizes, shape = [pixels[0].size, 6, 3], pixels.shape[1:]
+    networks: list[dict[str, Any]] = [
+        {"layers": sizes},
+        {"layers": sizes, "cost": "quadratic"},
+        *({"layers": parse(text, "relu", 0.5), "input_shape": shape} for text in _NETWORKS),
+    ]
+    for described in networks:
+        for training in _TRAININGS:
+            for images in (pixels, pixels / np.float32(255)):
+                network = Network(**described, backend="cpu", seed=0)
+                data = Dataset(images, labels)
+                network.fit(data, 1, validation=data, **{"mini_batch_size": 10, **training})
+                network.predict_proba(images)
+                network.predict_proba(images[:1])
+    return len(list(folder.glob("*.nbc")))
 
 
 if __name__ == "__main__":
