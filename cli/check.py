@@ -142,25 +142,31 @@ def parity(
 
 
 @click.command()
-@click.option(
-    "--compile", "fill", is_flag=True, help="First compile every kernel for the CPU, in float32."
-)
+@click.option("--compile", "fill", is_flag=True, help="First compile every CPU kernel, in float32.")
 @JSON
 def doctor(fill: bool, as_json: bool) -> None:
     """Check this machine and installation.
 
     Shows versions, CPU, threads, caches, data and GPU, and how to mend what is missing.
 
-    --compile fills the cache of compiled kernels, which a thousand jobs may then share, read-only
-    if you like. It takes a minute or two.
+    --compile fills the cache of compiled kernels, which many jobs may then share, read-only if you
+    like. It takes about two minutes.
     """
     from nbconv.doctor import report
     from nbconv.tables import aligned
 
     if fill:
-        from nbconv.runs.precompile import fill_cache
+        from nbconv.kernels import compilation
 
-        fill_cache()
+        from nbconv.runs.precompile import every_kernel
+
+        if not compilation.CACHE_IS_KEPT:
+            raise click.ClickException(
+                "compiled kernels cannot be kept: set NUMBA_CACHE_DIR to a folder of yours that "
+                "can be written"
+            )
+        announce_compilation()
+        every_kernel()
     findings = report()
     if as_json:
         print_json(dict(findings))

@@ -15,8 +15,8 @@ from ..compilation import INLINE, INNER, njit
 from . import simd
 from .simd import MR, NR, VECTOR_BYTES, lanes, pointer
 
-# With AVX-512 a masked load or store takes as long as any other. With AVX2 it takes much longer, and
-# other processors have none. There a whole tile, whose `left` is None, has no masks.
+# With AVX-512 a masked load or store takes as long as any other. With AVX2 it takes much longer,
+# and other processors have none. There a whole tile, whose `left` is None, has no masks.
 MASKS_ARE_FREE = VECTOR_BYTES == 64
 ZERO = uint64(0)
 ONE = uint64(1)
