@@ -19,8 +19,12 @@ import nbconv
 from nbconv import Dataset, Network, notation
 from nbconv.layers import Randomness
 
-LINKS = {"1 Gb/s, 50 us": (50e-6, 125e6), "10 Gb/s, 20 us": (20e-6, 1.25e9)}
-LINKS["100 Gb/s, 2 us"] = (2e-6, 12.5e9)
+# (seconds of latency, bytes a second)
+LINKS = {
+    "1 Gb/s, 50 us": (50e-6, 125e6),
+    "10 Gb/s, 20 us": (20e-6, 1.25e9),
+    "100 Gb/s, 2 us": (2e-6, 12.5e9),
+}
 CASES = ((64, 8), (256, 8), (256, 64), (1024, 64), (1024, 1024))  # (mini-batch, ranks)
 REPEATS = 5
 
@@ -53,7 +57,7 @@ def add_seconds(numbers: int) -> float:
 
 
 def exchange_seconds(ranks: int, size: int, add: float, link: tuple[float, float]) -> list[float]:
-    """[as whole gradients, as halves]. size: bytes; link: (seconds of latency, bytes a second)."""
+    """[as whole gradients, as halves]. size: bytes; link: one of LINKS."""
     latency, bandwidth = link
     levels = math.log2(ranks)
     whole = levels * (latency + size / bandwidth + add)

@@ -2,7 +2,8 @@
 
 Run as `nbconv.runs.precompile DESCRIPTION` (child.py). Numba compiles on one core, and a first
 training waits for it. The training's process compiles from the first kernel to the last. Where the
-two meet, each finds in the cache what the other has compiled.
+two meet, each finds in the cache what the other has compiled. `every_kernel` compiles them all
+ahead.
 """
 
 import json
