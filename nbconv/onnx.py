@@ -16,7 +16,7 @@ from .activations import LINEAR, Activation
 from .checks import Shape
 from .engine.engine import UNCHANGED, Engine
 from .errors import SettingError
-from .kernels.activations import NAMES, PARAMETERS
+from .kernels.activations import FUNCTIONS, NAMES
 from .layers import Layer
 from .layers.batch_norm import EPSILON, BatchNormLayer
 from .layers.conv import ConvLayer
@@ -54,13 +54,6 @@ OPERATORS: dict[type[Layer], tuple[str, Callable[[Any], dict[str, Any]]]] = {
     BatchNormLayer: ("BatchNormalization", lambda layer: {"epsilon": EPSILON}),
     # alpha: by which dropout with the book's scaling multiplies all inputs outside training.
     DenseLayer: ("Gemm", lambda layer: {"transB": 1, "alpha": layer.scales[1]}),
-}
-ACTIVATIONS = {
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-    "relu": "Relu",
-    "linear": "Identity",
-    "leaky_relu": "LeakyRelu",
 }
 
 
@@ -147,9 +140,9 @@ class _Parts:
     def activation(self, activation: Activation, output: str, x: str) -> str:
         """Add an activation function."""
         number, parameter = activation
-        name = NAMES[number]
-        attributes = {"alpha": parameter} if name in PARAMETERS else {}
-        return self.add(ACTIVATIONS[name], output, [x], **attributes)
+        function = FUNCTIONS[NAMES[number]]
+        attributes = {"alpha": parameter} if function.parameter else {}
+        return self.add(function.onnx, output, [x], **attributes)
 
     def layer(self, name: str, layer: Layer, x: str, shape: Shape) -> str:
         """Add a layer for an input of that shape, and the activation that follows it."""

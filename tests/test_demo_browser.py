@@ -13,6 +13,7 @@ import shutil
 
 import numpy as np
 import pytest
+from nbconv.kernels.activations import NAMES
 
 import nbconv
 from nbconv import demo, notation
@@ -45,6 +46,7 @@ LAYERS = {
     ],
     "pooling first": [nbconv.MaxPool2D(2), nbconv.Conv2D(3, 2), nbconv.Softmax(10)],
     "dense": [nbconv.Dense(30), nbconv.Dense(10, activation="tanh")],
+    "each activation": [*(nbconv.Dense(12, name) for name in NAMES), nbconv.Softmax(10)],
 }  # fmt: skip
 
 

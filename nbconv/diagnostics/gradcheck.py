@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..checks import Shape
 from ..data.dataset import Dataset
+from ..kernels.activations import NAMES
 from ..layers import (
     AvgPool2D,
     BatchNorm,
@@ -40,8 +41,6 @@ class Case(NamedTuple):
 _CONV = Conv2D(3, 3, activation="tanh")
 _RELU_CONVS = [Conv2D(5, 3, activation="relu"), Conv2D(6, 3, activation="relu")]
 _PADDED_CONVS = [Conv2D(4, 3, stride=(1, 2), padding=(2, 1)), Conv2D(2, 3, padding=1)]
-_TANH_LAYERS = [Dense(7, activation="tanh"), Dense(5, activation="tanh")]
-_RELU_LAYERS = [Dense(7, activation="relu"), Dense(5, activation="relu")]
 _DROPOUT_LAYERS = [Dense(9, dropout=0.3), Dense(7, dropout=0.5)]
 # A convolution before the layer in question checks that layer's gradient with respect to its input.
 CASES = {
@@ -68,11 +67,10 @@ CASES = {
         [_CONV, BatchNorm(), MaxPool2D(2), Dense(5), BatchNorm(), Softmax(3, dropout=0.3)],
         (1, 8, 7),
     ),
-    "dense, sigmoid": Case([Dense(7), Dense(5), Softmax(3)], (13,)),
-    "dense, tanh": Case([*_TANH_LAYERS, Softmax(3)], (13,)),
-    "dense, leaky relu": Case([Dense(7, activation="leaky_relu:0.2"), Softmax(3)], (13,)),
-    "dense, relu": Case([*_RELU_LAYERS, Softmax(3)], (13,)),
-    "dense, linear": Case([Dense(7, activation="linear"), Softmax(3)], (13,)),
+    **{
+        f"dense, {name}": Case([Dense(7, name), Dense(5, name), Softmax(3)], (13,))
+        for name in NAMES
+    },
     "dropout": Case([*_DROPOUT_LAYERS, Softmax(3, dropout=0.5)], (20,)),
     "dropout, the book's scaling": Case(
         [Dense(9, dropout=0.3, dropout_scaling="book"), Softmax(3)], (20,)

@@ -25,8 +25,8 @@ class Conv2D(LayerSpec):
     """`filters` feature maps with shared weights and biases, equation (125).
 
     kernel: one number or (rows, columns), up to the padded image. stride: one number or a pair.
-    padding: zeros on each side, one number or a pair. activation: "sigmoid", "tanh", "relu",
-    "linear" or "leaky_relu[:SLOPE]". Raises SettingError.
+    padding: zeros on each side, one number or a pair. activation: "sigmoid", "relu", ...:
+    `nbconv.activations.SHOWN`. Raises SettingError.
     """
 
     filters: int

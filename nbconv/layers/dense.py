@@ -17,7 +17,7 @@ from .recorder import Recorder
 class Dense(LayerSpec):
     """`neurons` neurons, each connected to every input: a = sigma(w x + b), equation (25).
 
-    activation: "sigmoid", "tanh", "relu", "linear" or "leaky_relu[:SLOPE]". dropout: the share p of
+    activation: "sigmoid", "relu", ...: `nbconv.activations.SHOWN`. dropout: the share p of
     the layer's inputs left out at random while training, in [0, 1). dropout_scaling: "inverted"
     divides the kept inputs by 1 - p while training; "book" multiplies all inputs by 1 - p
     afterwards instead, as the book's network3. With the same w and eta these are different

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..activations import function
+
 # (standard deviation of the weights, of the biases) from a neuron's inputs, an input's outputs, and
 # how many outputs a max pooling behind the layer makes one.
 DEVIATIONS: dict[str, Callable[[int, int, int], tuple[float, float]]] = {
@@ -26,19 +28,9 @@ DEVIATIONS: dict[str, Callable[[int, int, int], tuple[float, float]]] = {
 }
 
 
-# "auto": which of them suits the activation that a layer's neurons have.
-_SUITING = {
-    "sigmoid": "default",
-    "tanh": "glorot",
-    "linear": "glorot",
-    "relu": "he",
-    "leaky_relu": "he",
-}
-
-
 def suiting(activation: str, is_softmax: bool) -> str:
     """What initialiser "auto" is: the book's for sigmoid neurons, Glorot's or He's for others."""
-    return "glorot" if is_softmax else _SUITING.get(activation.partition(":")[0], "default")
+    return "glorot" if is_softmax else function(activation).initialiser
 
 
 def initialise(

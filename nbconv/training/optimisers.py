@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..activations import function
 from ..engine.plan import Descent
 from ..layers import LayerSpec, Rates
 from .settings import Settings
 
-# An eta that suits, for mini-batches of 10: of gradient descent by activation, and of Adam.
-_SUITING = {"sigmoid": 0.5, "tanh": 0.1, "relu": 0.05, "leaky_relu": 0.05, "linear": 0.05}
-ADAM_ETA = 0.002
+ADAM_ETA = 0.002  # that suits it, for mini-batches of 10; of gradient descent: see `Function`
 
 
 def descent(settings: Settings) -> Descent:
@@ -34,8 +33,8 @@ def with_eta(settings: Settings, specs: Sequence[LayerSpec]) -> Settings:
     if settings.eta is not None:
         return settings
     hidden = [getattr(spec, "activation", "linear") for spec in specs[:-1]]
-    etas = [_SUITING[name.partition(":")[0]] for name in hidden if name != "linear"]
-    eta = ADAM_ETA if settings.optimiser != "sgd" else min(etas, default=_SUITING["linear"])
+    etas = [function(name).eta for name in hidden if name != "linear"]
+    eta = ADAM_ETA if settings.optimiser != "sgd" else min(etas, default=function("linear").eta)
     size = math.sqrt(settings.mini_batch_size / 10)
     return replace(settings, eta=float(f"{eta * size * (1 - settings.momentum):.2g}"))
 
