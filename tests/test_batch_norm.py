@@ -24,7 +24,7 @@ from nbconv import (
 from nbconv.engine.plan import Descent
 from nbconv.layers import Randomness, Rates
 from nbconv.threads import limit
-from nbconv.training import loop
+from nbconv.training.order import shuffled
 
 LAYERS = [
     Conv2D(4, 3, activation="relu"), BatchNorm(), MaxPool2D(2),
@@ -197,7 +197,7 @@ def test_a_last_mini_batch_of_one_image(few):
     with pytest.raises(SettingError, match="mini_batch_size is 1: expected at least 2, as a BN"):
         net.fit(data, 1, 1, 0.1)
     net.fit(data, 1, 10, 0.1)
-    other, order = network(), loop.shuffled(3, 0, 11)
+    other, order = network(), shuffled(3, 0, 11)
     rates = np.array([Rates(0.1)])
     other.engine.descend(data, order[None, :10], Randomness(3, 0), rates)
     ours, right = (each.engine.statistics_views(each.engine.statistics) for each in (net, other))

@@ -12,6 +12,7 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+from test_order import stored
 
 import nbconv
 from nbconv import Conv2D, Dense, MaxPool2D, Network, SettingError, Softmax
@@ -49,6 +50,7 @@ CASES = {
     "adam": (CONV, {"optimiser": "adam", "clip_norm": 0.5, "eta": 0.002}),
     "expand": (DENSE, {"expand": True}),
     "distorted": (CONV, {"rotate": 10.0, "zoom": 0.1, "shift": 1.0, "elastic": 1.0, "flip": True}),
+    "by chunks": (DENSE, {"shuffle_chunks": 2}),
     "everything else": (DENSE, EVERYTHING),
 }
 IMAGES = 83  # five mini-batches of 16 images, and one of 3 for 8 shards
@@ -60,7 +62,8 @@ def fitted(name, digits, epochs=2, network=None, **how):
     layers, settings = CASES[name]
     network = network or Network(layers, (1, 8, 8), seed=3)
     sets = {"validation": validation[:101], "test": test[:50]}
-    network.fit(train[:IMAGES], epochs, 16, **{"eta": 0.1, "shards": 8, **sets, **settings, **how})
+    data = stored(train[:IMAGES]) if "shuffle_chunks" in settings else train[:IMAGES]
+    network.fit(data, epochs, 16, **{"eta": 0.1, "shards": 8, **sets, **settings, **how})
     return network
 
 
@@ -88,7 +91,8 @@ def mpiexec(folder, ranks, script, code=0):
 
 def environment():
     """One thread a rank, and this copy of nbconv and of the tests."""
-    path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here.parent), str(here), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, "NUMBA_NUM_THREADS": "1"}
 
 

@@ -11,8 +11,8 @@ from nbconv.kernels import scalar
 from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax
 from nbconv.layers import Rates
 from nbconv.training import loop as training
-from nbconv.training.loop import shuffled
 from nbconv.training.optimisers import with_eta
+from nbconv.training.order import shuffled
 from nbconv.training.settings import Settings
 
 LAYERS = [

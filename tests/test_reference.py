@@ -17,7 +17,7 @@ from nbconv.kernels import cpu, reference
 import nbconv
 from nbconv import AvgPool2D, BatchNorm, Conv2D, Dense, L2Pool2D, MaxPool2D, Softmax
 from nbconv.data.dataset import Images
-from nbconv.data.hdf5 import H5Images
+from nbconv.data.stored import StoredImages
 from nbconv.diagnostics import parity
 from nbconv.diagnostics.gradcheck import CASES
 
@@ -105,7 +105,9 @@ def test_images_that_stay_in_their_file(tmp_path):
     data = pictures(9)
     with h5py.File(tmp_path / "images.h5", "w") as file:
         file["images"] = data.store
-        stored = nbconv.Dataset(Images(H5Images(file["images"])), data.labels)
+        stored = nbconv.Dataset(
+            Images(StoredImages(file["images"], tmp_path / "images.h5", "HDF5")), data.labels
+        )
         read = trained("reference", "book", data=stored)
     assert np.array_equal(read.engine.parameters, trained("reference", "book").engine.parameters)
 

@@ -188,6 +188,25 @@ def test_an_interrupted_part_goes_on(mnist, tmp_path):
     assert "(quick)" in text
 
 
+@pytest.mark.slow
+def test_jobs_with_a_seed_each_share_a_folder(mnist, tmp_path):
+    """They run at the same time; the part afterwards finds all trainings done."""
+    part = [sys.executable, "-m", "nbconv", "reproduce", "fc", "--quick"]
+    jobs = [
+        subprocess.Popen(
+            [*part, "--runs", "1", "--seed", str(seed)], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        for seed in (0, 1)
+    ]
+    assert [job.wait() for job in jobs] == [0, 0]
+    runs = tmp_path / "reproduced" / "quick" / "runs"
+    before = {path.name: path.read_bytes() for path in runs.glob("*.h5")}
+    assert sorted(before) == ["fc-0.h5", "fc-1.h5"]
+    for seed in 0, 1:
+        subprocess.run([*part, "--seed", str(seed)], cwd=tmp_path, check=True)
+    assert {path.name: path.read_bytes() for path in runs.glob("*.h5")} == before
+
+
 def test_wrong_use(invoke):
     assert (
         "Error: ch7 cannot be reproduced: expected ch5, ch6"

@@ -83,6 +83,39 @@ def test_the_citation_is_of_this_version():
 
 @POSIX
 @pytest.mark.slow
+def test_an_array_of_members_from_python(tmp_path):
+    """submitit's example, on its executor for one machine; a second time nothing is trained."""
+    pytest.importorskip("submitit", reason="submitit is not installed")
+    page = (ROOT / "docs" / "machines.md").read_text(encoding="utf-8")
+    script = re.search(r"```py\n(import submitit\n.*?)```", page, re.DOTALL)[1]
+    small = "nbconv ensemble train --net 64-10 --data digits --epochs 1 --out five"
+    script = (
+        script.replace("nbconv ensemble train --net dropout --data mnist --out five", small)
+        .replace('"nbconv ', f'"{sys.executable} -m nbconv ')
+        .replace('AutoExecutor(folder="jobs")', 'AutoExecutor(folder="jobs", cluster="local")')
+        .replace("--members 5", "--members 2")
+        .replace("range(1, 6)", "range(1, 3)")
+    )
+    written = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("of 2 is trained") == 2, done.stdout
+        written.append([path.read_bytes() for path in sorted((tmp_path / "five").glob("*.h5"))])
+    assert len(written[0]) == 2
+    assert written[0] == written[1]
+    sealed = [sys.executable, "-m", "nbconv", "ensemble", "seal", "five"]
+    assert subprocess.run(sealed, cwd=tmp_path, check=False).returncode == 0
+
+
+@POSIX
+@pytest.mark.slow
 def test_an_array_of_seeds(tmp_path):
     page = (ROOT / "docs" / "machines.md").read_text(encoding="utf-8")
     script = re.search(r"```bash\n(.*?)```", page, re.DOTALL)[1]

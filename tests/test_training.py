@@ -12,7 +12,7 @@ import nbconv
 from nbconv import Conv2D, Dense, DivergedError, MaxPool2D, Network, SettingError, Softmax, threads
 from nbconv.training import loop as training
 from nbconv.training import schedules
-from nbconv.training.loop import shuffled
+from nbconv.training.order import shuffled
 
 LAYERS = [
     Conv2D(6, 3, activation="relu"),

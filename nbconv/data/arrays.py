@@ -1,4 +1,4 @@
-"""Arrays in .npz and HDF5 files, under the names that people use."""
+"""Arrays in .npz, .npy and HDF5 files, under the names that people use."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +6,10 @@ from typing import Any
 
 from . import formats, hdf5
 from .found import ALL, Found, Part, check_complete, pairs
+from .stored import StoredImages
 
 ENDINGS = (".npz", ".h5", ".hdf5")
+MAPPED_BYTES = 2**30  # of an .npy file: images in a smaller one are read into memory
 
 
 def read(path: Path, arrays: Mapping[str, str] | None, needs_labels: bool) -> Found:
@@ -56,6 +58,29 @@ def _positional(path: Path, names: list[str], needs_labels: bool) -> Found:
             for which, image, label in zip(sets, images, labels, strict=True)
         }
     )
+
+
+def find(folder: Path, arrays: Mapping[str, str] | None) -> Found | None:
+    """The sets in a folder of .npy files, by the files' names; None if it has none.
+
+    Images of more than MAPPED_BYTES stay in their file. Raises DataError.
+    """
+    files = {path.stem: path for path in sorted(folder.glob("[!.]*.npy"))}
+    sets = pairs(files, arrays) if files else {}
+    if not sets:
+        return None
+    check_complete(sets, files)
+    parts = {}
+    for which, pair in sets.items():
+        path = files[pair["images"]]
+        images: Any
+        if path.stat().st_size > MAPPED_BYTES:
+            images = StoredImages(formats.map_npy(path), path, "an .npy file of images")
+        else:
+            images = formats.read_npy(path)
+        labels = formats.read_npy(files[pair["labels"]])
+        parts[which] = Part(images, labels, f"{folder}: {_what(pair)}")
+    return Found(parts)
 
 
 def _h5(path: Path, arrays: Mapping[str, str] | None, needs_labels: bool) -> Found:

@@ -23,6 +23,7 @@ Array = NDArray[Any]
 AS_THEY_ARE = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # dtypes that kernels read
 SHOWN = 20  # images that a notebook shows
 PIECE_BYTES = 2**24  # read at a time from a store that need not be read whole
+CHUNK_BYTES = 2**16  # read at a time where only some images are asked for
 
 
 class Store(Protocol):
@@ -58,6 +59,19 @@ def pieces(store: Store) -> Iterator[slice]:
         yield slice(first, min(first + step, store.shape[0]))
 
 
+def chunk_length(shape: Shape, dtype: np.dtype[Any]) -> int:
+    """How many images a chunk has where the file has none: about CHUNK_BYTES."""
+    return max(1, CHUNK_BYTES // (math.prod(shape[1:]) * dtype.itemsize))
+
+
+def chunks(store: Store) -> NDArray[np.int64]:
+    """The number of the chunk that each image lies in, which a file has in one piece."""
+    if isinstance(store, np.ndarray):
+        return np.arange(len(store)) // chunk_length(store.shape, store.dtype)
+    numbers: NDArray[np.int64] = store.chunks()  # type: ignore[attr-defined]  # of no array
+    return numbers
+
+
 class Rows:
     """Some images of a store that need not be read whole; they are read when they are indexed."""
 
@@ -69,6 +83,10 @@ class Rows:
     def select(self, part: Any) -> "Rows":
         """The images of a slice or with these indices, which are not read yet."""
         return Rows(self._store, self._indices[part])
+
+    def chunks(self) -> NDArray[np.int64]:
+        """See `chunks`."""
+        return chunks(self._store)[self._indices]
 
     def __getitem__(self, key: Any) -> Array:
         first, *rest = key if isinstance(key, tuple) and key else (key,)
@@ -349,6 +367,11 @@ class Dataset:
         return Dataset.from_store(
             select(self.store, part), labels, self.class_names, self.level, files
         )
+
+    def in_memory(self, indices: NDArray[np.int64]) -> "Dataset":
+        """A dataset of the images with these increasing indices, which are read now."""
+        images = np.ascontiguousarray(self.store[indices])
+        return Dataset.from_store(images, self.labels[indices], self.class_names, self.level)
 
     def batch(
         self, order: NDArray[np.int64], shifts: int

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,8 +135,28 @@ def read_npy(path: Path) -> Array:
         return _npy(file, path, path.stat().st_size)
 
 
+def map_npy(path: Path) -> Array:
+    """The array in an .npy file, which stays there: it is read where it is used. Raises DataError.
+
+    The file must not get shorter while it is used: the system then ends the process.
+    """
+    with reading(path, "an .npy file of numbers"), open(path, "rb") as file:
+        shape, is_fortran, dtype = _npy_header(file, path, path.stat().st_size)
+        order: Literal["F", "C"] = "F" if is_fortran else "C"
+        return np.memmap(path, dtype, "r", file.tell(), shape, order)
+
+
 def _npy(file: Any, name: object, file_size: int) -> Array:
     """The array in an open .npy file. name: for errors. Raises DataError."""
+    shape, is_fortran, dtype = _npy_header(file, name, min(file_size, MAX_BYTES))
+    values = np.frombuffer(_read_rest(file, math.prod(shape) * dtype.itemsize, name), dtype)
+    return values.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _npy_header(
+    file: Any, name: object, max_size: int
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, whether it is in Fortran's order, dtype) of an open .npy file. Raises DataError."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise DataError(f"{name} is of .npy version {version[0]}.{version[1]}: expected 1.0 or 2.0")
@@ -152,13 +172,11 @@ def _npy(file: Any, name: object, file_size: int) -> Array:
             f"{name} holds {str(dtype)[:60]}: expected numbers (Python objects are never loaded)"
         )
     size = math.prod(shape) * dtype.itemsize
-    max_size = min(file_size, MAX_BYTES)
     if min(shape, default=0) < 0 or size > max_size:
         raise DataError(
             f"{name} declares {size} bytes in the shape {shape}: expected at most {max_size}"
         )
-    values = np.frombuffer(_read_rest(file, size, name), dtype)
-    return values.reshape(shape, order="F" if is_fortran else "C")
+    return shape, is_fortran, dtype
 
 
 def npz_names(path: Path) -> list[str]:

@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .dataset import four_axes, has_channels_last, square_shape
 from .formats import MAX_BYTES, reading
-from .levels import BYTE
+from .stored import StoredImages
 
 Array = NDArray[Any]
 WHAT = "an HDF5 file with images and labels"
@@ -91,73 +89,8 @@ def names(file: Any) -> list[str]:
     return found
 
 
-def open_images(file: Any, name: str) -> "H5Images":
+def open_images(file: Any, name: str) -> StoredImages:
     """The images in the HDF5 dataset of this name, which are not read yet. Raises DataError."""
-    images = H5Images(_numbers(file, name))
+    images = StoredImages(_numbers(file, name), Path(file.filename), WHAT)
     images[0]  # fails if the file is damaged or its compression unknown
     return images
-
-
-class H5Images:
-    """Images in an HDF5 dataset, which are read when they are indexed.
-
-    indices: of the images that belong to it; None for all. level: what number stands for 1. A last
-    axis of channels is moved to its place.
-    """
-
-    def __init__(
-        self, dataset: Any, indices: NDArray[np.int64] | None = None, level: float | None = None
-    ):
-        shape = four_axes(square_shape(dataset.shape))
-        self.has_channels_last = has_channels_last(shape)
-        if self.has_channels_last:
-            shape = shape[0], shape[3], *shape[1:3]
-        self._dataset, self._level = dataset, level
-        self._indices = np.arange(shape[0]) if indices is None else indices
-        self.shape = (len(self._indices), *shape[1:])
-        self.dtype = _read_as(dataset.dtype, level)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def with_level(self, level: float) -> "H5Images":
-        """The same images, of which this number stands for 1."""
-        return H5Images(self._dataset, self._indices, level)
-
-    def select(self, part: Any) -> "H5Images":
-        """The images of a slice or with these indices, which are not read yet."""
-        return H5Images(self._dataset, self._indices[part], self._level)
-
-    def __getitem__(self, key: Any) -> Array:
-        if isinstance(key, tuple):
-            if key and isinstance(key[0], slice):
-                return self[key[0]][:, *key[1:]]
-            if key and isinstance(key[0], (int, np.integer)):
-                return self[key[0]][key[1:]]
-            return self[:][key]
-        indices = self._indices[key]
-        # h5py takes increasing indices only, and reads a slice faster than a list of indices.
-        increasing, positions = np.unique(indices.reshape(-1), return_inverse=True)
-        rows: Any = increasing
-        if len(increasing) and increasing[-1] - increasing[0] + 1 == len(increasing):
-            rows = slice(increasing[0], increasing[-1] + 1)
-        with reading(Path(self._dataset.file.filename), WHAT):
-            images = self._dataset[rows]
-        if not np.array_equal(increasing, indices):
-            images = images[positions]
-        if self.has_channels_last:
-            images = np.moveaxis(images, 3, 1)
-        with np.errstate(over="ignore"):  # checked when the file was opened
-            images = np.ascontiguousarray(images, self.dtype)
-        if self.dtype.kind == "f" and self._level not in (None, 1):
-            images /= self.dtype.type(self._level)
-        return images.reshape(*indices.shape, *self.shape[1:])
-
-
-def _read_as(stored: np.dtype[Any], level: float | None) -> np.dtype[Any]:
-    """The dtype to read numbers in: without a level as they are, else as the kernels need them."""
-    if stored.kind in "iu" and level is None:
-        return stored.newbyteorder("=")
-    if stored.kind in "iu":
-        return np.dtype(np.uint8 if level == BYTE else np.float32)
-    return np.dtype(np.float64 if stored.kind == "f" and stored.itemsize >= 8 else np.float32)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .. import checks
 from ..errors import DataError, say
 from ..names import DATASETS, SPLITS
-from . import arrays, cifar, formats, hdf5, idx, levels, named, pickles, splits
+from . import arrays, cifar, formats, idx, levels, named, pickles, splits
 from .dataset import (
     Dataset,
     Images,
@@ -30,6 +30,7 @@ from .dataset import (
 )
 from .found import ALL, SETS, Found, Part
 from .labels import check_class_names, numbers_of
+from .stored import StoredImages
 
 if TYPE_CHECKING:
     from .decoding import Progress
@@ -103,7 +104,8 @@ def load_data(
       -digits, -letters, -mnist), "cifar10", "cifar100": found in $NBCONV_DATA or the cache, or
       downloaded;
     - a path: a folder with a folder of pictures per class, perhaps under train, valid and test;
-      IDX files; CSV with a label and pixels; .npz or .h5 with arrays named as usual; CIFAR's and
+      IDX files; CSV with a label and pixels; .npz, .h5 or a folder of .npy with arrays named as
+      usual; CIFAR's and
       SVHN's files; .parquet with pictures; the book's mnist.pkl.gz; a zip or tar archive of any.
 
     size: of the pictures, rows and columns or both, to resize them to; needed if they differ.
@@ -209,6 +211,11 @@ def find(path: Path, names: Mapping[str, str], needs_labels: bool = True) -> Fou
 
     if name.endswith(archives.ENDINGS):
         return archives.read(path, lambda folder: _in_folder(folder, names))
+    if name.endswith(".npy"):
+        raise DataError(
+            f"{path} is a single array: expected its folder, which has the images and labels as "
+            "train_images.npy, train_labels.npy and so on"
+        )
     raise DataError(f"{path} has an unknown extension: expected {SOURCES}")
 
 
@@ -241,8 +248,11 @@ def _in_folder(folder: Path, names: Mapping[str, str]) -> Found:
     """The data sets in a folder, whatever their kind. Raises DataError."""
     from . import folders, parquet, svhn, tables
 
+    found: Found | None = arrays.find(folder, names)
+    if found is not None:
+        return found
     for reader in (idx, cifar, svhn, parquet, tables, folders):
-        found: Found | None = reader.find(folder)
+        found = reader.find(folder)
         if found is not None:
             return found
     inside = [each for each in sorted(folder.iterdir()) if not folders.is_hidden(each.name)]
@@ -252,7 +262,7 @@ def _in_folder(folder: Path, names: Mapping[str, str]) -> Found:
     raise DataError(
         f"{folder} holds {listed or 'nothing'}: expected a folder of pictures for each class "
         "(two or more), or the files of a data set: IDX files named like MNIST's, train.csv, "
-        "CIFAR's batches"
+        "train_images.npy and so on, CIFAR's batches"
     )
 
 
@@ -280,7 +290,7 @@ def _assembled(found: Found, how: Options, name: str) -> dict[str, Dataset]:
     labels, class_names = _numbers(found)
     if how.size or how.channels:
         for part in parts.values():
-            if isinstance(part.images, hdf5.H5Images):
+            if isinstance(part.images, StoredImages):
                 part.images = _in_memory(part.images)
     stores, level = _stores(parts, how, name)
     sets = {}
@@ -323,7 +333,7 @@ def _numbers(found: Found) -> tuple[list[NDArray[np.int64]], Any]:
         raise DataError(f"{parts[0].what}: {error}") from error
 
 
-def _in_memory(images: hdf5.H5Images) -> Array:
+def _in_memory(images: StoredImages) -> Array:
     if math.prod(images.shape) * images.dtype.itemsize > formats.MAX_BYTES:
         raise DataError(
             f"its images take more than {formats.MAX_BYTES} bytes: resize them in the file, or "
@@ -338,7 +348,7 @@ def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[St
     if not all(hasattr(each, "shape") for each in images):  # Pictures have none yet
         return _decoded(images, how, name), levels.BYTE
     for part in parts.values():
-        if isinstance(part.images, hdf5.H5Images):
+        if isinstance(part.images, StoredImages):
             if part.images.has_channels_last:
                 say(
                     f"{name}: {part.what.split(' and ')[0]} has its channels last, so one image is "
@@ -400,7 +410,7 @@ def _range(images: Any) -> tuple[float, float]:
 
 
 def _as_store(images: Any, level: float) -> Store:
-    if isinstance(images, hdf5.H5Images):
+    if isinstance(images, StoredImages):
         return images.with_level(level)
     if images.dtype.kind == "f" and level != 1:
         images = images / images.dtype.type(level)

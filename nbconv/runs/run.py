@@ -177,7 +177,7 @@ def resume(
         )
     data = settings["data"]
     sets = load(settings, decoding)
-    if fingerprint(sets[0], sets[1]) != state.data:
+    if fingerprint(sets[0], sets[1], state.settings.shuffle_chunks) != state.data:
         raise CheckpointError(
             f"{path} was trained on other data than {data} is now: expected the same images and "
             "labels; --data names them if they have moved"

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, chunks
 from ..engine.engine import UNCHANGED, Engine
 from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError, say
 from ..layers import Randomness
 from . import average, diagnosis, monitors, optimisers, schedules, standard
+from .order import Reader, shuffled
 from .ranks import Ranks
 from .settings import Settings
 from .shards import Shards
@@ -24,18 +26,19 @@ from .signals import signals
 from .state import Average, Best, State
 
 PACE = 0.02  # seconds between two looks at signals and at progress
+LARGE = 2**30  # bytes of images, beyond which reading them at random is slow
 SHIFTS = 5  # an image and its four copies moved by one pixel
 Metrics = dict[str, float]
 
 
-def shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    """The order of an epoch: a function of seed and epoch alone."""
-    return np.random.default_rng((seed, 1, epoch)).permutation(count)
-
-
-def fingerprint(train: Dataset, validation: Dataset | None) -> str:
-    """Of all data that a training's course depends on."""
-    return train.fingerprint + (f" {validation.fingerprint}" if validation is not None else "")
+def fingerprint(train: Dataset, validation: Dataset | None, shuffle_chunks: int) -> str:
+    """Of all data that a training's course depends on. shuffle_chunks: the setting."""
+    names = [train.fingerprint]
+    if validation is not None:
+        names.append(validation.fingerprint)
+    if shuffle_chunks:
+        names.append(f"{zlib.crc32(chunks(train.store).data):08x}")  # of where chunks begin
+    return " ".join(names)
 
 
 def weights_of_classes(
@@ -92,12 +95,27 @@ class Training:
         self.validation_data = self.validation.fingerprint if self.validation is not None else ""
         self.shifts = SHIFTS if self.settings.expand else 1
         self.examples = len(self.train) * self.shifts
+        self.reader = Reader(
+            self.train,
+            self.shifts,
+            self.settings.shuffle_chunks,
+            self.settings.mini_batch_size,
+            self.settings.shards,
+            self.shards.mine if self.shards else range(1),
+        )
         assert self.settings.eta is not None  # see optimisers.with_eta
         self.eta = self.settings.eta
         self.together = 1  # mini-batches that take about PACE
         classes = len(self.engine.read(self.engine.class_weights))
         given = self.settings.class_weights
         self.class_weights = weights_of_classes(given, self.train.labels, classes)
+        size = math.prod(self.train.store.shape) * self.train.store.dtype.itemsize
+        is_array = isinstance(self.train.store, np.ndarray)
+        if not (is_array or self.settings.shuffle_chunks) and size > LARGE and self.ranks.is_first:
+            say(
+                f"the training images, {size / 2**30:.1f} GB, stay in their file, and every "
+                "mini-batch reads from all of it: shuffle_chunks=64 reads each chunk once an epoch"
+            )
         if self.settings.mini_batch_size > self.examples:
             raise SettingError(
                 f"mini_batch_size is {self.settings.mini_batch_size}: expected at most the "
@@ -148,7 +166,8 @@ class Training:
                 if settings.standardise
                 else UNCHANGED
             )
-        state.begin(settings, fingerprint(self.train, self.validation))
+        data = fingerprint(self.train, self.validation, settings.shuffle_chunks)
+        state.begin(settings, data)
         begun, steps, state.warning = state.epoch, state.step, ""
         self.engine.write(self.engine.class_weights, self.class_weights)
         self._begin_optimiser()
@@ -240,7 +259,7 @@ class Training:
         """The mini-batches of one epoch, or what is left of it; the last may be smaller."""
         engine, state, settings = self.engine, self.state, self.settings
         size, examples = settings.mini_batch_size, self.examples
-        order = shuffled(self.seed, state.epoch, examples)
+        self.reader.begin(self.seed, state.epoch)
         factor = schedules.parse(settings.schedule)(settings.epochs, state.accuracies())
         if state.epoch_step == 0:
             engine.write(engine.sums, 0)
@@ -253,14 +272,14 @@ class Training:
                 raise self.ranks.everywhere(Interrupted(number, saved=True))
             # Whole mini-batches together, or the last one, which may be smaller; the epoch's first
             # alone.
-            together = max(
-                1, min(self.together if state.epoch_step else 1, (examples - first) // size)
-            )
-            batches = order[first : first + together * size].reshape(together, -1)
+            stretch, at = self.reader.at(first)
+            left = (len(stretch.order) - at) // size
+            together = max(1, min(self.together if state.epoch_step else 1, left))
+            batches = stretch.order[at : at + together * size].reshape(together, -1)
             etas = [self._eta(factor, first + k * size) for k in range(together)]
             started = time.perf_counter()
             finite = (self.shards or engine).descend(
-                self.train,
+                stretch.data,
                 batches,
                 Randomness(self.seed, state.step),
                 optimisers.rates(settings, etas, examples, state.updates),

@@ -96,6 +96,13 @@ class Settings(Checked):
         "Into how many parts mini-batches are cut, for processes to share; a power of two.",
         checks.power_of_two,
     )
+    shuffle_chunks: int = setting(
+        0,
+        "Shuffle chunks of the images, and images within this many chunks: each is read once an "
+        "epoch; 0: all images together.",
+        checks.count,
+        least=0,
+    )
     expand: bool = setting(
         False, "Also train on each image moved by a pixel in four directions.", checks.flag
     )

@@ -45,7 +45,7 @@ class Shards:
     """What this rank does of a training in shards.
 
     signal: gives the number of a signal that has come, or 0. stop: what it gave on any rank, as of
-    the last mini-batch.
+    the last mini-batch. mine: the shards that this rank computes.
     """
 
     signal: Callable[[], int]
@@ -64,7 +64,7 @@ class Shards:
         self.engine, self.number, self.ranks = engine, number, ranks
         self.stop = 0
         own = number // ranks.size
-        self._mine = range(ranks.rank * own, (ranks.rank + 1) * own)
+        self.mine = range(ranks.rank * own, (ranks.rank + 1) * own)
         # Sums of subtrees, and what another rank sends.
         levels = range(max(2, own.bit_length()))
         self._gradients = [Message(engine.count, engine.dtype) for _ in levels]
@@ -81,7 +81,7 @@ class Shards:
             add_up(first + count // 2, count // 2, level + 1)
             messages[level].add(messages[level + 1])
 
-        add_up(self._mine.start, len(self._mine), 0)
+        add_up(self.mine.start, len(self.mine), 0)
         total, other, distance = *messages[:2], 1
         while distance < self.ranks.size:
             self.ranks.exchange(distance, total.memory, other.memory)

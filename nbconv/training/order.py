@@ -1,0 +1,108 @@
+"""The order in which an epoch goes through the images, and which of them it has in memory.
+
+An example is an image, or one of its moved copies: its number is the image's times `shifts`, plus
+the copy's.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.dataset import Dataset, chunks
+
+Indices = NDArray[np.int64]
+
+
+def shuffled(seed: int, epoch: int, count: int) -> Indices:
+    """The order of an epoch: a function of seed and epoch alone."""
+    return np.random.default_rng((seed, 1, epoch)).permutation(count)
+
+
+def shuffled_by_chunks(
+    seed: int, epoch: int, chunk_of: Indices, width: int, owner_of: Indices
+) -> Indices:
+    """An order of an epoch in which each chunk's examples are near each other.
+
+    Chunks are shuffled, and so are the examples within each `width` chunks of that order, a window.
+
+    chunk_of: each example's chunk, a number. owner_of: of each place in the order, the shard that
+    will have it: each has windows of its own, and chunks that no other has but for the first and
+    the last.
+    """
+    generator = np.random.default_rng((seed, 1, epoch))
+    numbers, chunk_of = np.unique(chunk_of, return_inverse=True)
+    turn = generator.permutation(len(numbers))[chunk_of]
+    by_chunk = np.argsort(turn, kind="stable")
+    turn = turn[by_chunk]
+    stops = np.cumsum(np.bincount(owner_of))
+    for first, stop in zip([0, *stops[:-1]], stops, strict=True):
+        window = (turn[first:stop] - turn[first : first + 1]) // width
+        for part in np.split(by_chunk[first:stop], np.flatnonzero(np.diff(window)) + 1):
+            generator.shuffle(part)
+    order = np.empty_like(by_chunk)
+    order[np.argsort(owner_of, kind="stable")] = by_chunk
+    return order
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some consecutive places of an epoch's order, and the images that stand there.
+
+    order: of the examples, by their numbers in `data`; other ranks' have the number -1. stop: the
+    place after the last.
+    """
+
+    data: Dataset
+    order: Indices
+    stop: int
+
+
+class Reader:
+    """The training images as epochs go through them: all at once, or some chunks at a time.
+
+    width: how many chunks a window has; 0 to shuffle all images together. size: of a mini-batch.
+    shards: into how many parts a mini-batch is cut, and mine: those of this rank.
+    """
+
+    def __init__(self, data: Dataset, shifts: int, width: int, size: int, shards: int, mine: range):
+        self.data, self.shifts, self.width, self.size = data, shifts, width, size
+        self.examples = len(data) * shifts
+        self._stretch: Stretch | None = None
+        if not width:
+            return
+        self._chunk_of = np.repeat(chunks(data.store), shifts)
+        place, images = np.arange(self.examples), np.full(self.examples, size)
+        images[self.examples // size * size :] = self.examples % size
+        # The shard s of m images has those from s m / shards on: see `Shards`.
+        self._owner_of = ((place % size + 1) * shards - 1) // images
+        self._is_mine = (mine.start <= self._owner_of) & (self._owner_of < mine.stop)
+        _, counts = np.unique(self._chunk_of, return_counts=True)
+        window = width * int(counts.max()) * shards
+        self._places = -(-window // size) * size  # of a stretch: whole mini-batches
+
+    def begin(self, seed: int, epoch: int) -> None:
+        """Take the order of an epoch."""
+        self._stretch = None
+        if self.width:
+            self._order = shuffled_by_chunks(
+                seed, epoch, self._chunk_of, self.width, self._owner_of
+            )
+        else:
+            self._stretch = Stretch(self.data, shuffled(seed, epoch, self.examples), self.examples)
+
+    def at(self, place: int) -> tuple[Stretch, int]:
+        """The stretch of the order that a place is in, and how far within it that is."""
+        stretch = self._stretch
+        if stretch is None or place >= stretch.stop:
+            stretch = self._stretch = None  # its memory is free before the next is read
+            stretch = self._stretch = self._read(place // self._places)
+        return stretch, place - (stretch.stop - len(stretch.order))
+
+    def _read(self, number: int) -> Stretch:
+        part = slice(number * self._places, min((number + 1) * self._places, self.examples))
+        order, is_mine = self._order[part], self._is_mine[part]
+        images, positions = np.unique(order[is_mine] // self.shifts, return_inverse=True)
+        numbers = np.full(len(order), -1)
+        numbers[is_mine] = positions * self.shifts + order[is_mine] % self.shifts
+        return Stretch(self.data.in_memory(images), numbers, part.stop)
