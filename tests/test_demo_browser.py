@@ -424,6 +424,7 @@ def test_a_neuron(digit_net, digits, opened):
     for pattern, value in ((r"= (\S+)\na = ", z), (r"a = .* = (\S+)$", 1 / (1 + np.exp(-z)))):
         assert float(re.search(pattern, said)[1]) == pytest.approx(value, rel=0.006)
     panel.locator("summary").click()
+    panel.locator("tbody tr").first.wait_for()  # filled when the browser says that it is open
     listed = numbers(panel.locator("tbody tr td:last-child"))
     largest = terms.ravel()[np.argsort(-np.abs(terms.ravel()))]
     np.testing.assert_allclose(listed, largest, rtol=0.006, atol=1e-9)
