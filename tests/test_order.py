@@ -109,6 +109,14 @@ def test_what_a_reader_reads(digits, shifts, shards):
         assert (read > 0).mean() < 1.7 / shards
 
 
+def test_a_rank_without_an_image_in_the_last_mini_batch(digits):
+    reader = Reader(stored(digits[0][:83]), 1, 1, 10, 4, range(1))
+    reader.begin(0, 0)
+    stretch, at = reader.at(80)
+    assert at == 0
+    assert stretch.order.tolist() == [-1, -1, -1]
+
+
 def test_scattered_images_are_read_chunk_by_chunk(digits):
     data = digits[0][:203]
     file = stored(data)

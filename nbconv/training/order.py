@@ -93,16 +93,17 @@ class Reader:
 
     def at(self, place: int) -> tuple[Stretch, int]:
         """The stretch of the order that a place is in, and how far within it that is."""
-        stretch = self._stretch
-        if stretch is None or place >= stretch.stop:
-            stretch = self._stretch = None  # its memory is free before the next is read
-            stretch = self._stretch = self._read(place // self._places)
-        return stretch, place - (stretch.stop - len(stretch.order))
+        if self._stretch is None or place >= self._stretch.stop:
+            self._stretch = self._read(place // self._places)
+        return self._stretch, place - (self._stretch.stop - len(self._stretch.order))
 
     def _read(self, number: int) -> Stretch:
         part = slice(number * self._places, min((number + 1) * self._places, self.examples))
         order, is_mine = self._order[part], self._is_mine[part]
-        images, positions = np.unique(order[is_mine] // self.shifts, return_inverse=True)
+        images, copies = np.divmod(order[is_mine], self.shifts)
+        mine = np.unique(images)
         numbers = np.full(len(order), -1)
-        numbers[is_mine] = positions * self.shifts + order[is_mine] % self.shifts
-        return Stretch(self.data.in_memory(images), numbers, part.stop)
+        numbers[is_mine] = np.searchsorted(mine, images) * self.shifts + copies
+        # Of a last mini-batch with fewer images than shards a rank may have none; data has some.
+        read = mine if len(mine) else order[:1] // self.shifts
+        return Stretch(self.data.in_memory(read), numbers, part.stop)
