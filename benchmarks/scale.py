@@ -2,7 +2,7 @@
 
 Measured on one thread: a mini-batch of each size, and adding two gradients. Computed: how many
 times as fast P ranks of one thread train, whose gradients go over a network in log2(P) exchanges of
-whole gradients, as nbconv's do, or in halves: each exchange of half of what the last one had, and
+whole gradients or, as nbconv's do, in halves: each exchange of half of what the last one had, and
 back. With --noise: the gradient noise scale (McCandlish et al. 2018) of a 100N network on MNIST.
 """
 

@@ -7,6 +7,7 @@ with the same data and settings, and has the same weights. Rank 0 alone saves an
 import os
 import platform
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from .. import threads
 from ..errors import BackendError, Interrupted, NbconvError, SettingError, printable
 from ..files import one_line
 
+FORWARDING = 0.5  # seconds for mpiexec to pass on what is said: when it aborts, it drops the rest
 TAG = 5739  # of messages: a program's own, on the same communicator, do not meet them
 # In which the launchers of Open MPI and of MPICH tell a process how many there are, and its number.
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK")
@@ -139,6 +141,7 @@ class Ranks:
                 line = f"rank {self.rank} of {self.size} ends the training: {one_line(error)}"
                 sys.__stderr__.write(f"Error: {printable(line)}\n")
                 sys.__stderr__.flush()
+            time.sleep(FORWARDING)
             self.communicator.Abort(code)
             os._exit(code)  # MPICH's Abort may come back before it has ended this process
 

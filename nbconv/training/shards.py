@@ -2,8 +2,10 @@
 
 A mini-batch is cut into `shards` parts, a power of two. The sum over shards 0 to 2k - 1 is that
 over 0 to k - 1 plus that over k to 2k - 1, whoever computes them: the bits do not depend on the
-number of ranks. Each rank has consecutive shards, so it adds up a subtree; then pairs of ranks,
-pairs of pairs and so on exchange their sums, and as a + b = b + a, all have the same.
+number of ranks. Each rank has consecutive shards, so it adds up a subtree. Then pairs of ranks,
+pairs of pairs and so on exchange: of the numbers that it has, each keeps one half, adds its
+partner's to it and leaves the other half to its partner. In the end every rank has the sums of some
+numbers, and they go back the same way. As a + b = b + a, they are those of the tree.
 """
 
 from collections.abc import Callable
@@ -29,16 +31,25 @@ class Message:
     """
 
     def __init__(self, count: int, dtype: np.dtype[Any]):
-        self.memory = np.zeros(24 + count * dtype.itemsize, np.uint8)
-        self.sums = self.memory[:16].view(np.float64)
-        self.signal = self.memory[16:24].view(np.int64)
-        self.gradient = self.memory[24:].view(dtype)
+        end = -(-count * dtype.itemsize // 8) * 8  # of the gradient, and what else begins there
+        self.memory = np.zeros(end + 24, np.uint8)
+        self.gradient = self.memory[: count * dtype.itemsize].view(dtype)
+        self.sums = self.memory[end : end + 16].view(np.float64)
+        self.signal = self.memory[end + 16 :].view(np.int64)
 
-    def add(self, other: "Message") -> None:
-        """Add another sum to this one."""
-        self.sums += other.sums
-        self.gradient += other.gradient
-        np.maximum(self.signal, other.signal, out=self.signal)
+    def part(self, numbers: range) -> Array:
+        """The memory of these numbers of the gradient; with the last one, of all else, too."""
+        size = self.gradient.itemsize
+        last = numbers.stop == len(self.gradient)
+        return self.memory[numbers.start * size : None if last else numbers.stop * size]
+
+    def add(self, other: "Message", numbers: range) -> None:
+        """Add these numbers of another sum to this one's; with the last one, all else, too."""
+        part = slice(numbers.start, numbers.stop)
+        self.gradient[part] += other.gradient[part]
+        if numbers.stop == len(self.gradient):
+            self.sums += other.sums
+            np.maximum(self.signal, other.signal, out=self.signal)
 
 
 class Shards:
@@ -79,14 +90,19 @@ class Shards:
                 return
             add_up(first, count // 2, level)
             add_up(first + count // 2, count // 2, level + 1)
-            messages[level].add(messages[level + 1])
+            messages[level].add(messages[level + 1], range(len(messages[level].gradient)))
 
         add_up(self.mine.start, len(self.mine), 0)
-        total, other, distance = *messages[:2], 1
-        while distance < self.ranks.size:
-            self.ranks.exchange(distance, total.memory, other.memory)
-            total.add(other)
-            distance *= 2
+        total, other = messages[:2]
+        exchanges, mine = [], range(len(total.gradient))
+        for bit in range(self.ranks.size.bit_length() - 1):
+            halves = mine[: len(mine) // 2], mine[len(mine) // 2 :]
+            mine, left = halves if not self.ranks.rank >> bit & 1 else halves[::-1]
+            self.ranks.exchange(1 << bit, total.part(left), other.part(mine))
+            total.add(other, mine)
+            exchanges.append((1 << bit, mine, left))
+        for distance, mine, left in reversed(exchanges):
+            self.ranks.exchange(distance, total.part(mine), total.part(left))
         return total
 
     def _part(self, shard: int, count: int) -> range:
