@@ -118,6 +118,15 @@ class Group(click.Group):
                 "out of memory: expected a smaller network, mini-batch or dataset"
             ) from error
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that the arguments name; a misspelt one is told, by older click, too."""
+        import difflib
+
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            for meant in difflib.get_close_matches(args[0], self.list_commands(ctx), 1):
+                ctx.fail(f"No such command '{args[0]}'. Did you mean '{meant}'?")
+        return super().resolve_command(ctx, args)
+
 
 def _meant(error: click.NoSuchOption) -> str:
     """The option for what another tool calls so; "" if the command has none."""
