@@ -179,7 +179,7 @@ def test_as_a_command(command, digits, tmp_path):
     assert np.array_equal(whole.engine.parameters, part.engine.parameters)
     write(60)
     refused = command("train", "--resume", "part.h5", "--epochs", 4, code=1)
-    assert "was trained on other data" in refused.stderr
+    assert "data.h5 has its images in other chunks now" in refused.stderr
 
 
 def test_large_data_that_are_read_at_random_are_told(digits, monkeypatch, caplog):
@@ -191,7 +191,10 @@ def test_large_data_that_are_read_at_random_are_told(digits, monkeypatch, caplog
     ):
         caplog.clear()
         Network([64, 10]).fit(data, 1, 10, 0.1, **settings)
-        assert sum("shuffle_chunks=64 reads" in line for line in caplog.messages) == told
+        assert (
+            sum("with shuffle_chunks 64 a chunk is read" in line for line in caplog.messages)
+            == told
+        )
 
 
 @pytest.mark.parametrize(
@@ -207,6 +210,61 @@ def test_folders_of_npy_files_that_are_no_data(tmp_path, names, line):
         np.save(tmp_path / f"{name}.npy", np.zeros((4, 2, 2), np.uint8)[..., 0])
     with pytest.raises(nbconv.DataError, match=line):
         nbconv.load_data(tmp_path)
+
+
+def test_windows_that_take_too_much_memory_are_refused(digits, monkeypatch):
+    monkeypatch.setattr("nbconv.training.order.MOST_BYTES", 5 * 8 * 64)  # five chunks
+    net, data = Network([64, 10]), stored(digits[0][:203])
+    net.fit(data, 1, 10, 0.1, shuffle_chunks=5)
+    net.fit(stored(digits[0][:40], 40), 1, 10, 0.1, shuffle_chunks=64)  # all are no more
+    line = "has 8 of them: so many would take 0.0 GB of memory at a time: expected at most 5"
+    with pytest.raises(nbconv.SettingError, match=line):
+        net.fit(data, 1, 10, 0.1, shuffle_chunks=6)
+    with pytest.raises(nbconv.SettingError, match=r"expected at most 1$"):
+        net.fit(data, 1, 10, 0.1, shuffle_chunks=3, shards=4)
+    with pytest.raises(nbconv.SettingError, match="expected a file with smaller chunks"):
+        net.fit(stored(digits[0][:203], 100), 1, 10, 0.1, shuffle_chunks=1)
+
+
+def write_npy(folder, images):
+    for name in "train", "validation", "test":
+        np.save(folder / f"{name}_images.npy", images)
+        np.save(folder / f"{name}_labels.npy", np.arange(len(images)) % 2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", ">f8", "uint8", "uint16", "bool"])
+def test_mapped_files_are_read_as_others(tmp_path, monkeypatch, dtype):
+    """Values to 255 are divided by 255, and no byte of the file is written to."""
+    most = 1 if dtype == "bool" else 255
+    images = np.linspace(0, most, 6 * 16).reshape(6, 4, 4).astype(dtype)
+    write_npy(tmp_path, images)
+    expected = nbconv.load_data(tmp_path)[0].images[:]
+    monkeypatch.setattr(arrays, "MAPPED_BYTES", 0)
+    data = nbconv.load_data(tmp_path)[0]
+    assert isinstance(data.store, StoredImages)
+    assert np.allclose(data.images[:], expected, atol=1e-7)
+    assert np.array_equal(np.load(tmp_path / "train_images.npy"), images)
+
+
+@pytest.mark.parametrize("change", [b"x", None])
+def test_a_mapped_file_of_another_size_is_damaged(tmp_path, monkeypatch, change):
+    monkeypatch.setattr(arrays, "MAPPED_BYTES", 0)
+    write_npy(tmp_path, np.zeros((6, 4, 4), np.uint8))
+    path = tmp_path / "train_images.npy"
+    content = path.read_bytes()
+    path.write_bytes(content + change if change else content[:-1])
+    with pytest.raises(nbconv.DataError, match=r"train_images.npy declares 96 bytes"):
+        nbconv.load_data(tmp_path)
+
+
+def test_an_npy_file_beside_pictures_is_not_the_data(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for name in "a", "b":
+        (tmp_path / name).mkdir()
+        for k in range(10):
+            image.new("L", (8, 8), 20 * k).save(tmp_path / name / f"{k}.png")
+    np.save(tmp_path / "features.npy", np.zeros((20, 3)))
+    assert nbconv.load_data(tmp_path)[0].class_names == ("a", "b")
 
 
 def test_a_single_npy_file_is_no_data(tmp_path):

@@ -72,11 +72,13 @@ def find(folder: Path, arrays: Mapping[str, str] | None) -> Found | None:
     check_complete(sets, files)
     parts = {}
     for which, pair in sets.items():
-        path = files[pair["images"]]
         images: Any
-        if path.stat().st_size > MAPPED_BYTES:
-            images = StoredImages(formats.map_npy(path), path, "an .npy file of images")
-        else:
+        path = files[pair["images"]]
+        what = "an .npy file of images"
+        with formats.reading(path, what):
+            is_mapped = path.stat().st_size > MAPPED_BYTES
+            images = StoredImages(formats.map_npy(path), path, what) if is_mapped else None
+        if images is None:
             images = formats.read_npy(path)
         labels = formats.read_npy(files[pair["labels"]])
         parts[which] = Part(images, labels, f"{folder}: {_what(pair)}")

@@ -89,12 +89,17 @@ def _read_rest(file: Any, size: int, name: object) -> bytearray:
     """The rest of a file, which must have `size` bytes. Raises DataError."""
     content = read_up_to(file, size + 1)
     if len(content) != size:
-        found = "more" if len(content) > size else str(len(content))
-        raise DataError(
-            f"{name} declares {size} bytes of data and holds {found}: the file is damaged; "
-            "download or copy it again"
-        )
+        raise _other_size(name, size, len(content))
     return content
+
+
+def _other_size(name: object, declared: int, held: int) -> DataError:
+    """The error about a file with more or fewer bytes of data than it declares."""
+    found = "more" if held > declared else str(held)
+    return DataError(
+        f"{name} declares {declared} bytes of data and holds {found}: the file is damaged; "
+        "download or copy it again"
+    )
 
 
 def read_idx(path: Path, axes: int) -> Array:
@@ -141,7 +146,11 @@ def map_npy(path: Path) -> Array:
     The file must not get shorter while it is used: the system then ends the process.
     """
     with reading(path, "an .npy file of numbers"), open(path, "rb") as file:
-        shape, is_fortran, dtype = _npy_header(file, path, path.stat().st_size)
+        bytes_of_file = path.stat().st_size
+        shape, is_fortran, dtype = _npy_header(file, path, bytes_of_file)
+        size, held = math.prod(shape) * dtype.itemsize, bytes_of_file - file.tell()
+        if size != held:
+            raise _other_size(path, size, held)
         order: Literal["F", "C"] = "F" if is_fortran else "C"
         return np.memmap(path, dtype, "r", file.tell(), shape, order)
 

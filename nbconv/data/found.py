@@ -102,9 +102,9 @@ def check_complete(found: Mapping[str, Mapping[str, str]], names: Iterable[str])
         if len(pair) == 1:
             ((kind, name),) = pair.items()
             other = "labels" if kind == "images" else "images"
+            of_set = "" if which == ALL else f" of the {which} set"
             raise DataError(
-                f"it holds {name!r} and no {other} of the {which} set among {shown(names)}: "
-                f"{EXPECTED}"
+                f"it holds {name!r} and no {other}{of_set} among {shown(names)}: {EXPECTED}"
             )
     if ALL in found and len(found) > 1:
         raise DataError(f"it holds {shown(names)}, a set without a name among others: {EXPECTED}")

@@ -248,13 +248,13 @@ def _in_folder(folder: Path, names: Mapping[str, str]) -> Found:
     """The data sets in a folder, whatever their kind. Raises DataError."""
     from . import folders, parquet, svhn, tables
 
-    found: Found | None = arrays.find(folder, names)
-    if found is not None:
-        return found
     for reader in (idx, cifar, svhn, parquet, tables, folders):
-        found = reader.find(folder)
+        found: Found | None = reader.find(folder)
         if found is not None:
             return found
+    found = arrays.find(folder, names)
+    if found is not None:
+        return found
     inside = [each for each in sorted(folder.iterdir()) if not folders.is_hidden(each.name)]
     if len(inside) == 1:  # as archives are unpacked
         return find(inside[0], names)

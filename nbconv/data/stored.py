@@ -74,13 +74,13 @@ class StoredImages:
         with np.errstate(over="ignore"):  # checked when the file was opened
             images = np.ascontiguousarray(images, self.dtype)
         if self.dtype.kind == "f" and self._level not in (None, 1):
-            images /= self.dtype.type(self._level)
+            images = images / self.dtype.type(self._level)  # a mapped file cannot be written to
         return images.reshape(*indices.shape, *self.shape[1:])
 
     def _read(self, rows: NDArray[np.int64]) -> Array:
         """The images of these rows, increasing, as they are stored: each chunk is read once.
 
-        A slice at a time: for a list of indices h5py takes 0.1 ms for each.
+        A slice at a time: for a list of indices h5py takes 0.1 ms for each index.
         """
         if not len(rows) or rows[-1] - rows[0] + 1 == len(rows):
             found: Array = self._source[slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)]

@@ -177,7 +177,14 @@ def resume(
         )
     data = settings["data"]
     sets = load(settings, decoding)
-    if fingerprint(sets[0], sets[1], state.settings.shuffle_chunks) != state.data:
+    chunks = state.settings.shuffle_chunks
+    found = fingerprint(sets[0], sets[1], chunks)
+    if chunks and found != state.data and found.split()[:-1] == state.data.split()[:-1]:
+        raise CheckpointError(
+            f"{path} was trained with shuffle_chunks {chunks}, and {data} has its images in other "
+            "chunks now: expected the same ones, as the order of the images depends on them"
+        )
+    if found != state.data:
         raise CheckpointError(
             f"{path} was trained on other data than {data} is now: expected the same images and "
             "labels; --data names them if they have moved"

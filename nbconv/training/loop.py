@@ -113,8 +113,9 @@ class Training:
         is_array = isinstance(self.train.store, np.ndarray)
         if not (is_array or self.settings.shuffle_chunks) and size > LARGE and self.ranks.is_first:
             say(
-                f"the training images, {size / 2**30:.1f} GB, stay in their file, and every "
-                "mini-batch reads from all of it: shuffle_chunks=64 reads each chunk once an epoch"
+                f"the training images, {size / 1e9:.1f} GB, stay in their file, and every "
+                "mini-batch reads from all of it: with shuffle_chunks 64 a chunk is read once or "
+                "twice an epoch"
             )
         if self.settings.mini_batch_size > self.examples:
             raise SettingError(

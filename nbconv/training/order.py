@@ -4,14 +4,17 @@ An example is an image, or one of its moved copies: its number is the image's ti
 the copy's.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Dataset, chunks
+from ..errors import SettingError
 
 Indices = NDArray[np.int64]
+MOST_BYTES = 2**30  # of images that windows may have in memory
 
 
 def shuffled(seed: int, epoch: int, count: int) -> Indices:
@@ -26,9 +29,9 @@ def shuffled_by_chunks(
 
     Chunks are shuffled, and so are the examples within each `width` chunks of that order, a window.
 
-    chunk_of: each example's chunk, a number. owner_of: of each place in the order, the shard that
-    will have it: each has windows of its own, and chunks that no other has but for the first and
-    the last.
+    chunk_of: each example's chunk, a number. owner_of: for each place in the order, the shard that
+    gets the example there. Each shard has its own windows and its own chunks; only its first and
+    its last one it may share with another.
     """
     generator = np.random.default_rng((seed, 1, epoch))
     numbers, chunk_of = np.unique(chunk_of, return_inverse=True)
@@ -49,8 +52,8 @@ def shuffled_by_chunks(
 class Stretch:
     """Some consecutive places of an epoch's order, and the images that stand there.
 
-    order: of the examples, by their numbers in `data`; other ranks' have the number -1. stop: the
-    place after the last.
+    order: the examples at these places, numbered as in `data`; -1 for those of other ranks. stop:
+    the place after the last.
     """
 
     data: Dataset
@@ -62,7 +65,8 @@ class Reader:
     """The training images as epochs go through them: all at once, or some chunks at a time.
 
     width: how many chunks a window has; 0 to shuffle all images together. size: of a mini-batch.
-    shards: into how many parts a mini-batch is cut, and mine: those of this rank.
+    shards: into how many parts a mini-batch is cut, and mine: those of this rank. Raises
+    SettingError.
     """
 
     def __init__(self, data: Dataset, shifts: int, width: int, size: int, shards: int, mine: range):
@@ -72,14 +76,30 @@ class Reader:
         if not width:
             return
         self._chunk_of = np.repeat(chunks(data.store), shifts)
-        place, images = np.arange(self.examples), np.full(self.examples, size)
-        images[self.examples // size * size :] = self.examples % size
-        # The shard s of m images has those from s m / shards on: see `Shards`.
-        self._owner_of = ((place % size + 1) * shards - 1) // images
+        place, in_batch = np.arange(self.examples), np.full(self.examples, size)
+        in_batch[self.examples // size * size :] = self.examples % size
+        # In a mini-batch of m images the shard s begins at image s m / shards: see `Shards`.
+        self._owner_of = ((place % size + 1) * shards - 1) // in_batch
         self._is_mine = (mine.start <= self._owner_of) & (self._owner_of < mine.stop)
         _, counts = np.unique(self._chunk_of, return_counts=True)
-        window = width * int(counts.max()) * shards
+        chunk = int(counts.max()) // shifts
+        self._check_memory(chunk, len(mine))
+        window = width * chunk * shifts * shards
         self._places = -(-window // size) * size  # of a stretch: whole mini-batches
+
+    def _check_memory(self, chunk: int, shards: int) -> None:
+        """Raise SettingError if the images of a window of each of so many shards are too large."""
+        of_all = math.prod(self.data.store.shape) * self.data.store.dtype.itemsize
+        of_chunk = of_all // len(self.data) * chunk
+        needed = min(self.width * shards * of_chunk, of_all)
+        if needed > MOST_BYTES:
+            most = MOST_BYTES // (shards * of_chunk)
+            do = f"at most {most}" if most else "a file with smaller chunks, such as 64 images"
+            raise SettingError(
+                f"shuffle_chunks is {self.width}, and a chunk of the training images has {chunk:,} "
+                f"of them: so many would take {needed / 1e9:.1f} GB of memory at a time: expected "
+                f"{do}"
+            )
 
     def begin(self, seed: int, epoch: int) -> None:
         """Take the order of an epoch."""
@@ -104,6 +124,7 @@ class Reader:
         mine = np.unique(images)
         numbers = np.full(len(order), -1)
         numbers[is_mine] = np.searchsorted(mine, images) * self.shifts + copies
-        # Of a last mini-batch with fewer images than shards a rank may have none; data has some.
+        # A rank may have none of a last mini-batch that is smaller than the shards; a Dataset
+        # cannot be empty.
         read = mine if len(mine) else order[:1] // self.shifts
         return Stretch(self.data.in_memory(read), numbers, part.stop)

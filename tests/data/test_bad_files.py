@@ -177,7 +177,7 @@ def test_npz_with_python_objects(tmp_path):
         ),
         ({"a" * 90: IMAGES, **{str(i): LABELS for i in range(50)}}, ": expected images and labels"),
         ({}, "it holds nothing: expected images and labels"),
-        ({"images": IMAGES}, "it holds 'images' and no labels of the all set among 'images'"),
+        ({"images": IMAGES}, "it holds 'images' and no labels among 'images'"),
         ({"test_images": IMAGES, "test_labels": LABELS}, "it holds 'test_"),
         (
             {"x_train": IMAGES, "y_train": LABELS, "x_extra": IMAGES, "y_extra": LABELS},
