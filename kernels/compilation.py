@@ -13,6 +13,7 @@ import os
 import pickle
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from contextlib import suppress
@@ -68,11 +69,14 @@ def _cache_root() -> Path:
 
 
 def _is_trusted(folder: Path) -> bool:
-    """Whether a folder exists and belongs to this user or root."""
+    """Whether a folder exists, belongs to this user or root, and not everybody can write to it."""
     try:
-        return os.name != "posix" or os.stat(folder).st_uid in (0, os.geteuid())
+        found = os.stat(folder)
     except OSError:
         return False
+    if os.name != "posix":
+        return True
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH
 
 
 def _why_not(folder: Path) -> str | None:
@@ -82,7 +86,7 @@ def _why_not(folder: Path) -> str | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not _is_trusted(folder):
-            return "it belongs to another user"  # whose pickles are not to be run
+            return "another user owns it or can write to it"  # whose pickles are not to be run
         with tempfile.TemporaryFile(dir=folder):
             return None
     except OSError as error:
@@ -160,7 +164,8 @@ class _Files:
     def load(self, key: Any) -> Any:
         """What was saved under a key; None if that is not there, or damaged."""
         try:
-            content = self._path(key).read_bytes()
+            path = self._path(key)
+            content = path.read_bytes() if path.is_file() else b""
             if content[:32] == _seal(key, content[32:]):
                 return pickle.loads(content[32:])
         except Exception:  # whatever comes of a file that another version wrote

@@ -69,6 +69,8 @@ def _threads() -> str:
 
 def _threading() -> str:
     """Numba's threading layer, with a remedy if it is not OpenMP."""
+    if reason := backend.why_not_cpu():
+        return reason
     layer = backend.threading_layer()
     if layer == "omp":
         return "omp"

@@ -66,7 +66,7 @@ def check_environment() -> None:
     abort or, where SciPy is installed, in a loop of OpenBLAS that no signal ends.
     """
     asked = os.environ.get("NUMBA_NUM_THREADS", "").strip()
-    if asked.removeprefix("-").isdecimal() and int(asked) < 1:
+    if asked.lstrip("+-").isdecimal() and int(asked) < 1:
         raise SettingError(f"NUMBA_NUM_THREADS is {asked}: expected 1 or more; or unset it")
     if sys.platform != "win32" and "numba" not in sys.modules:
         import resource
@@ -83,7 +83,7 @@ def say(line: str) -> None:
     """Warn with a line: what was done to data that may have been meant otherwise, or goes wrong."""
     import logging  # not for `nbconv --help`
 
-    logging.getLogger("nbconv").warning("%s", line)
+    logging.getLogger("nbconv").warning("%s", printable(line))
 
 
 def printable(text: str) -> str:

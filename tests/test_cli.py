@@ -302,7 +302,7 @@ def test_data_that_moved_is_found_by_what_is_in_it(invoke, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "own.npz").rename(tmp_path / "there" / "own.npz")
     assert (
-        "own.npz does not exist"
+        "own.npz, which is not there: expected it, or --data and where it is now"
         in invoke("train", "--resume", "moved.h5", "--epochs", "4", code=1).stderr
     )
     invoke("train", "--resume", "moved.h5", "--epochs", "4", "--data", "there/own.npz")

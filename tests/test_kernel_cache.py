@@ -133,4 +133,13 @@ def test_another_users_cache_is_not_run(tmp_path):
     mine = compilation._why_not(tmp_path / "mine")
     (tmp_path / "theirs").mkdir()
     os.chown(tmp_path / "theirs", 65534, 65534)
-    assert (mine, compilation._why_not(tmp_path / "theirs")) == (None, "it belongs to another user")
+    assert mine is None
+    assert compilation._why_not(tmp_path / "theirs") == "another user owns it or can write to it"
+
+
+@POSIX
+def test_a_cache_that_everybody_can_write_to_is_not_run(tmp_path):
+    tmp_path.chmod(0o777)
+    assert compilation._why_not(tmp_path) == "another user owns it or can write to it"
+    tmp_path.chmod(0o775)
+    assert compilation._why_not(tmp_path) is None

@@ -23,6 +23,7 @@ import numpy as np
 from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.ufunc import parallel
@@ -63,13 +64,19 @@ class Program:
         ]  # in the words: where such an array is described
         self._parts: list[Program] = []
         self.calls: list[Call] = []
-        for call in calls:
-            self.calls += self._concurrently(call, varying) if isinstance(call, list) else [call]
         addresses, words, starts = [], list[int](), []
-        for kernel, arguments in self.calls:
-            addresses.append(_compiled(kernel, tuple(_kind(argument) for argument in arguments)))
-            starts.append(len(words))
-            self._describe(arguments, words)
+        # Compiling, and loading what has been compiled, is for one thread at a time. Numba's lock
+        # leaves the loading out.
+        with global_compiler_lock:
+            for call in calls:
+                self.calls += (
+                    self._concurrently(call, varying) if isinstance(call, list) else [call]
+                )
+            for kernel, arguments in self.calls:
+                addresses.append(_compiled(kernel, tuple(_kind(each) for each in arguments)))
+                starts.append(len(words))
+                self._describe(arguments, words)
+            _runner()
         self._words = np.array(words, np.int64)
         first, size = self._words.ctypes.data, self._words.itemsize
         entries = [
@@ -179,10 +186,12 @@ def _threads_can_nest() -> bool:
     return layer != "workqueue"
 
 
+@cache
 def _compiled(kernel: Any, kinds: tuple[Any, ...]) -> tuple[int, int]:
     """The addresses of the kernel for these argument types and of the function that calls it."""
     kernel.compile(kinds)
     made = kernel.overloads[kinds]
+    _OWNERS.append(made.library)
     return _caller(made.signature.return_type, kinds), made.library.get_pointer_to_function(
         made.fndesc.llvm_func_name
     )
@@ -286,13 +295,15 @@ def _runner() -> Callable[[int, int, int, int], int]:
     return ctypes.PYFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 4)(_runner_address())
 
 
-_ENGINES: list[Any] = []  # own the machine code
+# What owns the machine code: Numba lets go of a kernel's if another thread compiles it, too.
+_OWNERS: list[Any] = []
 
 
 def _address(module: ir.Module) -> int:
     """The address of a module's one function, compiled."""
     machine = llvm.Target.from_default_triple().create_target_machine(opt=1, jit=True)
     parsed = llvm.parse_assembly(str(module))
-    _ENGINES.append(llvm.create_mcjit_compiler(parsed, machine))
-    _ENGINES[-1].finalize_object()
-    return int(_ENGINES[-1].get_function_address(module.name))
+    engine = llvm.create_mcjit_compiler(parsed, machine)
+    engine.finalize_object()
+    _OWNERS.append(engine)
+    return int(engine.get_function_address(module.name))

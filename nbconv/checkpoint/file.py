@@ -36,6 +36,7 @@ PATTERN = re.compile(FIRST_LINE.format(r"(\d{1,9})", r"([0-9a-f]{64})").encode()
 LINE_BYTES = len(FIRST_LINE.format(VERSION, "0" * 64))
 INDEX_LIMIT = 2**24  # bytes; that of 1,666 layers takes a million
 DTYPES = ("<f4", "<f8")
+NAME_LETTERS, DEPTH, AXES = 200, 8, 8  # at most, in what save writes: a third of these
 
 
 # Writing
@@ -60,7 +61,7 @@ def save(path: Path, contents: Contents) -> None:
         ) from error
 
 
-def image_of(contents: Contents) -> memoryview:
+def image_of(contents: Contents) -> bytes:
     """The file's bytes. Raises ValueError if they could not be read again."""
     if len(contents.arrays) > OBJECTS:
         raise ValueError(f"it would have {len(contents.arrays)} arrays, expected at most {OBJECTS}")
@@ -79,17 +80,19 @@ def image_of(contents: Contents) -> memoryview:
             path: file.create_dataset(path, data=array).id.get_offset() or 0
             for path, array in contents.arrays.items()
         }
-    image = memory.getbuffer()
-    if len(image) > LIMIT:
-        raise ValueError(f"it would have {len(image)} bytes, expected at most {LIMIT}")
-    index = _index(contents, offsets)
-    image[LINE_BYTES:block] = index.ljust(block - LINE_BYTES, b"\n")
-    image[:LINE_BYTES] = first_line(image[LINE_BYTES:])
+    with memory.getbuffer() as image:
+        if len(image) > LIMIT:
+            raise ValueError(f"it would have {len(image)} bytes, expected at most {LIMIT}")
+        index = _index(contents, offsets)
+        image[LINE_BYTES:block] = index.ljust(block - LINE_BYTES, b"\n")
+        with image[LINE_BYTES:] as rest:
+            image[:LINE_BYTES] = first_line(rest)
+    content = memory.getvalue()  # not a copy
     try:
-        _read(image)  # a file that cannot be loaded must not replace one that can
+        _read(content)  # a file that cannot be loaded must not replace one that can
     except ValueError as error:
         raise ValueError(f"it could not be loaded again ({one_line(error)})") from error
-    return image
+    return content
 
 
 def _index(contents: Contents, offsets: dict[str, int]) -> bytes:
@@ -191,8 +194,15 @@ def _read(image: bytes | memoryview) -> Contents:
     arrays = _table(index, "arrays")
     if max(len(arrays), len(contents.attributes)) > OBJECTS:
         raise ValueError(f"it has more than {OBJECTS} arrays or groups")
+    for name in (*arrays, *contents.attributes):
+        if len(name) > NAME_LETTERS or name.count("/") > DEPTH:
+            raise ValueError(f"it has the name {name[:40]!r}..., which is too long or too deep")
+    held = 0
     for path, (dtype, shape, offset) in arrays.items():
         contents.arrays[path] = _array(image, path, dtype, shape, offset)
+        held += contents.arrays[path].nbytes
+    if held > len(image):
+        raise ValueError("its arrays overlap")  # and would take long to hash
     if contents.digest() != root.get("digest"):
         raise ValueError("its content does not fit its digest")
     return contents
@@ -212,6 +222,8 @@ def _value(name: str, value: Any) -> str | int | float:
 
 
 def _array(image: bytes | memoryview, path: str, dtype: Any, shape: Any, offset: Any) -> Any:
+    if len(shape) > AXES:
+        raise ValueError(f"{path!r} has {len(shape)} axes")
     sizes = [*shape, offset]
     if dtype not in DTYPES or not all(type(size) is int and size >= 0 for size in sizes):
         raise ValueError(f"{path!r} is {dtype} {shape} at {offset}")

@@ -315,13 +315,25 @@ class Dataset:
         level: int,
     ) -> None:
         """Set all attributes; pixels and labels have been checked."""
-        self.labels = labels
-        self.labels.flags.writeable = False  # kernels index with them, so they must stay valid
+        # Kernels index with them, so they must stay valid: nobody can write to an array of bytes.
+        self._labels = np.frombuffer(labels.tobytes(), np.int64)
         self.store = store
         self.images = Images(store)
         self.class_names = class_names
         self.level = level
         self.classes = int(self.labels.max()) + 1
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The number of each image's class, (n,), read-only."""
+        return self._labels
+
+    @labels.setter
+    def labels(self, labels: Any) -> None:
+        raise DataError(
+            "a dataset's labels cannot be replaced: expected a new one, "
+            "Dataset(dataset.images, labels)"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are checked again, and their labels cannot be written to either."""

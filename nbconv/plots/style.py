@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from ..errors import SettingError
+from ..errors import SettingError, printable
 from ..files import write
 
 DPI = 150
@@ -150,7 +150,8 @@ def style_axes(ax: Axes, x: str, y: str) -> None:
 
 
 def shortened(text: str, letters: int) -> str:
-    """A text of at most so many letters; of longer ones the end is left out."""
+    """A printable text of at most so many letters; of longer ones the end is left out."""
+    text = printable(text)
     return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"
 
 

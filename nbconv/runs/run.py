@@ -176,6 +176,11 @@ def resume(
             "accuracy: begin a new run with a larger --patience"
         )
     data = settings["data"]
+    if not sources.is_name(data) and not os.path.exists(data):
+        raise CheckpointError(
+            f"{path} was trained on {data}, which is not there: expected it, or --data and where "
+            "it is now"
+        )
     sets = load(settings, decoding)
     chunks = state.settings.shuffle_chunks
     found = fingerprint(sets[0], sets[1], chunks)

@@ -380,9 +380,9 @@ INDEXES = {
     "shape of lists": (array(["<f8", [[3]], 4096]), "'history/cost' is <f8"),
     "no shape": (array(["<f8", None, 4096]), "NoneType"),
     "huge": (array(["<f8", [2**40], 4096]), "'history/cost' would make it larger than it is"),
-    "huge beyond numbers": (array(["<f8", [10**30] * 30, 0]), "would make it larger than it is"),
+    "huge beyond numbers": (array(["<f8", [10**30] * 8, 0]), "would make it larger than it is"),
     "huge and empty": (array(["<f8", [2**62, 2**62, 0], 0]), "is no checkpoint"),
-    "many axes": (array(["<f8", [1] * 100, 4096]), "dimension|it lacks|sequence"),
+    "many axes": (array(["<f8", [1] * 100, 4096]), "has 100 axes"),
     "before the file": (array(["<f8", [3], -8]), "'history/cost' is <f8"),
     "behind the file": (array(["<f8", [3], 2**31]), "would make it larger than it is"),
     "offset in words": (array(["<f8", [3], "0"]), "'history/cost' is <f8"),
@@ -494,6 +494,31 @@ def test_mutants(trained, tmp_path, monkeypatch):
         assert time.process_time() - began < 10
         assert peak < 2**25
     print(f"{loaded} loaded")
+
+
+def many_parents(index):
+    index["arrays"]["a/" * 60_000 + "b"] = ["<f4", [0], 0]
+
+
+def one_place(index):
+    """9,000 arrays that are all the weights of the first."""
+    first = next(iter(index["arrays"].values()))
+    index["arrays"] |= {f"more/{k}": first for k in range(9000)}
+
+
+def endless_axes(index):
+    next(iter(index["arrays"].values()))[1] = [4 * 10**12] * 10**5
+
+
+@pytest.mark.parametrize("edit", [many_parents, one_place, endless_axes])
+def test_an_index_that_would_take_long(trained, tmp_path, edit):
+    """Refused before its digest is computed, which need not fit."""
+    contents = checkpoint.load(trained)
+    path = tmp_path / "a.h5"
+    path.write_bytes(crafted(contents, edit))
+    began = time.process_time()
+    one_line(refusal(path), path)
+    assert time.process_time() - began < 5
 
 
 VALUES = [math.nan, -math.inf, 0.5, -1, 2**63 - 1, "", "x", "{}", "null", '{"epochs": []}']
