@@ -23,7 +23,6 @@ import numpy as np
 from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
-from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.ufunc import parallel
@@ -43,8 +42,17 @@ ENTRY = 3  # words of a listed call: addresses of caller, kernel and block
 
 # The layer workqueue serves one Python thread at a time, and ends the process at a second one.
 _turns = [threading.Lock()]
+# Of two threads that load the same kernel, Numba frees the code of the first.
+_loading = [threading.RLock()]
+
+
+def _after_fork() -> None:
+    """A thread that holds a lock in the parent does not exist in the child."""
+    _turns[0], _loading[0] = threading.Lock(), threading.RLock()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _turns.__setitem__(0, threading.Lock()))
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Program:
@@ -65,9 +73,7 @@ class Program:
         self._parts: list[Program] = []
         self.calls: list[Call] = []
         addresses, words, starts = [], list[int](), []
-        # Compiling, and loading what has been compiled, is for one thread at a time. Numba's lock
-        # leaves the loading out.
-        with global_compiler_lock:
+        with _loading[0]:
             for call in calls:
                 self.calls += (
                     self._concurrently(call, varying) if isinstance(call, list) else [call]
@@ -295,7 +301,7 @@ def _runner() -> Callable[[int, int, int, int], int]:
     return ctypes.PYFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 4)(_runner_address())
 
 
-# What owns the machine code: Numba lets go of a kernel's if another thread compiles it, too.
+# What owns the machine code: a kernel that is called directly, too, may have been loaded again.
 _OWNERS: list[Any] = []
 
 
