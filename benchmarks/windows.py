@@ -16,7 +16,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from networks import NETWORKS, PIXELS
+from networks import PIXELS
+from scale import network_of
 
 import nbconv
 from nbconv import Dataset, Network, notation
@@ -81,9 +82,7 @@ def rate(network: str, path: Path | None, width: int, size: int) -> float:
         data = Dataset(images, random.integers(0, 10, MEMORY))
     else:
         data = nbconv.load_data(path)[0]
-    layers = notation.parse(*NETWORKS[network])
-    net = Network(layers, None if isinstance(layers[0], int) else PIXELS, seed=0)
-    history = net.fit(data, 1 if path else 4, size, 0.01, shuffle_chunks=width)
+    history = network_of(network).fit(data, 1 if path else 4, size, 0.01, shuffle_chunks=width)
     return float(min(history["seconds"]) / len(data))
 
 

@@ -33,21 +33,21 @@ class Message:
     def __init__(self, count: int, dtype: np.dtype[Any]):
         end = -(-count * dtype.itemsize // 8) * 8  # of the gradient, and what else begins there
         self.memory = np.zeros(end + 24, np.uint8)
+        self.numbers = range(count + 1)  # of the gradient, and one that stands for all else
         self.gradient = self.memory[: count * dtype.itemsize].view(dtype)
         self.sums = self.memory[end : end + 16].view(np.float64)
         self.signal = self.memory[end + 16 :].view(np.int64)
 
     def part(self, numbers: range) -> Array:
-        """The memory of these numbers of the gradient; with the last one, of all else, too."""
-        size = self.gradient.itemsize
-        last = numbers.stop == len(self.gradient)
-        return self.memory[numbers.start * size : None if last else numbers.stop * size]
+        """The memory of these numbers."""
+        size, is_last = self.gradient.itemsize, numbers.stop == self.numbers.stop
+        return self.memory[numbers.start * size : None if is_last else numbers.stop * size]
 
     def add(self, other: "Message", numbers: range) -> None:
-        """Add these numbers of another sum to this one's; with the last one, all else, too."""
+        """Add these numbers of another sum to this one's."""
         part = slice(numbers.start, numbers.stop)
         self.gradient[part] += other.gradient[part]
-        if numbers.stop == len(self.gradient):
+        if numbers.stop == self.numbers.stop:
             self.sums += other.sums
             np.maximum(self.signal, other.signal, out=self.signal)
 
@@ -90,11 +90,11 @@ class Shards:
                 return
             add_up(first, count // 2, level)
             add_up(first + count // 2, count // 2, level + 1)
-            messages[level].add(messages[level + 1], range(len(messages[level].gradient)))
+            messages[level].add(messages[level + 1], messages[level].numbers)
 
         add_up(self.mine.start, len(self.mine), 0)
         total, other = messages[:2]
-        exchanges, mine = [], range(len(total.gradient))
+        exchanges, mine = [], total.numbers
         for bit in range(self.ranks.size.bit_length() - 1):
             halves = mine[: len(mine) // 2], mine[len(mine) // 2 :]
             mine, left = halves if not self.ranks.rank >> bit & 1 else halves[::-1]
