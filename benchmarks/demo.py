@@ -1,8 +1,9 @@
 """How long the page of nbconv demo takes for a frame while one draws: python benchmarks/demo.py
 
-Needs playwright and Chromium. A frame is a whole update: the drawing prepared, the network's
-forward pass, with --learning its backward pass, too, and every map drawn. Its time is that of the
-script alone, and with the browser's painting after it; CPU is how long the page's thread computed,
+Needs playwright and Chromium. A stroke is answered in two frames. In the first the drawing is
+prepared, the network's forward pass computed and every map of it drawn; the second, with
+--learning, has the backward pass, and always the panel beside. A frame's time is that of the script
+and of the browser's painting after it; CPU is how long the page's thread computed for both,
 whatever else the machine did meanwhile.
 """
 
@@ -21,16 +22,17 @@ from nbconv.data.preparation import Ink, Preparation
 FRAMES = 100
 # A message that is sent within a frame comes when the frame has been painted.
 TIMED = """() => {
-    const see = page.seeBoard.bind(page), channel = new MessageChannel();
-    window.times = [];
-    let begin, computed;
-    channel.port1.onmessage = () => times.push([computed, performance.now() - begin]);
-    page.seeBoard = () => {
-        begin = performance.now();
-        see();
-        computed = performance.now() - begin;
-        channel.port2.postMessage(0);
-    };
+    window.times = { seeBoard: [], showBackward: [] };
+    for (const [name, times] of Object.entries(window.times)) {
+        const compute = page[name].bind(page), channel = new MessageChannel();
+        let begin;
+        channel.port1.onmessage = () => times.push(performance.now() - begin);
+        page[name] = () => {
+            begin = performance.now();
+            compute();
+            channel.port2.postMessage(0);
+        };
+    }
 }"""
 # As MNIST's: the drawing is searched for its ink, scaled and moved.
 INK = Preparation(255, (0.02, 0.35), (0.0, 0.05), Ink(20, "mass", (14.0, 14.0), 0.0, 3.0))
@@ -79,16 +81,15 @@ def main() -> None:
             angle = 2 * math.pi * k / FRAMES
             x, y = 0.5 + 0.3 * math.cos(angle), 0.5 + 0.35 * math.sin(2 * angle)
             page.mouse.move(board["x"] + x * board["width"], board["y"] + y * board["height"])
-            while page.evaluate("times.length") <= k:
+            while page.evaluate("times.showBackward.length") <= k:
                 pass
             cpu.append(busy())
         times = page.evaluate("times")
         browser.close()
         size = path.stat().st_size
     print(f"{options.net}, {net.engine.count:,} parameters, a page of {size / 1e6:.1f} MB")
-    for name, values in zip(
-        ("script", "frame", "CPU"), (*zip(*times, strict=True), cpu), strict=True
-    ):
+    named = {"forward": times["seeBoard"], "backward": times["showBackward"], "CPU": cpu}
+    for name, values in named.items():
         print(f"{name}: median {statistics.median(values):.1f} ms, worst {max(values):.1f} ms")
 
 

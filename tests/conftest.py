@@ -63,15 +63,15 @@ IS_COMPILED = (
     os.environ.get("NUMBA_DISABLE_JIT") != "1"
 )  # else the reference's kernels run as Python: make coverage
 if IS_SIMULATED:
-    sys.setswitchinterval(
-        1e-4
-    )  # the simulator polls its threads, which then wait for the interpreter
+    import simulator
+
+    simulator.use()
 
 
 def unless_simulated(cases, few):
     """The cases of a test.
 
-    In the simulator, which takes milliseconds for each block of threads, and in Python these few.
+    In the simulator and in Python, both slow, these few.
     """
     return few if IS_SIMULATED or not IS_COMPILED else cases
 

@@ -29,7 +29,7 @@ LONG = {
     "eta": 0.02,
     "dropout": 0.2,
     "expand": True,
-    "epochs": 10,
+    "epochs": 6,
 }
 LONG_OPTIONS = [f"--{name}={value}" for name, value in LONG.items() if name != "expand"] + [
     "--expand",

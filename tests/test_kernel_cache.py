@@ -9,20 +9,21 @@ import pytest
 from conftest import LINUX, POSIX
 from nbconv.kernels import compilation
 
-PREDICT = """
-import sys
+COMPUTE = """
 import numpy as np
-import nbconv
-net = nbconv.Network([9, 3], seed=1)
-print(net.predict_proba(np.linspace(0, 1, 36).reshape(4, 9)).tobytes().hex())
+from nbconv.kernels import cpu, scalar
+for dtype in "float32", "float64":
+    a = np.linspace(-1, 1, 9).astype(dtype)
+    cpu.activation_forward(a, (scalar.TANH, 0.0))
+    print(a.tobytes().hex())
 """
 
 
-def predict(folder, head=""):
-    """(what a process computes, what it says), its kernels in that folder."""
+def compute(folder, head=""):
+    """(what a process computes with a kernel, what it says), the kernel's files in that folder."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
     done = subprocess.run(
-        [sys.executable, "-c", head + PREDICT],
+        [sys.executable, "-c", head + COMPUTE],
         env=environment,
         capture_output=True,
         text=True,
@@ -58,16 +59,16 @@ def test_only_what_was_saved_is_loaded(tmp_path):
 
 @pytest.mark.slow
 def test_a_damaged_cache_is_compiled_again(tmp_path):
-    right, _ = predict(tmp_path)
+    right, _ = compute(tmp_path)
     (folder,) = tmp_path.iterdir()
     kernels = sorted(folder.glob("*.nbc"))
-    assert kernels
+    assert len(kernels) >= 4
     for number, path in enumerate(kernels):
         content = path.read_bytes()
         path.write_bytes(
             [b"", content[: len(content) // 2], b"\x80" * 99, content + b"x"][number % 4]
         )
-    assert predict(tmp_path) == (right, "")
+    assert compute(tmp_path) == (right, "")
     for path in kernels:  # and repaired
         content = path.read_bytes()
         assert content[32:]
@@ -78,26 +79,26 @@ def test_a_damaged_cache_is_compiled_again(tmp_path):
 @pytest.mark.slow
 def test_a_full_disk_is_one_line(tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
-    right, said = predict(tmp_path, limit)
+    right, said = compute(tmp_path, limit)
     assert said.count("\n") == 1
     assert f"compiled kernels cannot be kept in {tmp_path}" in said
     assert "(File too large)" in said
     assert not list(tmp_path.rglob("*.nbc"))
-    assert predict(tmp_path) == (right, "")
+    assert compute(tmp_path) == (right, "")
 
 
 @LINUX
 @pytest.mark.slow
 def test_a_filled_cache_need_not_be_writable(tmp_path):
     """Mounted read-only, as jobs share one: its kernels are used, and nothing is said."""
-    right, _ = predict(tmp_path)
+    right, _ = compute(tmp_path)
     mount = "mount --bind $0 $0 && mount -o remount,ro,bind $0 && touch $0/x"
     private = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
     tried = subprocess.run([*private, mount, tmp_path], capture_output=True, text=True, check=False)
     if "Read-only" not in tried.stderr:
         pytest.skip(f"a folder cannot be mounted read-only here: {tried.stderr.strip()}")
-    script = f"{PREDICT}\nfrom nbconv.kernels import compilation as c, cpu\nprint(c.CACHE)\n"
-    script += "print(sum(cpu.dense_forward.stats.cache_misses.values()))"
+    script = f"{COMPUTE}\nfrom nbconv.kernels import compilation as c\nprint(c.CACHE)\n"
+    script += "print(sum(cpu.activation_forward.stats.cache_misses.values()))"
     done = subprocess.run(
         [*private, f'{mount} || exec "$@"', tmp_path, sys.executable, "-c", script],
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
@@ -108,6 +109,17 @@ def test_a_filled_cache_need_not_be_writable(tmp_path):
     (folder,) = tmp_path.iterdir()
     assert done.stdout == f"{right}{folder}\n0\n"
     assert done.stderr.replace(tried.stderr, "") == ""
+
+
+@LINUX
+def test_no_right_to_write_is_one_line(tmp_path):
+    """The kernels are then in a temporary folder, which goes with the process."""
+    head = f"import tempfile\ntempfile.tempdir = {str(tmp_path)!r}\n"
+    right, said = compute("/proc/nowhere", head)
+    assert said.startswith("compiled kernels cannot be kept in /proc/nowhere/")
+    assert said.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+    assert compute(tmp_path) == (right, "")
 
 
 @LINUX

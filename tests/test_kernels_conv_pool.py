@@ -29,17 +29,12 @@ GEOMETRIES = [
 SMALL = [
     (3, (5, 6), 5, (2, 2), (1, 1), (0, 0), (2, 2), (2, 2), 3),
     (2, (5, 5), 3, (3, 2), (2, 1), (1, 1), (2, 2), (1, 1), 2),  # overlapping windows
-    (
-        1,
-        (4, 6),
-        2,
-        (2, 3),
-        (1, 1),
-        (0, 0),
-        (3, 2),
-        (3, 2),
-        1,
-    ),  # a window of more places than a thread's
+    # A window of more places than a thread's.
+    (1, (4, 6), 2, (2, 3), (1, 1), (0, 0), (3, 2), (3, 2), 1),
+    # More taps than a chunk of shared memory.
+    (15, (4, 4), 2, (3, 3), (1, 1), (0, 0), (2, 2), (2, 2), 1),
+    # More maxima than a block has threads.
+    (2, (4, 5), 2, (2, 2), (1, 1), (0, 0), (2, 2), (1, 1), 33),
 ]
 
 

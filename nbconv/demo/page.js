@@ -24,7 +24,7 @@ class Page {
     this.neuron = { number: 0, index: 0 };
     this.listen();
     this.offer(described.examples);
-    if (described.examples.length) this.take(described.examples[0]);
+    if (described.examples.length) this.seeExample(described.examples[0]);
     else this.clear();
     this.layOut();
     this.pointAtStrongest();
@@ -95,7 +95,7 @@ class Page {
       view.canvas.removeAttribute("role");
       const attributes = { type: "button", "aria-label": `Example: ${name}` };
       const button = element("button", attributes, view.root);
-      button.addEventListener("click", () => this.take(example));
+      button.addEventListener("click", () => this.seeExample(example));
       example.canvas = view.canvas;
       this.find("examples").append(button);
     }
@@ -110,7 +110,7 @@ class Page {
   }
 
   /** An example goes to the network as it is. */
-  take({ image, canvas, label }) {
+  seeExample({ image, canvas, label }) {
     this.board.show(canvas);
     const done = [`An example of ${this.classNames[label]}, as it is.`];
     this.see({ image: image.slice(), done, doubt: "" });
@@ -149,27 +149,44 @@ class Page {
     });
   }
 
+  /** The drawing so far. Its gradients come after the frame, so that strokes do not wait for them. */
   seeBoard() {
-    this.see(prepare(this.board.picture(), this.pictureShape, this.preparation));
+    this.take(prepare(this.board.picture(), this.pictureShape, this.preparation));
+    this.showForward();
+    clearTimeout(this.following);
+    this.following = setTimeout(() => this.showBackward());
+  }
+
+  see(prepared) {
+    this.take(prepared);
+    this.update();
   }
 
   /** Take a prepared picture. */
-  see({ image, done, doubt }) {
+  take({ image, done, doubt }) {
     this.image = image;
     this.find("done").textContent = [doubt, ...done].filter(Boolean).join("; ");
-    this.update();
   }
 
   /** Everything again, from the image on. */
   update() {
+    this.showForward();
+    this.showBackward();
+  }
+
+  showForward() {
     this.net.forward(this.image);
-    if (this.label !== null) this.cost = this.net.backward(this.label);
     this.seen.draw(this.image);
     this.answer.show();
     this.figures.forEach((figure, number) => figure.draw(this.net.layers[number].a));
+    this.tell();
+  }
+
+  /** The gradients, if a label is chosen, and the panel, which has some of them. */
+  showBackward() {
+    if (this.label !== null) this.cost = this.net.backward(this.label);
     this.panel.show(this.neuron);
     this.learning.show();
-    this.tell();
   }
 
   /** The answer for a screen reader, once it has stood for a while. */
