@@ -23,7 +23,7 @@ test-sim: .venv/ready
 	@$(BIN)/python -c 'import numba_cuda' 2>/dev/null || { echo "make test-sim skipped: numba-cuda is not installed here (Linux alone)"; exit 0; }; \
 	NUMBA_ENABLE_CUDASIM=1 NBCONV_TEST_BACKENDS=cuda $(PYTEST) --dist worksteal -W ignore::RuntimeWarning -k cuda tests/test_cuda.py tests/test_kernels_*.py
 
-# The CUDA kernels compiled and assembled for four generations of GPUs, as a table; tests/test_ptx.py is the same in make test.
+# The CUDA kernels compiled and assembled for four generations of GPUs, as a table; make test has the first and the last of them.
 test-ptx: .venv/ready
 	$(BIN)/python tests/ptx.py
 

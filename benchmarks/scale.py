@@ -3,7 +3,8 @@
 Measured on one thread: a mini-batch of each size, and adding two gradients. Computed: how many
 times as fast P ranks of one thread train, whose gradients go over a network in log2(P) exchanges of
 whole gradients or, as nbconv's do, in halves: each exchange of half of what the last one had, and
-back. With --noise: the gradient noise scale (McCandlish et al. 2018) of a 100N network on MNIST.
+back; and a bound, the halves exchanged while all else is computed. With --noise: the gradient noise
+scale (McCandlish et al. 2018) of a 100N network on MNIST.
 """
 
 import argparse
@@ -56,13 +57,15 @@ def add_seconds(numbers: int) -> float:
     return statistics.median(times)
 
 
-def exchange_seconds(ranks: int, size: int, add: float, link: tuple[float, float]) -> list[float]:
-    """[as whole gradients, as halves]. size: bytes; link: one of LINKS."""
+def exchange_seconds(
+    ranks: int, size: int, add: float, link: tuple[float, float]
+) -> tuple[float, float]:
+    """(as whole gradients, as halves). size: bytes; link: one of LINKS."""
     latency, bandwidth = link
     levels = math.log2(ranks)
     whole = levels * (latency + size / bandwidth + add)
     moved = size * (ranks - 1) / ranks
-    return [whole, 2 * levels * latency + 2 * moved / bandwidth + moved / size * add]
+    return whole, 2 * levels * latency + 2 * moved / bandwidth + moved / size * add
 
 
 def speed_ups() -> None:
@@ -80,8 +83,9 @@ def speed_ups() -> None:
             alone, part = seconds[mini_batch], seconds[mini_batch // ranks]
             cells = []
             for link in LINKS.values():
-                ways = exchange_seconds(ranks, 4 * numbers, add, link)
-                cells.append(" / ".join(f"{alone / (part + way):.1f}" for way in ways))
+                whole, halves = exchange_seconds(ranks, 4 * numbers, add, link)
+                steps = part + whole, part + halves, max(part, halves)
+                cells.append(" / ".join(f"{alone / step:.1f}" for step in steps))
             print(
                 f"| {name}, {mini_batch}, {ranks} | {' | '.join(cells)} | {alone / part:.1f} |",
                 flush=True,

@@ -218,7 +218,7 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     import tomllib
 
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingError(f"{path} cannot be read as TOML: {error}") from error
     return {name.replace("-", "_"): value for name, value in settings.items()}

@@ -25,6 +25,7 @@ from . import backend as backends
 from . import checks
 from .checks import show
 from .data.dataset import Dataset, Images
+from .data.labels import ClassNames
 from .errors import CheckpointError, SettingError
 from .files import one_line, replace
 from .network import Network
@@ -61,6 +62,18 @@ class Ensemble:
                     f"{network.classes} classes: expected {show(first.input_shape)} and "
                     f"{first.classes} classes, like the first network"
                 )
+        names = self.class_names
+        for number, network in enumerate(self.networks, 1):
+            if names and network.class_names and network.class_names != names:
+                raise SettingError(
+                    f"network {number} has the classes {', '.join(network.class_names)[:100]}: "
+                    f"expected {', '.join(names)[:100]}, in this order, as other networks have"
+                )
+
+    @property
+    def class_names(self) -> ClassNames | None:
+        """The names of the classes, class 0's first; None if no network has any."""
+        return next((net.class_names for net in self.networks if net.class_names), None)
 
     def __len__(self) -> int:
         return len(self.networks)
@@ -77,7 +90,7 @@ class Ensemble:
         Each network votes for its largest output. A tie goes to the class with the higher mean
         probability. images: (n, channels, rows, columns) or (n, pixels). Raises DataError.
         """
-        return vote(self.members_proba(images))
+        return vote(self.members_predict(images), self.members_proba(images))
 
     def predict_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
         """The mean of the networks' outputs, (n, classes): probabilities if they end in Softmax.
@@ -98,7 +111,7 @@ class Ensemble:
         activations = self.members_proba(data.images)
         mean = activations.mean(axis=0)
         total = len(data)
-        correct = int((vote(activations) == data.labels).sum())
+        correct = int((vote(self.members_predict(data.images), activations) == data.labels).sum())
         return {
             "cost": _cost(self.networks[0].cost, mean, data.labels),
             "accuracy": correct / total,
@@ -107,6 +120,10 @@ class Ensemble:
             "mean_probability_accuracy": float((mean.argmax(axis=1) == data.labels).mean()),
             "members": [score["accuracy"] for score in scores],
         }
+
+    def members_predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:
+        """The `predict` of each network: (networks, n). Raises DataError."""
+        return np.array([network.predict(images) for network in self])
 
     def members_proba(self, images: ArrayLike | Images) -> NDArray[np.float64]:
         """The `predict_proba` of each network: (networks, n, classes). Raises DataError."""
@@ -368,9 +385,12 @@ def _begun(folder: Path) -> _Record:
     return record
 
 
-def vote(activations: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The majority vote, (n,), as in `Ensemble.predict`. activations: (networks, n, classes)."""
-    votes = np.eye(activations.shape[2])[activations.argmax(axis=2)].sum(axis=0)
+def vote(answers: NDArray[np.int64], activations: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The majority vote, (n,), as in `Ensemble.predict`.
+
+    answers: each network's class, (networks, n). activations: (networks, n, classes).
+    """
+    votes = np.eye(activations.shape[2])[answers].sum(axis=0)
     is_leading = votes == votes.max(axis=1, keepdims=True)
     means = np.where(is_leading, activations.mean(axis=0), -np.inf)
     winners: NDArray[np.int64] = means.argmax(axis=1)

@@ -210,11 +210,11 @@ class Network:
         a mini-batch of these products; it is not divided by the sum of the weights. "balanced": n /
         (K n_c), of n training images n_c in class c, K the number of classes that have any.
         label_smoothing: with e, the target is 1 - e + e/K for an image's class and e/K for the
-        others, K = `classes`. schedule: see `nbconv.training.schedules`. standardise: mean and
-        standard deviation are those of the pixels in [0, 1] of these training images, each channel
-        by itself, and the network's from then on, for predictions and further trainings, which must
-        have it on, too; a convolution's padding is 0 behind it, the mean. A constant channel is
-        only centred.
+        others, K = `classes`. schedule: see `nbconv.training.schedules`; like warm_up it begins
+        anew with other settings or data. standardise: mean and standard deviation are those of the
+        pixels in [0, 1] of these training images, each channel by itself, and the network's from
+        then on, for predictions and further trainings, which must have it on, too; a convolution's
+        padding is 0 behind it, the mean. A constant channel is only centred.
 
         ema_decay: with d, the network that `predict`, `evaluate`, `parameters`, `save` and all else
         have after fit, and that validation and test data are evaluated with, has the exponential
@@ -245,8 +245,8 @@ class Network:
 
         SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second
         one at once. A cost or weight that becomes infinite, NaN or larger than 1e12 raises
-        DivergedError; the network is then as it was after the last whole epoch. Raises
-        SettingError, DataError, CheckpointError.
+        DivergedError; the network is then as it was after the last whole epoch of this fit, or
+        before it. Raises SettingError, DataError, CheckpointError.
         """
         ranks, begin = Ranks.of(communicator), self.state.epoch
         with ExitStack() as stack:
@@ -263,9 +263,10 @@ class Network:
                     **settings,
                 )
                 checked = optimisers.with_eta(checked, self.specs)
-                for name, data in (("train", train), ("validation", validation), ("test", test)):
-                    if data is not None or name == "train":
-                        self.check_data(data, name, train.class_names)
+                self.check_data(train, "train")
+                for name, data in (("validation", validation), ("test", test)):
+                    if data is not None:
+                        self.check_data(data, name, like=train)
                 if validation is None and (
                     checked.patience is not None or checked.schedule.startswith("halve")
                 ):
@@ -273,7 +274,9 @@ class Network:
                         "patience and the schedule 'halve' look at the validation accuracy: "
                         "expected validation data"
                     )
-                self.class_names, self.preparation = train.class_names, train.preparation
+                if train.class_names or not self.state.step:
+                    self.class_names = train.class_names
+                self.preparation = train.preparation
                 save = checkpoint if callable(checkpoint) else (lambda: None)
                 if checkpoint is not None and not callable(checkpoint):
                     file = Path(checkpoint)
@@ -401,10 +404,16 @@ class Network:
 
     @property
     def picture_shape(self) -> Shape:
-        """(channels, rows, columns) of the pictures the network takes; pixels alone as a square."""
+        """(channels, rows, columns) of the pictures the network takes.
+
+        Where it takes pixels alone: of the training images; before a training a square.
+        """
         if len(self.input_shape) == 3:
             return self.input_shape
         (pixels,) = self.input_shape
+        shape = self.preparation.shape if self.preparation else None
+        if shape and math.prod(shape) == pixels:
+            return shape
         side = math.isqrt(pixels)
         return (1, side, side) if side**2 == pixels else (1, 1, pixels)
 
@@ -540,7 +549,7 @@ class Network:
             store = images.store
         else:
             array = as_array(images, "images")
-            if array.shape in (self.input_shape, self.picture_shape[1:]):
+            if array.shape in (self.input_shape, self.picture_shape, self.picture_shape[1:]):
                 array = array[None]  # one image
             if array.shape[1:] != self.input_shape and self._has_channels_last(array.shape):
                 array = np.moveaxis(array, 3, 1)
@@ -573,12 +582,11 @@ class Network:
                 "network's input shape"
             )
 
-    def check_data(
-        self, data: Dataset | None, name: str, class_names: ClassNames | None = None
-    ) -> None:
+    def check_data(self, data: Dataset | None, name: str, like: Dataset | None = None) -> None:
         """Raise DataError unless data are a Dataset that the network can use.
 
-        name: of the data, for the error. class_names: those expected; left out, the network's.
+        name: of the data, for the error. like: training data whose class names and levels they
+        should have; left out, those of the network's last training.
         """
         if not isinstance(data, Dataset):
             raise DataError(
@@ -586,7 +594,15 @@ class Network:
                 "nbconv.Dataset(images, labels)"
             )
         self._check_shape(data.shape, name)
-        names, others = class_names or self.class_names, data.class_names
+        names, others = like.class_names if like else self.class_names, data.class_names
+        if names is None and like is None and self.state.step and others:
+            if all(other.isdecimal() for other in others):
+                names = tuple(map(str, range(self.classes)))
+            else:
+                say(
+                    f"{name}: the network's classes have no names, and {', '.join(others)[:100]} "
+                    f"are taken for 0 to {len(others) - 1}"
+                )
         if names and others and names[: data.classes] != others[: data.classes]:
             raise DataError(
                 f"{name}: the classes are {', '.join(others)[:100]}, and the network's "
@@ -598,6 +614,12 @@ class Network:
                 f"{name}: the largest label is {data.classes - 1} and the network has "
                 f"{self.classes} classes: "
                 f"expected labels 0 to {self.classes - 1}, or a last layer of {data.classes}"
+            )
+        level = like.level if like else self.preparation.level if self.preparation else data.level
+        if data.level not in (level, BYTE):
+            say(
+                f"{name}: levels are divided by {data.level}, and those of the training images "
+                f"were by {level}: if both go to {level}, make a Dataset of images / {level}"
             )
 
     # Files
@@ -626,8 +648,9 @@ class Network:
     ) -> "Network":
         """A network from a checkpoint, ready to go on training.
 
-        weights: "last", or "best" for its best epoch's; of a training with ema_decay both are
-        averages. Raises CheckpointError unless every name, type, shape and bit is as it was saved.
+        weights: "last", or "best" for its best epoch's, if there is one; of a training with
+        ema_decay both are averages. Raises CheckpointError unless every name, type, shape and bit
+        is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))
         contents = checkpoint_file.load(Path(path))

@@ -131,6 +131,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         weights = None
         if self.class_weight is not None:
             weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            if not (np.min(weights) >= 0 and weights[labels].any()):
+                raise SettingError(
+                    f"class_weight is {self.class_weight}: expected numbers of 0 or more, and one "
+                    "greater than 0"
+                )
             weights = weights / weights[labels].mean()
         size = checks.count("mini_batch_size", self.mini_batch_size)
         self.network_.fit(

@@ -1,7 +1,7 @@
 """Compile every CUDA kernel for GPUs that need not be there.
 
 python tests/ptx.py shows what each takes, as a table. Exit code 1 if one spills registers or keeps
-anything in local memory. --json gives all as JSON.
+anything in local memory. --json ARCHITECTURE ... gives that of these architectures as JSON.
 
 The launches come from planning networks that between them need every kernel, with the host's arrays
 in the place of the device's; nothing is launched. A kernel is compiled by numba-cuda for each kind
@@ -88,13 +88,13 @@ def launches():
     return list(found)
 
 
-def report():
+def report(architectures=ARCHITECTURES):
     """What each kernel takes, by architecture."""
     # numba-cuda compiles a kernel to LLVM's language once; NVVM and the linker take that to each
     # architecture. The text of the PTX is the same as from a compilation for it alone.
     cc = 7, 5
     dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=cc)
-    found = {architecture: [] for architecture in ARCHITECTURES}
+    found = {architecture: [] for architecture in architectures}
     for kernel, signature in launches():
         function = kernel.py_func
         library, _ = compiler._compile_pyfunc_with_fixup(
@@ -103,7 +103,7 @@ def report():
         is_double = any(getattr(one, "dtype", None) == cuda.types.float64 for one in signature[:1])
         name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         described = {"kernel": name, "dtype": "float64" if is_double else "float32"}
-        for architecture in ARCHITECTURES:
+        for architecture in architectures:
             (code,) = library.get_asm_strs(cc=(int(architecture[:-1]), int(architecture[-1])))
             found[architecture].append(described | assembled(code, architecture))
     return found
@@ -121,13 +121,13 @@ def assembled(code, architecture):
     }
 
 
-def reports():
+def reports(architectures):
     """`report` by a process of its own, whose nbconv plans for GPUs that are not there."""
     environment = {
         name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"
     }
     done = subprocess.run(
-        [sys.executable, __file__, "--json"],
+        [sys.executable, __file__, "--json", *architectures],
         capture_output=True,
         text=True,
         check=False,
@@ -164,9 +164,9 @@ def table(found):
 
 
 if __name__ == "__main__":
-    everything = report()
-    if "--json" in sys.argv:
-        print(json.dumps(everything))
+    if sys.argv[1:2] == ["--json"]:
+        print(json.dumps(report(sys.argv[2:])))
     else:
+        everything = report()
         print("\n".join(table(everything)))
         sys.exit(any(spills(kernel) for described in everything.values() for kernel in described))

@@ -228,8 +228,8 @@ def test_json_is_one_document(command, invoke):
 
 def test_a_configuration_file(invoke, tmp_path):
     (tmp_path / "run.toml").write_text(
-        'net = "4C3-MP2-10N"\nmini-batch-size = 20\nepochs = 5\neta = 0.05\n'
-    )
+        '\ufeffnet = "4C3-MP2-10N"\nmini-batch-size = 20\nepochs = 5\neta = 0.05\n'
+    )  # with the mark that editors on Windows write
     settings = json.loads(invoke("train", "run.toml", "--epochs", "2", "--json").stdout)["settings"]
     assert (settings["net"], settings["mini_batch_size"], settings["epochs"]) == (
         "4C3-MP2-10N",

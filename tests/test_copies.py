@@ -171,14 +171,14 @@ test_threads_have_networks_of_their_own()
 def test_threads_that_begin_together_load_each_kernel_once(layer):
     """With the layer workqueue, too, which ends a process whose threads use it at once.
 
-    Six processes at a time: so the system interrupts each while it loads. Numba frees the code of a
-    kernel that two threads have loaded.
+    Four processes at a time: so the system interrupts each while it loads. Numba frees the code of
+    a kernel that two threads have loaded.
     """
     environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
     command = [sys.executable, "-c", THREADS, os.path.dirname(__file__)]
     children = [
         subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        for _ in range(6)
+        for _ in range(4)
     ]
     for child in children:
         _, said = child.communicate(timeout=120)

@@ -153,6 +153,25 @@ def test_what_is_no_ensemble():
         nbconv.Ensemble([nbconv.Network([3, 2])]).evaluate(nbconv.Dataset(np.eye(3), [0, 1, 2]))
 
 
+def test_members_have_the_same_classes():
+    nets = [nbconv.Network([3, 2]) for _ in range(3)]
+    nets[1].class_names, nets[2].class_names = ("cat", "dog"), ("dog", "cat")
+    assert nbconv.Ensemble(nets[:2]).class_names == ("cat", "dog")
+    with pytest.raises(nbconv.SettingError, match="network 3 has the classes dog, cat: expected"):
+        nbconv.Ensemble(nets)
+
+
+def test_votes_are_the_networks_answers():
+    """Also where neurons are so saturated that their activations are equal."""
+    net = nbconv.Network([4, 2])
+    net.set_parameters([{"weights": np.zeros((2, 4)), "biases": np.array([20.0, 30.0])}])
+    assert np.ptp(net.predict_proba(np.zeros((1, 4)))) == 0
+    data = nbconv.Dataset(np.zeros((2, 4)), [1, 1])
+    alone = nbconv.Ensemble([net])
+    assert alone.predict(data.images).tolist() == net.predict(data.images).tolist() == [1, 1]
+    assert alone.evaluate(data)["accuracy"] == 1
+
+
 def test_saved_and_loaded(trained, tmp_path, digits):
     folder, best = trained
     assert [network.seed for network in best] == [0, 1, 2]
@@ -395,11 +414,11 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bits(tmp_path):
         assert same(folder / name, tmp_path / name)
 
 
-@pytest.mark.parametrize("module", ["queue", "numba", "json"])
 @pytest.mark.slow
-def test_no_file_of_the_current_folder_is_executed(tmp_path, module):
+def test_no_file_of_the_current_folder_is_executed(tmp_path):
     """Children find modules where their parent did, not in the folder someone happens to be in."""
-    (tmp_path / f"{module}.py").write_text("open('executed', 'w').close()\n")
+    for module in ("queue", "numba", "json"):
+        (tmp_path / f"{module}.py").write_text("open('executed', 'w').close()\n")
     options = ["--members=1", "--net=64-10", "--epochs=1", "--out=e"]
     arguments = ["-P", "-m", "nbconv", "ensemble", "train", *options]
     done = subprocess.run(

@@ -17,6 +17,7 @@ from nbconv import (
     SettingError,
     Softmax,
 )
+from nbconv.runs.using import Answer
 
 DESIGN = [
     Conv2D(20, 5, activation="relu"),
@@ -375,3 +376,78 @@ def test_rows_of_pixels_are_pictures_for_every_use():
     labels = np.arange(7) % 3
     assert net.monitor(Dataset(rows, labels)) == net.monitor(Dataset(x, labels))
     assert np.array_equal(net.predict_proba(rows), net.predict_proba(x))
+
+
+def coloured(rows, columns, count=30):
+    """Pictures of three colours, which are their classes, as (images, labels)."""
+    x = np.random.default_rng(0).random((count, 3, rows, columns), np.float32) * 0.4
+    labels = np.arange(count) % 3
+    x[np.arange(count), labels] += 0.5
+    return x, labels
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 6)])
+def test_a_dense_network_remembers_its_pictures(tmp_path, size):
+    """Their shape, also in its file: pixels alone could be a square or a row."""
+    x, labels = coloured(*size)
+    net = Network([3 * size[0] * size[1], 20, 3], seed=1)
+    net.fit(Dataset(x, labels), 20, 5, 0.5)
+    net.save(tmp_path / "run.h5")
+    for one in (net, Network.load(tmp_path / "run.h5")):
+        assert one.picture_shape == (3, *size)
+        pictures = list(np.round(255 * x).astype(np.uint8).transpose(0, 2, 3, 1))
+        assert np.array_equal(one.predict(one.prepare(pictures)), labels)
+        right = one.predict_proba(x)
+        assert np.array_equal(one.predict_proba(x.transpose(0, 2, 3, 1)), right)
+        assert np.array_equal(one.predict_proba(x[1]), right[1:2])
+
+
+def test_a_trained_network_keeps_its_classes(caplog):
+    x, labels = coloured(4, 4)
+    names = np.array(["cat", "dog", "eel"])[labels]
+    net = Network([Conv2D(2, 3), Softmax(3)], (3, 4, 4))
+    net.fit(Dataset(x, names), 1, 10, 0.1)
+    with pytest.raises(nbconv.DataError, match="train: the classes are dog, eel, and the"):
+        net.fit(Dataset(x[:20], ["dog", "eel"] * 10), 1, 10, 0.1)
+    net.fit(Dataset(x, labels), 1, 10, 0.1)
+    assert net.class_names == ("cat", "dog", "eel")
+    numbered = Network([Conv2D(2, 3), Softmax(10)], (3, 4, 4))
+    numbered.fit(Dataset(x, labels), 1, 10, 0.1)
+    own = Dataset(x[:2], [0, 1], class_names=("3", "7"))
+    with pytest.raises(nbconv.DataError, match="the classes are 3, 7, and the network's 0, 1, 2"):
+        numbered.evaluate(own)
+    assert own.numbered([str(k) for k in range(10)]).labels.tolist() == [3, 7]
+    assert own.numbered(["a", "3"]) is own
+    caplog.clear()
+    numbered.evaluate(Dataset(x, names))
+    assert "have no names, and cat, dog, eel are taken for 0 to 2" in caplog.text
+
+
+def test_levels_unlike_those_of_the_training_are_told(caplog):
+    """A part of the images that happens to be dark is divided by another number."""
+    levels = np.arange(16).repeat(4).reshape(-1, 1, 2, 2)
+    net = Network([4, 2])
+    net.fit(Dataset(levels, np.arange(16) % 2), 1, 4, 0.1)
+    caplog.clear()
+    net.evaluate(Dataset(levels[:2], [0, 1]))
+    assert "divided by 1, and those of the training images were by 15" in caplog.text
+    caplog.clear()
+    net.evaluate(Dataset(levels, np.arange(16) % 2).select(np.arange(2)))
+    assert "training images were by" not in caplog.text
+
+
+def test_a_row_of_features_is_no_picture_to_invert():
+    x = np.linspace(0, 0.3, 70).reshape(10, 7)
+    net = Network([7, 2])
+    net.fit(Dataset(x, np.arange(10) % 2), 1, 5, 0.1)
+    np.testing.assert_allclose(net.prepare([1 - x[:1]])[0, 0], 1 - x[:1], rtol=1e-6)
+
+
+def test_the_first_answer_is_the_networks():
+    """Of saturated activations, which are equal, the one with the largest z."""
+    net = Network([4, 3])
+    biases = np.array([20.0, 30.0, -1.0])
+    net.set_parameters([{"weights": np.zeros((3, 4)), "biases": biases}])
+    outputs = net.predict_proba(np.zeros((1, 4)))[0]
+    answer = Answer("a", int(net.predict(np.zeros((1, 4)))[0]), outputs, [], "")
+    assert [label for label, _ in answer.best(3)] == [1, 0, 2]

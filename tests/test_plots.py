@@ -233,6 +233,21 @@ def test_errors(figures, tmp_path):
         plots.errors(test.images, test.labels, given[:3])
 
 
+def test_names_are_shown_as_they_are(tmp_path):
+    """Dollars begin no mathematics, and a file's name need not be UTF-8."""
+    names = ["$10_to_$20", "$x_", "caf\udce9"]
+    ax = plots.confusion([0, 1, 2], [0, 1, 2], class_names=names)
+    ax.figure.savefig(tmp_path / "a.png")
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels[:2] == names[:2]
+    assert "\udce9" not in labels[2]
+    images = np.random.default_rng(0).random((3, 1, 5, 5))
+    axes = plots.digits(images, [0, 1, 2], class_names=names)
+    axes.figure.savefig(tmp_path / "b.png")
+    errors = plots.errors(images, [0, 1, 2], [1, 2, 0], class_names=names)
+    errors.figure.savefig(tmp_path / "c.png")
+
+
 def test_confusion(figures, tmp_path):
     ax = figures.draw("confusion")
     right, given = figures.dataset.labels, figures.predictions

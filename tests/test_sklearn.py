@@ -155,6 +155,10 @@ def test_class_weight(rows):
     answers = given.fit(features, labels).predict_proba(others)
     np.testing.assert_allclose(answers, balanced.predict_proba(others), atol=1e-4)
     assert balanced.score(others, right) > plain.score(others, right) + 0.05
+    for weight in (-1.0, 0.0):
+        wrong = clone(plain).set_params(class_weight=dict.fromkeys(range(10), weight))
+        with pytest.raises(SettingError, match="expected numbers of 0 or more"):
+            wrong.fit(features, labels)
 
 
 def test_random_state(rows):

@@ -173,6 +173,56 @@ def test_divergence_names_epoch_and_step_and_keeps_what_was_good(few, tmp_path):
     assert (tmp_path / "good.h5").read_bytes() == content
 
 
+@pytest.mark.parametrize("change", [{}, {"lmbda": 0.1}])
+def test_divergence_in_half_an_epoch_goes_back_to_it(few, monkeypatch, change):
+    """With the same settings the epoch goes on, with others it begins anew."""
+    monkeypatch.setattr(training, "PACE", 0.0)
+    net, done = network(), []
+
+    def stop(images, _):
+        done.append(images)
+        if len(done) == 13:  # of 11 mini-batches an epoch
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(nbconv.Interrupted):
+        net.fit(few[0], 3, 10, 0.01, progress=stop)
+    place, before = (net.state.step, net.state.epoch_step), net.engine.learned()
+    assert place == (13, 2)
+
+    def spoil(*_):
+        net.engine.write(net.engine.parameters, np.float32(1e30))
+
+    with pytest.raises(DivergedError, match="the weights are back as they were before this fit"):
+        net.fit(few[0], 2, 10, 0.01, progress=spoil, **change)
+    assert (net.state.step, net.state.epoch_step) == (place if not change else (13, 0))
+    assert all(np.array_equal(v, before[k]) for k, v in net.engine.learned().items())
+
+
+def test_a_schedule_begins_anew_with_other_settings(few):
+    net = network()
+    net.fit(few[0], 3, 10, 0.05)
+    before = net.engine.parameters.copy()
+    net.fit(few[0], 1, 103, 0.05, schedule="cosine:1", warm_up=0.5)
+    assert np.abs(net.engine.parameters - before).max() > 1e-5
+    net.fit(few[0], 1, 103, 0.05, schedule="cosine:1", warm_up=0.5)  # goes on behind its end
+    after = net.engine.parameters.copy()
+    net.fit(few[0], 1, 103, 0.05, schedule="cosine:1", warm_up=0.5)
+    assert np.array_equal(net.engine.parameters, after)
+
+
+def test_test_scores_are_the_best_epochs_on_these_test_data(few):
+    train, valid, test = few
+    wrong = nbconv.Dataset(test.images, (test.labels + 1) % 10)
+    net = network()
+    net.fit(train, 8, 10, 0.05, validation=valid, test=test)
+    best = net.state.best.epoch
+    history = net.fit(train, 1, 10, 1e-9, validation=valid, test=wrong)
+    assert net.state.best.epoch == best
+    net.restore_best()
+    assert history["test_accuracy"] == [net.evaluate(wrong)["accuracy"]]
+    assert history["test_cost"] == [pytest.approx(net.evaluate(wrong)["cost"])]
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "linear"])
 @pytest.mark.parametrize("cost", [None, "quadratic"])
 def test_divergence_is_seen_where_neurons_saturate(few, activation, cost):

@@ -370,6 +370,18 @@ class Dataset:
         """(channels, rows, columns) of one image."""
         return tuple(self.store.shape[1:])
 
+    def numbered(self, names: Sequence[str]) -> "Dataset":
+        """The same images, their classes numbered as in `names`, if all of their names are there.
+
+        Else this dataset, as one without names is.
+        """
+        if self.class_names is None or not set(self.class_names) <= set(names):
+            return self
+        numbers = np.array([names.index(name) for name in self.class_names], np.int64)
+        return Dataset.from_store(
+            self.store, numbers[self.labels], tuple(names), self.level, self.files
+        )
+
     def select(self, part: slice | NDArray[np.int64]) -> "Dataset":
         """A dataset of the images of a slice or with these indices. Raises DataError if empty."""
         labels = self.labels[part]

@@ -70,6 +70,11 @@ def _named(
 ) -> tuple[list[Array], ClassNames | None]:
     """Texts as numbers: those that they write or, if they are names, the classes' numbers."""
     seen = {str(name) for each in texts for name in np.unique(each)}
+    if any(not name.strip() for name in seen):
+        raise DataError(
+            "a label is an empty text: expected each image's class; name that of the others, such "
+            "as 'none', or leave these images out"
+        )
     if class_names is None and all(re.fullmatch("[0-9]{1,9}", name) for name in seen):
         return [each.astype(np.int64) for each in texts], None
     names = class_names or tuple(sorted(seen, key=natural_order))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..checks import Shape, show
 from ..errors import DataError
 from . import pictures
-from .dataset import Dataset, channels_first, image_store
+from .dataset import Dataset, has_channels_last, image_store
 from .levels import BYTE
 from .pictures import border
 
@@ -66,13 +66,14 @@ class Preparation:
 
     level: the whole number that stood for 1. mean, border: the range of the images' mean levels and
     of the means of their outermost pixels, in [0, 1]. ink: None unless they are ink on one
-    background, normalised in size and place.
+    background, normalised in size and place. shape: (channels, rows, columns), None in older files.
     """
 
     level: int
     mean: tuple[float, float]
     border: tuple[float, float]
     ink: Ink | None = None
+    shape: Shape | None = None
 
     @classmethod
     def of(cls, data: Dataset) -> "Preparation":
@@ -87,11 +88,15 @@ class Preparation:
             _range(means),
             _range(borders),
             _ink_of(images) if images.shape[1] == 1 else None,
+            images.shape[1:],
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The preparation as JSON."""
-        return asdict(self)
+        described = asdict(self)
+        if self.shape is None:
+            del described["shape"]
+        return described
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> "Preparation":
@@ -114,7 +119,12 @@ class Preparation:
         level = int(stored["level"])
         if not 1 <= level <= 2**16:
             raise DataError(f"its level is {level}: expected 1 to 65535")
-        return cls(level, low_high["mean"], low_high["border"], ink)
+        shape = stored.get("shape")
+        if shape is not None:
+            channels, rows, columns = shape = tuple(map(int, shape))
+            if min(channels, rows, columns) < 1:
+                raise DataError(f"its pictures are {shape}: expected channels, rows and columns")
+        return cls(level, low_high["mean"], low_high["border"], ink, shape)
 
     def unlike(self, images: Array) -> list[str]:
         """Why each image (n, channels, rows, columns) is unlike the training images, or ""."""
@@ -250,7 +260,7 @@ def _one(item: Any, shape: Shape, like: Preparation | None, done: list[str]) -> 
         if (picture.height, picture.width) != shape[1:]:
             done.append(f"resized from {picture.height}x{picture.width}")
         exact = pictures.fitted(picture, *shape) / np.float32(BYTE)
-    if like and _is_inverse(exact, like):
+    if like and shape[1] > 1 and _is_inverse(exact, like):  # a row is no picture
         done.append("inverted")
         exact = 1 - exact
     return exact
@@ -274,7 +284,8 @@ def _picture(item: Any, level: int, done: list[str]) -> Any:
             f"the picture has the shape {show(array.shape) or 'of a single number'}: expected "
             "(rows, columns), (channels, rows, columns) or (rows, columns, channels)"
         )
-    pixels = image_store(channels_first(array[None]), level)[0]
+    one = array[None]
+    pixels = image_store(np.moveaxis(one, 3, 1) if has_channels_last(one.shape) else one, level)[0]
     if pixels.dtype != np.uint8:
         if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
             raise DataError(

@@ -16,6 +16,8 @@ from .found import ALL, Found, Part, set_named
 
 Array = NDArray[Any]
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+NUMBERING = ("", "id", "index", "unnamed: 0")  # columns that number the rows
+EXACT = 2**24  # whole numbers that a float32 has are below
 LABEL_NAMES = ("label", "labels", "class", "target", "y", "digit", "category")
 WHAT = "a CSV file with a row for each image: its label, then its pixels"
 _LINE = 2**20  # characters at most: 200,000 pixels
@@ -60,22 +62,25 @@ def _part(path: Path) -> Part:
             raise DataError(f"{path} is empty: expected {WHAT}")
         delimiter = max(",;\t ", key=head[0].count)
         first, *more = list(csv.reader(head, delimiter=delimiter))
-        has_header = not all(_is_number(cell) for cell in first[1:]) or (
-            first[0].casefold() in LABEL_NAMES
+        is_numbered = [cell.strip() for cell in first] == [str(k) for k in range(len(first))]
+        has_names = not all(_is_number(cell) for cell in first[1:]) or (
+            first[0].strip().casefold() in ("", *LABEL_NAMES)
         )
-        names = [cell.strip().casefold() for cell in first] if has_header else None
+        has_header = has_names or (is_numbered and len(first) > 1)  # as pandas numbers columns
+        names = [cell.strip().casefold() for cell in first] if has_names else None
         row = (more or [[]])[0] if has_header else first
         if has_header and len(row) != len(first):
             raise DataError(
                 f"{path} has {len(first)} columns in its header and {len(row)} below it"
             )
-        return _read(path, delimiter, names, row)
+        return _read(path, delimiter, names, row, int(has_header))
 
 
-def _read(path: Path, delimiter: str, names: list[str] | None, row: list[str]) -> Part:
+def _read(path: Path, delimiter: str, names: list[str] | None, row: list[str], header: int) -> Part:
+    """header: the rows of it."""
     columns = len(row)
     label = _label_column(names, row)
-    pixels = [k for k in range(columns) if k != label and (names is None or names[k] != "id")]
+    pixels = [k for k in range(columns) if k != label and not (names and names[k] in NUMBERING)]
     with open_unpacked(path) as raw:
         text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
         lines = _Bounded(text)
@@ -89,7 +94,7 @@ def _read(path: Path, delimiter: str, names: list[str] | None, row: list[str]) -
 
             converters = {label: number}
         table = np.loadtxt(
-            lines, np.float32, delimiter=delimiter, skiprows=int(names is not None), ndmin=2,
+            lines, np.float32, delimiter=delimiter, skiprows=header, ndmin=2,
             converters=converters, quotechar='"', comments=None, encoding="utf-8",
         )  # fmt: skip
     if label is None and names is None:
@@ -101,6 +106,11 @@ def _read(path: Path, delimiter: str, names: list[str] | None, row: list[str]) -
         labels = np.array(texts)
     elif label is not None:
         labels = table[:, label]
+        if labels.max() >= EXACT:
+            raise DataError(
+                f"{path} has labels up to {labels.max():.0f}: expected numbers below {EXACT:,}, 0 "
+                "for the first class, or names"
+            )
     values = table[:, pixels] if len(pixels) < columns else table
     if (values == np.floor(values)).all() and values.min() >= 0 and values.max() <= 65535:
         values = values.astype(np.uint8 if values.max() <= 255 else np.uint16)

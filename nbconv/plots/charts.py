@@ -13,6 +13,7 @@ from ..data.dataset import class_name
 from ..data.labels import confusion_matrix
 from ..errors import DataError, SettingError
 from .style import (
+    AS_IT_IS,
     GREY,
     INK,
     RULE,
@@ -287,7 +288,7 @@ def answer(
             ax.text(k, y, f"{value:.3f}", ha="center", va="bottom", fontsize=8, color=INK)
     ax.margins(y=0.25)
     if len(values) <= MAX_CLASSES:
-        ax.set_xticks(range(len(values)), _names(class_names, len(values)))
+        ax.set_xticks(range(len(values)), _names(class_names, len(values)), **AS_IT_IS)
     return ax
 
 
@@ -330,8 +331,9 @@ def confusion(
     if classes > MAX_CLASSES:
         return ax
     names = _names(class_names, classes)
-    ax.set_yticks(range(classes), names)
-    ax.set_xticks(range(classes), names, rotation=90 if max(map(len, names)) > 3 else 0)
+    ax.set_yticks(range(classes), names, **AS_IT_IS)
+    rotation = 90 if max(map(len, names)) > 3 else 0
+    ax.set_xticks(range(classes), names, rotation=rotation, **AS_IT_IS)
     for row, column in np.argwhere(counts):
         is_dark = errors[row, column] > 0.6 * errors.max()
         color = GREY if row == column else "white" if is_dark else INK

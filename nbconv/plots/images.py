@@ -23,6 +23,7 @@ from ..errors import DataError, SettingError
 from ..layers import Conv2D
 from .charts import answer
 from .style import (
+    AS_IT_IS,
     FRAME,
     GREY,
     INK,
@@ -146,7 +147,7 @@ def _tiled(
     mosaic, centres, height = _mosaic(tiles, columns, captions, frame, line)
     text = {"ha": "center", "va": "top", "fontsize": 8, "color": INK, "linespacing": 1.15}
     for (x, y), caption in zip(centres, captions, strict=False):
-        ax.text(x, y + (0.5 + 1.5 * GAP) * height, caption, text)
+        ax.text(x, y + (0.5 + 1.5 * GAP) * height, caption, text, **AS_IT_IS)
     hide_axes(ax)
     ax.set_anchor("NW")
     ax.imshow(mosaic, interpolation="none")

@@ -23,6 +23,7 @@ RULE = "#dddddd"
 PAD = 0.08  # inches around each part of a picture
 TITLE = 0.34  # inches for a title above a part, and the room above that
 FRAME = "#c3d2e2"
+AS_IT_IS: dict[str, Any] = {"parse_math": False}  # of names, in which a dollar is a dollar
 # (colour, dashes, marker) of each line. The colours are distinct for the colour-blind: those of
 # Okabe and Ito, some of them darker so that text in them is readable.
 STYLES: tuple[tuple[str, Any, str], ...] = (
@@ -133,8 +134,9 @@ def stacked_axes(
 
 
 def add_title(ax: Axes, title: str) -> None:
-    """A title above the left edge."""
-    ax.set_title(title, loc="left", fontsize=10, color=INK, linespacing=1.4)
+    """A title above the left edge, printable."""
+    lines = "\n".join(map(printable, title.split("\n")))
+    ax.set_title(lines, loc="left", fontsize=10, color=INK, linespacing=1.4, **AS_IT_IS)
 
 
 def style_axes(ax: Axes, x: str, y: str) -> None:
@@ -173,6 +175,7 @@ def add_note(ax: Axes, text: str) -> None:
         fontsize=10,
         color=GREY,
         transform=ax.transAxes,
+        **AS_IT_IS,
     )
 
 

@@ -64,7 +64,8 @@ def write_report(
         "Environment": _environment(path, network),
     }
     about = f"{path.name}, a network with the weights of epoch {epoch}"
-    files.write(out, page.page(network.notation, about, _facts(network), sections).encode())
+    text = page.page(network.notation, about, _facts(network), sections)
+    files.write(out, text.encode(errors="backslashreplace"))  # file names need not be UTF-8
 
 
 def _facts(network: Network) -> dict[str, str]:

@@ -88,14 +88,14 @@ def ensemble(name: str, book: int | None, context: Context) -> None:
     test = context.mnist[2]
     _, runs = _runs(context, name, range(context.seed, context.seed + MEMBERS))
     five = Ensemble.from_checkpoints([run.path for run in runs], backend=context.backend)
-    activations = five.members_proba(test.images)
-    labels = vote(activations)
+    answers, activations = five.members_predict(test.images), five.members_proba(test.images)
+    labels = vote(answers, activations)
 
     def correct(predictions: Any) -> int:
         return int((predictions == test.labels).sum())
 
     fours = combinations(range(MEMBERS), MEMBERS - 1)
-    of_four = [correct(vote(activations[list(four)])) for four in fours]
+    of_four = [correct(vote(answers[[*four]], activations[[*four]])) for four in fours]
     of_mean = correct(activations.mean(axis=0).argmax(axis=1))
     rows = [
         [f"member, seed {context.seed + k}", None, 100 * run.test_accuracy]

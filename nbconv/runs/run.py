@@ -242,6 +242,7 @@ def images_for(
         arrays = arrays or run.get("arrays")
     how = sources.options(run.get("size"), run.get("channels"), arrays, like=network.picture_shape)
     which, images = sources.split(data, split, how)
+    images = images.numbered([network.name_of(k) for k in range(network.classes)])
     network.check_data(images, data)
     return data, which, images
 

@@ -21,16 +21,25 @@ AT_ONCE = 256  # pictures that are prepared and answered together
 
 @dataclass
 class Answer:
-    """A picture's name and outputs (classes,), what was done to it, and why to doubt the answer."""
+    """What a network says of a picture.
+
+    label: the class. outputs: (classes,). done: what was done to the picture. doubt: why to doubt
+    the answer.
+    """
 
     name: str
+    label: int
     outputs: Array
     done: list[str]
     doubt: str
 
     def best(self, count: int) -> list[tuple[int, float]]:
-        """The `count` classes with the largest outputs, (class, output), the largest first."""
-        order = np.argsort(-self.outputs, kind="stable")[:count]
+        """The `count` classes with the largest outputs, (class, output), the answer first.
+
+        Of equal outputs, as saturated neurons have them, the answer is the one with the largest z.
+        """
+        others = np.arange(len(self.outputs)) != self.label
+        order = np.lexsort((others, -self.outputs))[:count]
         return [(int(k), float(self.outputs[k])) for k in order]
 
 
@@ -72,10 +81,11 @@ def _answered(network: Network, named: list[tuple[str, Any]], as_is: bool) -> It
         prepared = list(network.prepared(named))
         images, done = [each.image for each in prepared], [each.done for each in prepared]
     stacked = np.stack(images)
-    outputs = network.predict_proba(stacked)
+    labels, outputs = network.predict(stacked), network.predict_proba(stacked)
     doubts = network.preparation.unlike(stacked) if network.preparation else [""] * len(named)
-    for (name, _), output, what, doubt in zip(named, outputs, done, doubts, strict=True):
-        yield Answer(name, output, what, doubt)
+    answered = zip(named, labels, outputs, done, doubts, strict=True)
+    for (name, _), label, output, what, doubt in answered:
+        yield Answer(name, int(label), output, what, doubt)
 
 
 def _as_is(network: Network, name: str, item: Any) -> Array:

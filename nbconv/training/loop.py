@@ -106,6 +106,8 @@ class Training:
         assert self.settings.eta is not None  # see optimisers.with_eta
         self.eta = self.settings.eta
         self.together = 1  # mini-batches that take about PACE
+        self.best_tested: Metrics | None = None  # the best epoch's scores on the test data
+        self.restored = ""  # how the weights are after a divergence
         classes = len(self.engine.read(self.engine.class_weights))
         given = self.settings.class_weights
         self.class_weights = weights_of_classes(given, self.train.labels, classes)
@@ -168,6 +170,7 @@ class Training:
                 else UNCHANGED
             )
         data = fingerprint(self.train, self.validation, settings.shuffle_chunks)
+        is_half = state.epoch_step > 0
         state.begin(settings, data)
         begun, steps, state.warning = state.epoch, state.step, ""
         self.engine.write(self.engine.class_weights, self.class_weights)
@@ -180,7 +183,9 @@ class Training:
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
                 average.hide(self.engine, state)
                 before, updates = self.engine.learned(), state.updates
-                step = state.step - state.epoch_step
+                place = state.step, state.epoch_step, state.epoch_seconds
+                end = f"at the end of epoch {state.epoch}"
+                self.restored = "as they were before this fit" if is_half else end
                 try:
                     self.engine.seconds.clear()
                     self._epoch(signal_number)
@@ -189,10 +194,11 @@ class Training:
                     report = self._report(averaged)
                 except DivergedError as error:
                     self.engine.learn(before)
-                    state.step, state.updates = step, updates
-                    state.epoch_step, state.epoch_seconds = 0, 0.0
+                    state.updates = updates
+                    state.step, state.epoch_step, state.epoch_seconds = place
                     self.ranks.everywhere(error)
                     raise
+                is_half = False
                 state.average, state.epoch = averaged, state.epoch + 1
                 state.epoch_step, state.epoch_seconds = 0, 0.0
                 state.history.add(report, threads)
@@ -261,7 +267,8 @@ class Training:
         engine, state, settings = self.engine, self.state, self.settings
         size, examples = settings.mini_batch_size, self.examples
         self.reader.begin(self.seed, state.epoch)
-        factor = schedules.parse(settings.schedule)(settings.epochs, state.accuracies())
+        schedule = schedules.parse(settings.schedule)
+        factor = schedule(settings.epochs - state.begun, state.accuracies())
         if state.epoch_step == 0:
             engine.write(engine.sums, 0)
         begun = time.perf_counter() - state.epoch_seconds
@@ -308,7 +315,8 @@ class Training:
 
     def _eta(self, factor: schedules.Factor, done: int) -> float:
         """Of the mini-batch that begins after `done` images of the epoch."""
-        settings, epochs = self.settings, self.state.epoch + done / self.examples
+        settings, state = self.settings, self.state
+        epochs = state.epoch - state.begun + done / self.examples
         risen = (
             min(1.0, (epochs + settings.mini_batch_size / self.examples) / settings.warm_up)
             if settings.warm_up
@@ -325,8 +333,7 @@ class Training:
         return DivergedError(
             f"{what} is beyond all bounds in epoch {self.state.epoch + 1}, mini-batch "
             f"{self.state.epoch_step + 1} "
-            f"(eta {eta:g}): the training has diverged; the weights are back at the end of epoch "
-            f"{self.state.epoch}, "
+            f"(eta {eta:g}): the training has diverged; the weights are back {self.restored}, "
             "try a smaller eta"
         )
 
@@ -353,13 +360,16 @@ class Training:
         return {name: float(value) for name, value in report.items()}
 
     def _tested(self, accuracy: float | None) -> Metrics:
-        """Scores on the test data, if the epoch's validation accuracy is the best: it is kept."""
-        engine, state, report = self.engine, self.state, Metrics()
+        """Scores on the test data: the epoch's, if its validation accuracy is the best, and kept.
+
+        Else those of the best epoch.
+        """
+        engine, state = self.engine, self.state
         best = state.best if state.best and state.best.data == self.validation_data else None
         if accuracy is None or best is None or accuracy > best.validation_accuracy:
-            if self.test is not None:
-                report = self._scores(self.test, "test")
+            report = self._scores(self.test, "test") if self.test is not None else Metrics()
             if accuracy is not None:
+                self.best_tested = report
                 state.best = Best(
                     state.epoch + 1,
                     accuracy,
@@ -367,12 +377,14 @@ class Training:
                     **engine.weights(),
                     data=self.validation_data,
                 )
-        elif self.test is not None:
-            report = {
-                name: state.history.get(name, [math.nan])[-1]
-                for name in ("test_cost", "test_accuracy")
-            }
-        return report
+            return report
+        if self.best_tested is None and self.test is not None:  # of an earlier fit, on other data
+            with average.using(
+                engine,
+                Average(0, {"parameters": best.parameters, "statistics": best.statistics}),
+            ):
+                self.best_tested = self._scores(self.test, "test")
+        return self.best_tested or Metrics()
 
     def _scores(self, data: Dataset, name: str) -> Metrics:
         cost, correct = (self.shards or self.engine).evaluate(data)

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from nbconv import load_data
+from nbconv import DataError, load_data
 from nbconv.data import splits
 from nbconv.data.sources import split
 
@@ -57,6 +57,35 @@ def test_tables(tmp_path, text, names, is_gzipped):
         pixels = data.store.reshape(20, 16)
         assert pixels.dtype == np.uint8
     assert [len(part) for part in load_data(path)] == [14, 3, 3]
+
+
+def test_tables_that_pandas_writes(tmp_path):
+    """Columns by number, with or without one that numbers the rows."""
+    numbers = ",".join(map(str, range(17)))
+    (tmp_path / "data.csv").write_text(csv(header=numbers))
+    data = split(tmp_path / "data.csv", None)[1]
+    assert np.array_equal(data.labels, LABELS)
+    rows = csv(header=f"label,{PIXELS}").splitlines()
+    for name in ("", "Unnamed: 0"):
+        lines = [f"{name},{rows[0]}", *(f"{60_000 + k},{row}" for k, row in enumerate(rows[1:]))]
+        (tmp_path / "index.csv").write_text("\n".join(lines))
+        numbered = split(tmp_path / "index.csv", None)[1]
+        assert numbered.store.dtype == np.uint8
+        assert np.array_equal(numbered.store, data.store)
+        assert np.array_equal(numbered.labels, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([16_777_216, 16_777_217] * 10, "expected numbers below 16,777,216"),
+        (["yes", "no", "", "no"] * 5, "a label is an empty text"),
+    ],
+)
+def test_labels_that_would_be_lost(tmp_path, labels, said):
+    (tmp_path / "data.csv").write_text(csv(header=f"label,{PIXELS}", labels=labels))
+    with pytest.raises(DataError, match=said):
+        split(tmp_path / "data.csv", None)
 
 
 def test_levels_of_a_table(tmp_path, caplog):
