@@ -621,6 +621,19 @@ def test_the_last_layer_comes_from_the_labels(invoke, tmp_path):
     assert "has 7 classes: expected 7N as the last layer, or N" in wrong.stderr
 
 
+def test_the_data_are_not_replaced_by_the_checkpoint(invoke, tmp_path):
+    path = tmp_path / "data.h5"
+    with h5py.File(path, "w") as file:
+        file["images"], file["labels"] = (
+            np.random.default_rng(0).random((60, 6, 6)),
+            np.arange(60) % 3,
+        )
+    before = path.read_bytes()
+    said = invoke("train", "--data", path, "--net", "3N", "--out", path, code=1).stderr
+    assert "data.h5, which has the data: expected another file" in said
+    assert path.read_bytes() == before
+
+
 def test_find_eta_chooses_it(invoke, tmp_path):
     path = tmp_path / "run.h5"
     done = invoke("train", *FAST[:2], "--epochs", 1, "--find-eta", "--out", path)

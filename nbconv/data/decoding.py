@@ -27,11 +27,12 @@ from ..errors import DataError, printable, say
 from ..files import cache_folder, created, identity
 from . import pictures
 from .labels import natural_order
+from .levels import LARGE
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
 Size = tuple[int, int]  # rows, columns
-VERSION = 1  # of what decoding gives; a new one makes the caches anew
+VERSION = 2  # of what decoding gives; a new one makes the caches anew
 IN_MEMORY_BYTES = 2**24  # of decoded pictures that need no cache
 MANY = 1000  # pictures from which child processes decode: Python lets one thread work at a time
 AT_ONCE = 200  # pictures between two reports of a child
@@ -41,10 +42,14 @@ NAMED_FILES = 20  # of those that cannot be read, in an error
 
 
 class Report:
-    """What came of some pictures: which cannot be read and why, their sizes, what was done."""
+    """What came of some pictures: which cannot be read and why, their sizes, what was done.
+
+    white: the level that became 255, of those of 16 bits or real numbers.
+    """
 
     def __init__(self) -> None:
         self.bad: list[tuple[int, str]] = []
+        self.white: list[tuple[int, float]] = []
         self.sizes: Counter[Size] = Counter()
         self.notes: Counter[str] = Counter()
         self.has_colours = False
@@ -52,6 +57,7 @@ class Report:
     def add(self, other: "Report") -> None:
         """Take another's in."""
         self.bad += other.bad
+        self.white += other.white
         self.sizes += other.sizes
         self.notes += other.notes
         self.has_colours |= other.has_colours
@@ -59,14 +65,15 @@ class Report:
     def to_json(self) -> str:
         """As a line for `from_json`."""
         sizes = [[*size, count] for size, count in self.sizes.items()]
-        return json.dumps([self.bad, sizes, dict(self.notes), self.has_colours])
+        return json.dumps([self.bad, self.white, sizes, dict(self.notes), self.has_colours])
 
     @classmethod
     def from_json(cls, line: str | bytes) -> "Report":
         """The report that `to_json` wrote."""
         report = cls()
-        bad, sizes, notes, report.has_colours = json.loads(line)
+        bad, white, sizes, notes, report.has_colours = json.loads(line)
         report.bad = [(k, why) for k, why in bad]
+        report.white = [(k, level) for k, level in white]
         report.sizes = Counter({(rows, columns): count for rows, columns, count in sizes})
         report.notes = Counter(notes)
         return report
@@ -90,8 +97,12 @@ def _decode(images: Array, picture: Any, k: int, report: Report) -> None:
     channels, rows, columns = images.shape[1:]
     if picture.format in ("JPEG", "MPO"):  # decodes at a half, a quarter or an eighth
         picture.draft(None, (2 * columns, 2 * rows))
-    images[k] = pictures.fitted(pictures.decoded(picture, said), channels, rows, columns)
-    report.notes.update(note for note in said if note != "turned upright")
+    plain = pictures.decoded(picture, said)
+    images[k] = pictures.fitted(plain, channels, rows, columns)
+    if "white" in plain.info:
+        report.white.append((k, plain.info["white"]))
+    silent = "turned upright", "levels to"
+    report.notes.update(note for note in said if not note.startswith(silent))
 
 
 def _work(
@@ -164,7 +175,7 @@ class Pictures:
                 file.flush()
                 images = np.memmap(file, np.uint8, "r+", offset, shape)
                 place = {"file": os.path.abspath(file.name), "offset": offset, "shape": shape}
-                self._finish(self._all("decode", images, progress, place))
+                self._finish(self._all("decode", images, progress, place), images)
                 images.flush()
             stored = np.load(cache, mmap_mode="r")
             return stored
@@ -174,7 +185,7 @@ class Pictures:
 
     def _in_memory(self, shape: tuple[int, ...], progress: Progress | None) -> Array:
         images = np.empty(shape, np.uint8)
-        self._finish(self._all("decode", images, progress))
+        self._finish(self._all("decode", images, progress), images)
         return images
 
     def _all(
@@ -260,8 +271,16 @@ class Pictures:
             )
         return whole
 
-    def _finish(self, report: Report) -> None:
+    def _finish(self, report: Report, images: Array) -> None:
+        """Refuse bad pictures, and divide the levels of all that are deep by one number."""
         self._refuse(report)
+        white = max((level for _, level in report.white), default=0.0)
+        for k, level in report.white:
+            if level < white:
+                images[k] = np.rint(images[k] * (level / white))
+        if white not in (0, LARGE[-1]):
+            many = f"{len(report.white)} pictures of 16 bits or real numbers"
+            say(f"{many}: levels divided by {white:g}")
         for note, count in report.notes.most_common(3):
             say(f"{count} pictures: {note}")
 

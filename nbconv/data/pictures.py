@@ -125,7 +125,8 @@ def _head(path: Path) -> bytes:
 def decoded(picture: "Image", notes: list[str] | None = None) -> "Image":
     """A picture upright, without palette and transparency, of the mode L, RGB or F in [0, 255].
 
-    notes: what was done is added to them. Raises DataError if it is damaged.
+    notes: what was done is added to them. One of 16 bits or real numbers has in its info, as
+    "white", the level that became 255. Raises DataError if it is damaged.
     """
     from PIL import ImageOps
 
@@ -196,6 +197,7 @@ def _deep(picture: "Image", notes: list[str]) -> "Image":
         if full != LARGE[-1]:
             notes.append(f"levels to {high:g} divided by {full:g}")
     deep: Image = pillow().fromarray((levels * (BYTE / full)).astype(np.float32))
+    deep.info["white"] = full
     return deep
 
 

@@ -132,6 +132,8 @@ def begin(
         named = {name: settings[name] for name in _OF_TRAINING if name not in NOT_TRIED}
         settings["eta"] = network.find_eta(train, **named)["eta"]
     network.state.run = settings
+    if os.path.realpath(out) == os.path.realpath(settings["data"]):
+        raise SettingError(f"out is {out}, which has the data: expected another file")
     check_place(out)
     if out.exists():
         check_place(old_name(out))

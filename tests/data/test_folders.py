@@ -105,6 +105,21 @@ def test_sizes_and_colours(tmp_path):
         assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("many", [1000, pytest.param(4, marks=pytest.mark.slow)])
+def test_deep_pictures_have_one_scale(tmp_path, monkeypatch, caplog, many):
+    """Also where each alone would be taken for another one: 1,000 is the same in all of them."""
+    monkeypatch.setattr(decoding, "MANY", many)
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for k, brightest in enumerate((1000, 1023, 1024, 4095, 3000, 1001)):
+            levels = np.full((6, 5), 1000, np.uint16)
+            levels[0, 0] = brightest
+            Image.fromarray(levels).save(tmp_path / "data" / name / f"{k}.png")
+    for data in load_data(tmp_path / "data"):
+        assert set(data.store[:, 0, 3, 3]) == {round(255 * 1000 / 4095)}
+    assert "12 pictures of 16 bits or real numbers: levels divided by 4095" in caplog.text
+
+
 def test_proportions_are_kept(tmp_path):
     picture = np.full((20, 40, 3), 200, np.uint8)
     picture[4:14, 10:30] = 0
