@@ -621,6 +621,12 @@ def test_the_last_layer_comes_from_the_labels(invoke, tmp_path):
     assert "has 7 classes: expected 7N as the last layer, or N" in wrong.stderr
 
 
+def test_one_class_is_nothing_to_learn(invoke, tmp_path):
+    np.savez(tmp_path / "one.npz", images=np.zeros((30, 6, 6)), labels=np.zeros(30, int))
+    said = invoke("train", "--data", tmp_path / "one.npz", code=1).stderr
+    assert "one.npz has images of one class: expected two or more" in said
+
+
 def test_the_data_are_not_replaced_by_the_checkpoint(invoke, tmp_path):
     path = tmp_path / "data.h5"
     with h5py.File(path, "w") as file:

@@ -176,6 +176,11 @@ def _npy_header(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy warns about headers written by Python 2
         shape, is_fortran, dtype = read_header(io.BytesIO(header))
+    if dtype.kind in "US":
+        raise DataError(
+            f"{name} holds texts: expected numbers; labels that are names can be in a CSV or HDF5 "
+            "file, or go to nbconv.Dataset"
+        )
     if dtype.kind not in "buif":
         raise DataError(
             f"{name} holds {str(dtype)[:60]}: expected numbers (Python objects are never loaded)"

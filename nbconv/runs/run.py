@@ -15,7 +15,7 @@ import numpy as np
 from .. import checks, notation
 from ..data import sources
 from ..data.dataset import Dataset
-from ..errors import CheckpointError, SettingError
+from ..errors import CheckpointError, DataError, SettingError
 from ..files import check_place, claimed, keep_old, old_name, one_line
 from ..layers import Dense, LayerSpec
 from ..network import Network
@@ -112,6 +112,8 @@ def begin(
     sets = load(settings, decoding)
     train = sets[0]
     classes = max(len(train.class_names or ()), *(each.classes for each in sets))
+    if classes < 2:
+        raise DataError(f"{settings['data']} has images of one class: expected two or more")
     settings["net"] = notation.completed(settings["net"], classes)
     layers = _layers(settings)
     network = Network(

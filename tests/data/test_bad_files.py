@@ -132,7 +132,7 @@ BAD_NPY = [
     ),
     (npy_bytes(header=header("(20,)", "'|V0'")), "holds |V0: expected numbers"),
     (npy_bytes(header=header("(20,)", "'nonsense'")), "is damaged or is not"),
-    (npy_bytes(header=header("(20,)", "'<U4'")), "holds <U4: expected numbers"),
+    (npy_bytes(header=header("(20,)", "'<U4'")), "holds texts: expected numbers"),
     (npy_bytes(header=header("(20,)", "'<c8'")), "holds complex64: expected numbers"),
     (
         npy_bytes(header=header("(20,)", str([(f"a{i}", "<f4") for i in range(500)]))),
