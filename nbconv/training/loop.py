@@ -378,7 +378,7 @@ class Training:
                     data=self.validation_data,
                 )
             return report
-        if self.best_tested is None and self.test is not None:  # of an earlier fit, on other data
+        if self.best_tested is None and self.test is not None:  # of an earlier fit
             with average.using(
                 engine,
                 Average(0, {"parameters": best.parameters, "statistics": best.statistics}),

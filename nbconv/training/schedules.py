@@ -1,5 +1,8 @@
 """Learning-rate schedules: eta is multiplied by a factor. All are functions, without state.
 
+Epochs count from where a training with these settings and data began; the whole run ends at its
+last one.
+
 "constant"        always 1
 "halve:N"         halved after each N epochs without a better validation accuracy
                   (exercise in chapter 3)
@@ -18,9 +21,9 @@ from ..checks import expected
 from ..errors import SettingError
 from ..names import SCHEDULES
 
-# factor(epochs trained so far, fractions included) is what eta is multiplied by.
+# factor(epochs since then, fractions included) is what eta is multiplied by.
 Factor = Callable[[float], float]
-# schedule(epochs of the whole run, validation accuracies so far) returns the next epoch's factor.
+# schedule(epochs of the whole run, validation accuracies since then) returns the next epoch's factor.
 Schedule = Callable[[int, Sequence[float]], Factor]
 
 
