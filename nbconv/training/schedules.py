@@ -23,7 +23,7 @@ from ..names import SCHEDULES
 
 # factor(epochs since then, fractions included) is what eta is multiplied by.
 Factor = Callable[[float], float]
-# schedule(epochs of the whole run, validation accuracies since then) returns the next epoch's factor.
+# schedule(epochs of the whole run, validation accuracies since then): the next epoch's factor.
 Schedule = Callable[[int, Sequence[float]], Factor]
 
 
