@@ -16,7 +16,7 @@ check: lint types
 
 test: lint types
 	$(PYTEST)
-	$(MAKE) --no-print-directory test-sim coverage
+	$(MAKE) --no-print-directory -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) test-sim coverage
 
 # The CUDA kernels and the whole backend in numba-cuda's simulator, which needs no GPU. Whole numbers wrap around there with a warning.
 test-sim: .venv/ready
