@@ -20,6 +20,7 @@ from nbconv import Network, demo, notation
 from nbconv.data.preparation import Ink, Preparation
 
 FRAMES = 100
+SETTLING = 1000  # milliseconds, in which the page has been drawn
 # A message that is sent within a frame comes when the frame has been painted.
 TIMED = """() => {
     window.times = { seeBoard: [], showBackward: [] };
@@ -72,6 +73,7 @@ def main() -> None:
         if options.learning:
             page.locator(".labels label").first.click()
         page.locator(".board").scroll_into_view_if_needed()
+        page.wait_for_timeout(SETTLING)
         board = page.locator(".board").bounding_box()
         page.mouse.move(board["x"] + 40, board["y"] + 60)
         page.mouse.down()

@@ -28,6 +28,8 @@ class Page {
     else this.clear();
     this.layOut();
     this.pointAtStrongest();
+    // Once for nothing: the first stroke then finds the code compiled.
+    setTimeout(() => prepare(this.board.picture(), this.pictureShape, this.preparation));
   }
 
   /** The kind of colours of a layer's outputs: see `rangeOf`. */
