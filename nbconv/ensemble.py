@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backend as backends
-from . import checks
+from . import checks, inputs
 from .checks import show
 from .data.dataset import Dataset, Images
 from .data.labels import ClassNames
@@ -107,18 +107,20 @@ class Ensemble:
         the largest mean probability. "members": [accuracy, ...]. "cost": the first network's cost
         function at the mean probabilities, without regularisation. Raises DataError.
         """
-        scores = [network.evaluate(data) for network in self]
+        for network in self:
+            inputs.check_data(network, data, "data")
+        answers = self.members_predict(data.images)
         activations = self.members_proba(data.images)
         mean = activations.mean(axis=0)
         total = len(data)
-        correct = int((vote(self.members_predict(data.images), activations) == data.labels).sum())
+        correct = int((vote(answers, activations) == data.labels).sum())
         return {
             "cost": _cost(self.networks[0].cost, mean, data.labels),
             "accuracy": correct / total,
             "correct": correct,
             "total": total,
             "mean_probability_accuracy": float((mean.argmax(axis=1) == data.labels).mean()),
-            "members": [score["accuracy"] for score in scores],
+            "members": (answers == data.labels).mean(axis=1).tolist(),
         }
 
     def members_predict(self, images: ArrayLike | Images) -> NDArray[np.int64]:

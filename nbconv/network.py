@@ -15,25 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import backend as backends
-from . import checks, display
+from . import checks, display, inputs
 from .checkpoint import file as checkpoint_file
 from .checkpoint import schema
 from .checks import Shape, show
 from .data import preparation
-from .data.dataset import (
-    Dataset,
-    Images,
-    Store,
-    as_array,
-    check_pixels,
-    class_name,
-    image_store,
-)
+from .data.dataset import Dataset, Images, class_name
 from .data.labels import ClassNames, confusion_matrix
-from .data.levels import BYTE
 from .engine.engine import Engine
 from .engine.probe import units
-from .errors import CheckpointError, DataError, SettingError, say
+from .errors import CheckpointError, DataError, SettingError
 from .files import check_place
 from .kernels.interface import Backend
 from .layers import Layer, LayerSpec, costs, given_layers, to_dict
@@ -263,10 +254,10 @@ class Network:
                     **settings,
                 )
                 checked = optimisers.with_eta(checked, self.specs)
-                self.check_data(train, "train")
+                inputs.check_data(self, train, "train")
                 for name, data in (("validation", validation), ("test", test)):
                     if data is not None:
-                        self.check_data(data, name, like=train)
+                        inputs.check_data(self, data, name, like=train)
                 if validation is None and (
                     checked.patience is not None or checked.schedule.startswith("halve")
                 ):
@@ -364,7 +355,7 @@ class Network:
         image: levels of the training images' kind or values in [0, 1], taken as they are. Pictures
         of other sizes and kinds: `prepare`. Raises DataError.
         """
-        z = self.engine.outputs(self._shaped(images), has_activation=False)
+        z = self.engine.outputs(inputs.store(self, images), has_activation=False)
         labels: NDArray[np.int64] = z.argmax(axis=1)
         return labels
 
@@ -373,7 +364,7 @@ class Network:
 
         Raises DataError.
         """
-        return self.engine.outputs(self._shaped(images), has_activation=True)
+        return self.engine.outputs(inputs.store(self, images), has_activation=True)
 
     def prepare(self, pictures: Any) -> Array:
         """Pictures made like the training images: (n, channels, rows, columns) in [0, 1].
@@ -428,7 +419,7 @@ class Network:
         predicted or is not there, and "confusion", (classes, classes): how many images of class j
         were taken for class k.
         """
-        self.check_data(data, "data")
+        inputs.check_data(self, data, "data")
         cost, correct = self.engine.evaluate(data)
         result: dict[str, Any] = {
             "cost": cost / len(data),
@@ -446,8 +437,8 @@ class Network:
         Without regularisation, dropout, class_weights and label_smoothing. Batch normalisations use
         their running statistics, as they do for predictions.
         """
-        data = Dataset.from_store(self._given(images), labels)
-        self.check_data(data, "images")
+        data = Dataset.from_store(inputs.pixels(self, images), labels)
+        inputs.check_data(self, data, "images")
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
 
@@ -464,7 +455,7 @@ class Network:
         if not each_layer:
             rest = iter(names)
             names = ["-".join(next(rest) for _ in unit) for unit in units(self.engine.layers)]
-        arrays = monitors.activations(self.engine, self._given(images), each_layer)
+        arrays = monitors.activations(self.engine, inputs.pixels(self, images), each_layer)
         return list(zip(names, arrays, strict=True))
 
     def monitor(self, data: Dataset) -> dict[str, float]:
@@ -476,7 +467,7 @@ class Network:
         largest value; or dead_k: share of ReLU neurons (or feature maps) that are 0 for every
         image. Raises DataError.
         """
-        self.check_data(data, "data")
+        inputs.check_data(self, data, "data")
         return monitors.measure(self.engine, data)
 
     def parameters(self) -> list[dict[str, Array]]:
@@ -542,85 +533,6 @@ class Network:
         return [
             {"weights": weights, "biases": biases} for weights, biases in self.engine.views(flat)
         ]
-
-    def _shaped(self, images: ArrayLike | Images) -> Store:
-        """Images from a caller, of the right shape and dtype."""
-        if isinstance(images, Images):
-            store = images.store
-        else:
-            array = as_array(images, "images")
-            if array.shape in (self.input_shape, self.picture_shape, self.picture_shape[1:]):
-                array = array[None]  # one image
-            if array.shape[1:] != self.input_shape and self._has_channels_last(array.shape):
-                array = np.moveaxis(array, 3, 1)
-            level = self.preparation.level if self.preparation else BYTE
-            store = image_store(array, level)
-            if store.dtype == np.uint8 and 0 < (high := int(store.max())) <= BYTE // 2:
-                say(
-                    f"images: the largest level is {high}, and levels are divided by 255, as those "
-                    f"of the training images: pass images / {high} if {high} is white"
-                )
-        self._check_shape(tuple(store.shape[1:]), "images")
-        return store
-
-    def _has_channels_last(self, shape: Shape) -> bool:
-        return len(shape) == 4 and (shape[3], *shape[1:3]) == self.picture_shape
-
-    def _given(self, images: ArrayLike | Images) -> Store:
-        """The same, all in [0, 1]."""
-        store = self._shaped(images)
-        check_pixels(store)
-        return store
-
-    def _check_shape(self, shape: Shape, name: str) -> None:
-        is_flat = len(self.input_shape) == 1 or shape[:2] == (1, 1)
-        if shape != self.input_shape and not (
-            is_flat and math.prod(shape) == math.prod(self.input_shape)
-        ):
-            raise DataError(
-                f"{name}: images are {show(shape)}: expected {show(self.input_shape)}, the "
-                "network's input shape"
-            )
-
-    def check_data(self, data: Dataset | None, name: str, like: Dataset | None = None) -> None:
-        """Raise DataError unless data are a Dataset that the network can use.
-
-        name: of the data, for the error. like: training data whose class names and levels they
-        should have; left out, those of the network's last training.
-        """
-        if not isinstance(data, Dataset):
-            raise DataError(
-                f"{name} is a {type(data).__name__}: expected a Dataset, such as "
-                "nbconv.Dataset(images, labels)"
-            )
-        self._check_shape(data.shape, name)
-        names, others = like.class_names if like else self.class_names, data.class_names
-        if names is None and like is None and self.state.step and others:
-            if all(other.isdecimal() for other in others):
-                names = tuple(map(str, range(self.classes)))
-            else:
-                say(
-                    f"{name}: the network's classes have no names, and {', '.join(others)[:100]} "
-                    f"are taken for 0 to {len(others) - 1}"
-                )
-        if names and others and names[: data.classes] != others[: data.classes]:
-            raise DataError(
-                f"{name}: the classes are {', '.join(others)[:100]}, and the network's "
-                f"{', '.join(names)[:100]}: expected the same; Dataset(images, labels, "
-                "class_names=net.class_names) numbers labels by name as the network does"
-            )
-        if data.classes > self.classes:
-            raise DataError(
-                f"{name}: the largest label is {data.classes - 1} and the network has "
-                f"{self.classes} classes: "
-                f"expected labels 0 to {self.classes - 1}, or a last layer of {data.classes}"
-            )
-        level = like.level if like else self.preparation.level if self.preparation else data.level
-        if data.level not in (level, BYTE):
-            say(
-                f"{name}: levels are divided by {data.level}, and those of the training images "
-                f"were by {level}: if both go to {level}, make a Dataset of images / {level}"
-            )
 
     # Files
 

@@ -18,7 +18,7 @@ FLOORS = [
     {"layers"},
     {"engine"},
     {"training"},
-    {"checkpoint"},
+    {"checkpoint", "inputs"},
     {"network", "notation", "book", "onnx"},
     {"runs"},
     {"diagnostics", "doctor", "ensemble", "sklearn"},

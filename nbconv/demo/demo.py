@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import activations
+from .. import activations, inputs
 from ..checks import Shape, show
 from ..data.dataset import Dataset
 from ..data.levels import BYTE
@@ -198,7 +198,7 @@ def _numbers(array: Array) -> str:
 
 def _examples(network: Network, data: Dataset) -> list[dict[str, Any]]:
     """The first image of each class, in levels to 255."""
-    network.check_data(data, "examples")
+    inputs.check_data(network, data, "examples")
     labels, first = np.unique(data.labels, return_index=True)
     levels = np.rint(data.images[first[:MOST_EXAMPLES]] * BYTE).astype(np.uint8)
     return [

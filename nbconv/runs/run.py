@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks, notation
+from .. import checks, inputs, notation
 from ..data import sources
 from ..data.dataset import Dataset
 from ..errors import CheckpointError, DataError, SettingError
@@ -124,7 +124,7 @@ def begin(
         dtype=settings["dtype"],
         initialiser=settings["initialiser"],
     )
-    network.check_data(train, settings["data"])
+    inputs.check_data(network, train, settings["data"])
     if network.classes != classes:
         raise SettingError(
             f"net {settings['net']} ends in {network.classes} neurons, and {settings['data']} has "
@@ -247,7 +247,7 @@ def images_for(
     how = sources.options(run.get("size"), run.get("channels"), arrays, like=network.picture_shape)
     which, images = sources.split(data, split, how)
     images = images.numbered([network.name_of(k) for k in range(network.classes)])
-    network.check_data(images, data)
+    inputs.check_data(network, images, data)
     return data, which, images
 
 
