@@ -2,6 +2,7 @@
 // The page: what happens to a picture, and how the parts are connected.
 
 const LARGEST_PICTURE = 1024; // pixels of the longer side of a picture that is read
+const WARM_UPS = 20; // with fewer the first stroke takes longer, see benchmarks/demo.py
 
 class Page {
   constructor(described) {
@@ -28,8 +29,18 @@ class Page {
     else this.clear();
     this.layOut();
     this.pointAtStrongest();
-    // Once for nothing: the first stroke then finds the code compiled.
-    setTimeout(() => prepare(this.board.picture(), this.pictureShape, this.preparation));
+    this.warmUp(WARM_UPS);
+  }
+
+  /** Compute for nothing, a bar for a drawing: the first stroke then finds the code compiled. */
+  warmUp(times) {
+    if (!times) return;
+    const picture = this.board.picture();
+    const [{ data }] = picture.planes;
+    data.fill(0, 0.4 * data.length, 0.6 * data.length);
+    prepare(picture, this.pictureShape, this.preparation);
+    this.net.forward(this.image);
+    setTimeout(() => this.warmUp(times - 1));
   }
 
   /** The kind of colours of a layer's outputs: see `rangeOf`. */
