@@ -60,9 +60,13 @@ ENGINES = {
 
 
 class Worker:
-    """An engine's process, see worker.py. threads: a number, or "auto" for nbconv's own choice."""
+    """An engine's process, see worker.py.
 
-    def __init__(self, name: str, threads: int | str):
+    threads: a number, or "auto" for nbconv's own choice. share: of an epoch's images that a
+    training is timed with, one in so many.
+    """
+
+    def __init__(self, name: str, threads: int | str, share: int = 1):
         self.name = name
         engine = ENGINES[name]
         if not engine.interpreter.exists():
@@ -72,6 +76,7 @@ class Worker:
         limits = ("BENCHMARK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         set_to = limits[:1] if threads == "auto" else limits
         environment = {**os.environ, **dict.fromkeys(set_to, str(threads)), **engine.environment}
+        environment["BENCHMARK_SHARE"] = str(share)
         self.process = subprocess.Popen(
             [engine.interpreter, HERE / engine.script],
             text=True,

@@ -1,5 +1,6 @@
 """The networks that are timed, in the notation of `nbconv train --net` and for other engines."""
 
+import os
 import re
 from itertools import pairwise
 from typing import Any
@@ -68,6 +69,7 @@ def parts_of(network: str) -> list[Part]:
 def images_for(network: str, mini_batch_size: int) -> int:
     """The images in an epoch: whole mini-batches; fewer if small mini-batches make it slow."""
     share = 4 if mini_batch_size < 10 else 2 if mini_batch_size < 32 else 1
+    share *= int(os.environ.get("BENCHMARK_SHARE", "1"))  # of an epoch, for an engine that is slow
     return mini_batch_size * max(4, EPOCH[network] // share // mini_batch_size)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from networks import calls_for, images_for
 
+SHORTEST = 0.1  # seconds that are timed
 Prepare = Callable[[str, int], Callable[[], object]]
 
 
@@ -27,8 +28,9 @@ def serve(version: str, **tasks: Prepare) -> None:
     for line in sys.stdin:
         task, network, mini_batch = line.split()
         size = int(mini_batch)
-        calls = 1 if task == "train" else calls_for(size)
-        images = images_for(network, size) if task == "train" else size * calls
+        calls, images = calls_for(size), size
+        if task == "train":
+            calls, images = 1, images_for(network, size)
         if once is None or line != prepared:
             once = None  # frees the memory of the last one
             once = tasks[task](network, size)
@@ -40,7 +42,10 @@ def serve(version: str, **tasks: Prepare) -> None:
         warm = time.perf_counter() + 0.1
         while time.perf_counter() < warm:
             once()
-        started = time.perf_counter()
-        for _ in range(calls):
-            once()
-        print((time.perf_counter() - started) / images * 1e6, flush=True)
+        done, seconds, started = 0, 0.0, time.perf_counter()
+        while seconds < SHORTEST:
+            for _ in range(calls):
+                once()
+            done += calls
+            seconds = time.perf_counter() - started
+        print(seconds / (done * images) * 1e6, flush=True)
