@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from .group import JSON, THREADS, announce_compilation, backend_options, percent, print_json
+from .group import (
+    JSON,
+    THREADS,
+    announce_compilation,
+    backend_options,
+    note,
+    percent,
+    print_json,
+)
 from .train import NETWORKS, given_settings, settings
 from .use import DATA, SPLIT, WEIGHTS
 
@@ -72,7 +80,7 @@ def train(
     folder = resume or out or Path("ensemble")
 
     def on_line(line: str) -> None:
-        click.echo(line, err=True)
+        note(line)
 
     if resume:
         given, count = ensembles.begun(folder, given, members)
@@ -84,11 +92,9 @@ def train(
         else:
             trained = ensembles.train(folder, given, count, jobs, backend, on_line)
     except Interrupted as stop:
-        click.echo("Stopped and saved." if stop.saved else "Stopped at once.", err=True)
+        note("Stopped and saved." if stop.saved else "Stopped at once.")
         one = "" if member is None else f" --member {member}"
-        click.echo(
-            f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}{one}", err=True
-        )
+        note(f"Go on with: nbconv ensemble train --resume {shlex.quote(str(folder))}{one}")
         raise
     if member is not None:
         path = shlex.quote(str(folder))

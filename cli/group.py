@@ -1,15 +1,30 @@
 """What the commands share: options, errors as one line and an exit code, JSON."""
 
+import io
 import math
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from ..names import BACKENDS, SYNONYMS
+
+
+def note(line: str, nl: bool = True) -> None:
+    """Print on standard error, which nothing depends on: where that fails, all goes on in silence.
+
+    A terminal may have been closed, a reader gone, a disk be full.
+    """
+    try:
+        click.echo(line, nl=nl, err=True)
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -91,6 +106,8 @@ class Group(click.Group):
         """Run the command, and turn what it raises into a line and an exit code."""
         from nbconv.errors import Interrupted, NbconvError, check_environment, printable
 
+        if isinstance(sys.stdout, io.TextIOWrapper):  # an encoding may lack a class's name
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             check_environment()
             result = super().invoke(ctx)
@@ -104,7 +121,7 @@ class Group(click.Group):
         except Interrupted as stop:
             raise SystemExit(128 + stop.signal_number) from stop
         except KeyboardInterrupt as stop:
-            click.echo("Interrupted.", err=True)
+            note("Interrupted.")
             raise SystemExit(130) from stop
         except NbconvError as error:
             raise click.ClickException(printable(str(error))) from error
@@ -153,7 +170,7 @@ def announce_compilation() -> None:
     """Say on standard error when kernels have to be compiled first."""
     from nbconv.backend import on_compilation
 
-    on_compilation(lambda line: click.echo(line, err=True))
+    on_compilation(note)
 
 
 def as_json(value: Any) -> str:

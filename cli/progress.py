@@ -5,21 +5,20 @@ import os
 import sys
 import textwrap
 import time
+from io import FileIO
 from pathlib import Path
-
-import click
 
 from ..errors import printable
 from ..tables import duration
-from .group import as_json
+from .group import as_json, note
 
 
 def tell(line: str) -> None:
     """A line on standard error; on a terminal it is broken between words."""
     line = printable(line)
-    if sys.stderr.isatty():
+    if _is_terminal():
         line = textwrap.fill(line, _width(), break_long_words=False, break_on_hyphens=False)
-    click.echo(line, err=True)
+    note(line)
 
 
 class Progress:
@@ -28,7 +27,7 @@ class Progress:
     def __init__(self, first_epoch: int, epochs: int):
         self.epoch = first_epoch
         self.epochs = epochs
-        self.live = sys.stderr.isatty()
+        self.live = _is_terminal()
         self.first: tuple[float, int] | None = (
             None  # when this epoch's first mini-batch was done, and its images
         )
@@ -54,7 +53,7 @@ class Progress:
                 f"{rate:,.0f} images/s, ",
                 f"{duration(left)} left",
             )
-            click.echo(f"\r\x1b[K{_fitting(parts)}", nl=False, err=True)
+            note(f"\r\x1b[K{_fitting(parts)}", nl=False)
 
     def epoch_done(self, report: dict[str, float]) -> None:
         """One line with an epoch's metrics."""
@@ -63,12 +62,12 @@ class Progress:
         from nbconv.training.history import line
 
         told = line(report, self.epochs, width=_width() if self.live else None)
-        click.echo(("\r\x1b[K" if self.live else "") + told, err=True)
+        note(("\r\x1b[K" if self.live else "") + told)
 
     def clear(self) -> None:
         """Take the moving line away."""
         if self.live:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            note("\r\x1b[K", nl=False)
 
 
 class Log:
@@ -85,6 +84,7 @@ class Log:
         self.path = path
         self.is_new = is_new
         self.has_failed = False
+        self.pipe: FileIO | None = None  # stays open: its reader takes a closed one for the end
         is_there = path.exists()
         try:
             if not path.is_fifo():  # a reader may be waiting for its end
@@ -98,6 +98,11 @@ class Log:
 
     def _opened(self) -> int:
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+    def close(self) -> None:
+        """No further lines come."""
+        if self.pipe:
+            self.pipe.close()
 
     def epoch_done(self, metrics: dict[str, float]) -> None:
         """Append an epoch's line. Where that fails, the training goes on without a log."""
@@ -122,6 +127,12 @@ class Log:
             self.path.rename(kept)
             tell(f"The file that was at {self.path} is now {kept}")
         self.is_new = False
+        if self.path.is_fifo():
+            if self.pipe is None:  # a plain opening would wait for a reader
+                self.pipe = FileIO(os.open(self.path, os.O_WRONLY | os.O_NONBLOCK), "w")
+                os.set_blocking(self.pipe.fileno(), True)
+            self.pipe.write(line)
+            return
         descriptor = self._opened()
         try:
             size = os.fstat(descriptor).st_size
@@ -136,7 +147,7 @@ class Decoding:
     """Says how many pictures are decoded: a moving line on a terminal, else one now and then."""
 
     def __init__(self) -> None:
-        self.live = sys.stderr.isatty()
+        self.live = _is_terminal()
         self.shown = time.perf_counter()
 
     def __call__(self, done: int, total: int) -> None:
@@ -144,18 +155,23 @@ class Decoding:
         now = time.perf_counter()
         if done == total:
             if self.live:
-                click.echo("\r\x1b[K", nl=False, err=True)
+                note("\r\x1b[K", nl=False)
         elif self.live or now - self.shown > 10:
             line = f"Decoding pictures: {done:,} of {total:,}"
             line = f"\r\x1b[K{line[: _width()]}" if self.live else line
-            click.echo(line, nl=not self.live, err=True)
+            note(line, nl=not self.live)
             self.shown = now
+
+
+def _is_terminal() -> bool:
+    """Whether standard error is one; a program that calls a command may have none."""
+    return bool(getattr(sys.stderr, "isatty", bool)())
 
 
 def _width() -> int:
     """How many characters a row of the terminal has; one less, for some wrap a full row."""
     try:
-        return (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+        return max(1, (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1)
     except (OSError, ValueError):
         return 79
 

@@ -10,7 +10,7 @@ import click
 
 from ..book.experiments import EXPERIMENTS
 from ..tables import duration
-from .group import Suggesting, announce_compilation, backend_options
+from .group import Suggesting, announce_compilation, backend_options, note
 
 CHAPTER5 = "accuracy", "speeds", "curves", "bars", "sigma", "chain", "remedies"
 OURS = "beyond", "beyond-ensemble"
@@ -98,9 +98,9 @@ def reproduce(
         quick=quick,
         backend=backend,
         jobs=jobs,
-        on_line=lambda line: click.echo(line, err=True),
+        on_line=note,
     ):
-        click.echo(f"{result.name}: done in {duration(result.seconds)}", err=True)
+        note(f"{result.name}: done in {duration(result.seconds)}")
         done.append(result)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for table in merged(done):
@@ -108,4 +108,4 @@ def reproduce(
     out = out / "quick" if quick else out
     for picture in (picture for result in done for picture in result.pictures):
         click.echo(f"{picture.caption}:\n  {out / 'figures' / picture.name}.png and .svg")
-    click.echo(f"All results so far: {out / 'results.md'} and .json", err=True)
+    note(f"All results so far: {out / 'results.md'} and .json")

@@ -15,7 +15,15 @@ from ..kernels.activations import NAMES
 from ..names import DATASETS, SCHEDULES
 from ..runs.settings import NAMED, RunSettings
 from ..tables import duration
-from .group import THREADS, Suggesting, announce_compilation, backend_options, percent, print_json
+from .group import (
+    THREADS,
+    Suggesting,
+    announce_compilation,
+    backend_options,
+    note,
+    percent,
+    print_json,
+)
 from .progress import Decoding, Log, Progress, tell
 
 NETWORKS = """\b
@@ -131,14 +139,13 @@ def train(
         )
     started, number = mpi_ranks.launched()
     if not mpi and started > 1 and number == 0:
-        click.echo(
+        note(
             f"mpiexec has started {started} processes, and each trains a network of its own: with "
-            "--mpi they share one",
-            err=True,
+            "--mpi they share one"
         )
     if ranks.size > 1 and not resume and "shards" not in given:
         given["shards"] = 1 << (ranks.size - 1).bit_length()
-        click.echo(f"shards {given['shards']}, for {ranks.size} processes", err=True)
+        note(f"shards {given['shards']}, for {ranks.size} processes")
     with ranks.all_or_none():
         _train(given, backend, threads, out, resume, find_eta, log, as_json, ranks)
 
@@ -164,14 +171,18 @@ def _train(
     with ranks.agreeing():
         logged = Log(log, is_new=not resume) if log and ranks.is_first else None
         set_threads(threads)
-        run = (
-            runs.resume(resume, given, out, backend, decoding)
-            if resume
-            else runs.begin(given, out, backend, decoding, find_eta)
-        )
+        try:
+            run = (
+                runs.resume(resume, given, out, backend, decoding)
+                if resume
+                else runs.begin(given, out, backend, decoding, find_eta)
+            )
+        except Interrupted:
+            tell("Stopped before the training, nothing was saved.")
+            raise
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
-    click.echo(f"{run.network.summary()}\n", err=True)
+    note(f"{run.network.summary()}\n")
     tell(
         f"{len(run.train):,} training images, {len(run.validation):,} for validation and "
         f"{len(run.test):,} for the test from {state.run['data']}"
@@ -205,10 +216,13 @@ def _train(
         tell_kept()
         if stop.saved:
             tell(f"Stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}.")
-            click.echo(f"Go on with: nbconv train --resume {shlex.quote(str(run.out))}", err=True)
+            note(f"Go on with: nbconv train --resume {shlex.quote(str(run.out))}")
         else:
             tell("Stopped at once, without saving.")
         raise
+    finally:
+        if logged:
+            logged.close()
     _print_result(run, as_json)
 
 
@@ -256,4 +270,4 @@ def _print_result(run: Any, as_json: bool) -> None:
         click.echo(printable(f"Nothing was learned. {warning}"))
     epochs = f"{state.epoch} epoch{'s' if state.epoch > 1 else ''}"
     click.echo(f"{epochs} in {duration(seconds)}. Checkpoint: {run.out}")
-    click.echo(f"Try next: nbconv inspect {run.out}")
+    click.echo(f"Try next: nbconv inspect {shlex.quote(str(run.out))}")

@@ -149,6 +149,10 @@ class _Implementation(CompileResultCacheImpl):
     def ensure_cache_path(self) -> None:
         pass
 
+    def check_cachable(self, compiled: Any) -> bool:
+        """With NUMBA_OPT=0 some refer to places in this process; they are not kept."""
+        return not compiled.library.has_dynamic_globals
+
 
 class _Files:
     """A file for each signature of a kernel: a SHA-256 of its key and content, then the content."""
@@ -228,4 +232,7 @@ config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 def cache_is_cold() -> bool:
     """Whether no kernel has been compiled into the cache yet."""
-    return CACHE is None or next(CACHE.glob("*.nbc"), None) is None
+    try:
+        return CACHE is None or next(CACHE.glob("*.nbc"), None) is None
+    except OSError:  # a folder that this process, now another user's, may not read
+        return False

@@ -27,7 +27,10 @@ INSTALL = "pip install 'nbconv[cu13]', or 'nbconv[cu12]' for a driver older than
 
 def is_simulated() -> bool:
     """Whether numba-cuda's simulator was asked for."""
-    return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+    try:
+        return int(os.environ.get("NUMBA_ENABLE_CUDASIM", "0")) != 0
+    except ValueError:  # which Numba ignores, too
+        return False
 
 
 def why_not() -> str | None:

@@ -13,6 +13,7 @@ unfinished or not the one that the digest names is refused, never loaded as a sm
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -215,8 +216,7 @@ def train(
     if unfinished := processes.unfinished(_jobs(folder, record)):
         _write(folder, record)
         processes.train_all(unfinished, parallel, backend, on_line)
-    _seal(folder, list(record.members), record.settings)
-    return Ensemble.load(folder, backend=backend)
+    return _closed(folder, record, backend)
 
 
 def train_member(
@@ -257,8 +257,7 @@ def seal(folder: str | os.PathLike[str], backend: str = "auto") -> Ensemble:
             f"--resume {folder} --member NUMBER, or all with nbconv ensemble train --resume "
             f"{folder}"
         )
-    _seal(folder, list(record.members), record.settings)
-    return Ensemble.load(folder, backend=backend)
+    return _closed(folder, record, backend)
 
 
 def begun(
@@ -326,6 +325,26 @@ def _jobs(folder: Path, record: _Record) -> list[processes.Job]:
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _closed(folder: Path, record: _Record, backend: str) -> Ensemble:
+    """The ensemble of members that have been trained, and are sealed now.
+
+    Raises CheckpointError if they were not trained on the same data.
+    """
+    names = list(record.members)
+    ensemble = Ensemble.from_checkpoints([folder / name for name in names], backend=backend)
+    (usual, _), *others = Counter(network.state.data for network in ensemble).most_common()
+    if others:
+        other = next(
+            name for name, net in zip(names, ensemble, strict=True) if net.state.data != usual
+        )
+        raise CheckpointError(
+            f"{folder / other} was trained on other data than the other members, so the data have "
+            "changed: delete it and resume the ensemble, or train all in another folder"
+        )
+    _seal(folder, names, record.settings)
+    return ensemble
 
 
 def _seal(folder: Path, names: Sequence[str], settings: dict[str, Any]) -> None:

@@ -96,6 +96,11 @@ def _check_names(network: "Network", data: Dataset, name: str, like: Dataset | N
                 f"{name}: the network's classes have no names, and {', '.join(others)[:100]} "
                 f"are taken for 0 to {len(others) - 1}"
             )
+    if names and not others and like is None and names != tuple(map(str, range(len(names)))):
+        say(
+            f"{name}: labels 0, 1, ... are taken for the classes {', '.join(names)[:100]}, in this "
+            "order; Dataset(images, labels, class_names=...) has names"
+        )
     if names and others and names[: data.classes] != others[: data.classes]:
         raise DataError(
             f"{name}: the classes are {', '.join(others)[:100]}, and the network's "

@@ -24,7 +24,7 @@ from .data.dataset import Dataset, Images, class_name
 from .data.labels import ClassNames, confusion_matrix
 from .engine.engine import Engine
 from .engine.probe import units
-from .errors import CheckpointError, DataError, SettingError
+from .errors import BackendError, CheckpointError, DataError, SettingError, say
 from .files import check_place
 from .kernels.interface import Backend
 from .layers import Layer, LayerSpec, costs, given_layers, to_dict
@@ -100,7 +100,7 @@ class Network:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy (copy.copy, copy.deepcopy, pickle) is a network of its own, as far as this one."""
-        with self.engine.lock:
+        with self.engine.turns.between():
             made = {
                 "cost": self.cost,
                 "backend": self.backend,
@@ -109,7 +109,7 @@ class Network:
                 "initialiser": self.initialiser,
             }
             learned = self.engine.learned()
-            about = self.state, self.class_names, self.preparation
+            about = self.state.copy(), self.class_names, self.preparation
             return _again, (type(self), self.specs, self.input_shape, made, learned, about)
 
     @property
@@ -243,6 +243,7 @@ class Network:
         with ExitStack() as stack:
             stack.enter_context(ranks.all_or_none())
             with ranks.agreeing():
+                stack.enter_context(self.engine.turns.training())
                 _self, *names = inspect.signature(Network.fit).parameters
                 checks.known(settings, names)
                 checked = Settings(
@@ -343,8 +344,9 @@ class Network:
                 "there is no best epoch yet: expected a fit with validation data before"
             )
         best = self.state.best
-        self.engine.learn({"parameters": best.parameters, "statistics": best.statistics})
-        self.state.begin_average_anew()
+        with self.engine.turns.between():
+            self.engine.learn({"parameters": best.parameters, "statistics": best.statistics})
+            self.state.begin_average_anew()
 
     # Using it
 
@@ -480,9 +482,9 @@ class Network:
         return self._dicts(self.engine.read(self.engine.parameters).copy())
 
     def set_parameters(self, parameters: Sequence[dict[str, ArrayLike]]) -> None:
-        """Take copies of these, in the structure of `parameters`.
+        """Take copies of these, in the structure of `parameters`, in the place of all weights.
 
-        Raises SettingError, and then changes nothing.
+        There is no best epoch then. Raises SettingError, and then changes nothing.
         """
         flat = np.empty(self.engine.count, self.dtype)
         targets = self.engine.views(flat)
@@ -509,18 +511,21 @@ class Network:
                         f"parameters {index}: {name} have the shape {value.shape} and dtype "
                         f"{value.dtype}: {expected}"
                     )
-                with np.errstate(over="ignore"):
+                with np.errstate(all="ignore"):
                     target[...] = value
                 if not np.isfinite(target).all():
                     raise SettingError(f"parameters {index}: {name} are not all finite: {expected}")
-        self.engine.write(self.engine.parameters, flat)
-        self.state.begin_average_anew()
+        with self.engine.turns.between():
+            self.engine.write(self.engine.parameters, flat)
+            self.state.begin_average_anew()
+            self.state.best = None
 
     def to(self, backend: str) -> "Network":
         """This network, with its training so far, on another backend: "cpu", "cuda" or "reference".
 
-        Raises BackendError.
+        Raises BackendError, and SettingError while it is being trained.
         """
+        self.engine.turns.not_training("moved")
         name, kernels = backends.select(backend)
         if kernels is not self.engine.backend:
             engine = self._engine(kernels)
@@ -541,7 +546,8 @@ class Network:
 
         Raises CheckpointError.
         """
-        checkpoint_file.save(Path(path), schema.contents_of(self))
+        with self.engine.turns.between():
+            checkpoint_file.save(Path(path), schema.contents_of(self))
 
     def export(self, path: str | os.PathLike[str]) -> None:
         """Write an .onnx file, with which programs without nbconv predict (the extra `onnx`).
@@ -615,7 +621,11 @@ def _again(
     about: tuple[State, ClassNames | None, preparation.Preparation | None],
 ) -> Network:
     """The network that `Network.__reduce__` describes."""
-    network = kind(specs, shape, **made)
+    try:
+        network = kind(specs, shape, **made)
+    except BackendError as error:
+        say(f"the network was on {made['backend']}, which is missing here: {error}")
+        network = kind(specs, shape, **{**made, "backend": "auto"})
     network.engine.learn(learned)
     network.state, network.class_names, network.preparation = copy.deepcopy(about)
     return network

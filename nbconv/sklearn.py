@@ -17,6 +17,7 @@ from .data.dataset import Dataset, Images, channels_first, four_axes
 from .data.splits import set_aside
 from .errors import DataError, SettingError, say
 from .network import Network
+from .threads import limit
 from .training.settings import Settings
 
 try:
@@ -121,7 +122,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.network_ = self._network(shape)
         self._check_shape(shape or (self.n_features_in_,))
         self.offset_, self.scale_ = _range(rows, is_picture=len(self.network_.input_shape) == 3)
-        train, validation = Dataset.from_store(self._store(rows), labels), None
+        names = tuple(map(str, self.classes_))
+        train, validation = Dataset.from_store(self._store(rows), labels, names), None
         if self.patience is not None:
             share = checks.number(
                 "validation_fraction", self.validation_fraction, below=1.0, positive=True
@@ -138,6 +140,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 )
             weights = weights / weights[labels].mean()
         size = checks.count("mini_batch_size", self.mini_batch_size)
+        threads = self.threads  # joblib gives its processes fewer than there are
+        if threads != "auto":
+            threads = min(checks.count("threads", threads), limit())
         self.network_.fit(
             train,
             self.epochs,
@@ -149,7 +154,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             class_weights=weights,
             patience=self.patience,
             validation=validation,
-            threads=self.threads,
+            threads=threads,
             verbose=bool(self.verbose),
         )
         if validation is not None:
@@ -239,4 +244,4 @@ def _range(rows: Array, is_picture: bool) -> tuple[Any, Any]:
     if low.min() >= 0 and high.max() <= 1:
         return 0.0, 1.0
     length = high - low
-    return low, np.where(length > 0, length, 1.0)
+    return low, np.where(length > 0, length, np.inf)  # what never varied is 0

@@ -107,15 +107,25 @@ def fixed() -> int | None:
     return _everywhere["forked"] or _here.number or _everywhere["number"]
 
 
+def _has_openmp() -> bool:
+    """Whether the system's OpenMP, which Numba's layer uses too, has been loaded (Linux)."""
+    try:
+        return "/libgomp.so.1" in Path("/proc/self/maps").read_text()
+    except (OSError, ValueError):
+        return False
+
+
 def _after_fork() -> None:
     """Make kernels work in the child of a process whose OpenMP threads have run.
 
     The child has none of these threads, and would wait for them for ever; Numba ends it at the
     first kernel (SIGTERM). With one thread OpenMP asks for no others, and after another launch
-    Numba takes the child for a process of its own.
+    Numba takes the child for a process of its own. Another library may have run the threads, too.
     """
     layer = getattr(parallel, "_threading_layer", None)  # None before the first kernel
-    if layer in _POOLS:
+    if layer is None and _has_openmp():
+        _everywhere["forked"] = 1
+    elif layer in _POOLS:
         pool = import_module(f"numba.np.ufunc.{_POOLS[layer]}")
         ctypes.CFUNCTYPE(None, ctypes.c_int)(pool.launch_threads)(limit())
         if layer == "omp":

@@ -511,6 +511,51 @@ def test_full_output_is_no_traceback(command):
     assert "Traceback" not in done.stderr
 
 
+@LINUX
+@pytest.mark.parametrize("place", ["/dev/full", "a pipe without a reader"])
+def test_progress_that_cannot_be_shown_ends_no_training(place, tmp_path):
+    """A log on a full disk, a terminal that was closed, `nbconv train 2>&1 >/dev/null | head`."""
+    if place == "/dev/full":
+        errors = os.open(place, os.O_WRONLY)
+    else:
+        reader, errors = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "nbconv", "train", *FAST]
+    done = subprocess.run(command, cwd=tmp_path, stderr=errors, stdout=subprocess.PIPE, check=False)
+    os.close(errors)
+    assert done.returncode == 0
+    assert b"Test accuracy" in done.stdout
+    assert nbconv.Network.load(tmp_path / "run.h5").state.epoch == 3
+
+
+@POSIX
+def test_a_log_into_a_pipe(invoke, tmp_path):
+    """Its reader gets all lines; without one the training goes on."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
+    with open(tmp_path / "pipe", "w"):  # so that the reader is there before the training
+        invoke("train", *FAST, "--log", "pipe")
+    assert [json.loads(line)["epoch"] for line in reader.communicate()[0].splitlines()] == [1, 2, 3]
+    said = invoke("train", *FAST, "--out", "two.h5", "--log", "pipe").stderr
+    assert "pipe cannot be written any more: No such device or address" in said
+
+
+def test_class_names_that_the_output_s_encoding_lacks(tmp_path):
+    images, names = np.random.default_rng(0).random((20, 16)), ["Äpfel", "日本"] * 10
+    net = nbconv.Network([16, 2])
+    net.fit(nbconv.Dataset(images, names), 1, 10, 0.1)
+    net.save(tmp_path / "run.h5")
+    done = subprocess.run(
+        [sys.executable, "-m", "nbconv", "inspect", tmp_path / "run.h5"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Äpfel".encode("latin-1") in done.stdout
+    assert rb"\u65e5\u672c" in done.stdout
+
+
 @pytest.mark.slow
 def test_gradcheck_and_doctor(invoke):
     table = invoke("gradcheck").stdout

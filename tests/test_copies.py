@@ -7,13 +7,16 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 
+import h5py
 import numpy as np
 import pytest
 from conftest import LINUX, POSIX
 
 import nbconv
-from nbconv import Conv2D, Dataset, Dense, Interrupted, MaxPool2D, Network, Softmax
+from nbconv import Conv2D, Dataset, Dense, Interrupted, MaxPool2D, Network, Softmax, backend
+from nbconv.data.stored import StoredImages
 
 COPIES = {
     "copy": copy.copy,
@@ -148,6 +151,73 @@ def test_forked_children_work(layer):
         command, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout == "done\n", done.stderr
+
+
+AFTER_OPENMP = """
+import ctypes, multiprocessing, sys
+sys.path.insert(0, sys.argv[1])
+import nbconv
+from test_copies import data
+
+def fit(seed):
+    net = nbconv.Network([144, 10], seed=seed)
+    net.fit(data(), 1, 10, 0.1, validation=data(20))
+    return net.evaluate(data())["total"]
+
+openmp = ctypes.CDLL("libgomp.so.1")
+part = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda data: None)
+openmp.GOMP_parallel(part, None, 2, 0)
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.map(fit, range(2)))
+"""
+
+
+@pytest.mark.slow
+@LINUX
+def test_a_child_of_a_process_in_which_another_library_ran_openmp():
+    command = [sys.executable, "-c", AFTER_OPENMP, os.path.dirname(__file__)]
+    environment = {**os.environ, "GOMP_SPINCOUNT": "12000"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    if "libgomp.so.1: cannot open" in done.stderr:
+        pytest.skip("needs the system's OpenMP, libgomp.so.1")
+    assert done.stdout == "[60, 60]\n", done.stderr
+
+
+def test_a_pickle_of_a_backend_that_is_missing_here(caplog):
+    with suppress(nbconv.BackendError):
+        backend.select("cuda")
+        pytest.skip("CUDA works here")
+    net = network()
+    again, (*about, made, learned, rest) = net.__reduce__()
+    other = again(*about, {**made, "backend": "cuda"}, learned, rest)
+    assert (other.backend, other.predict(data().images).tolist()) == (
+        Network([144, 10]).backend,
+        net.predict(data().images).tolist(),
+    )
+    assert "which is missing here" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["h5", "npy"])
+def test_images_that_stay_in_their_file(kind, tmp_path, monkeypatch):
+    """A copy opens the file again."""
+    whole = data()
+    if kind == "h5":
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["images"], file["labels"] = whole.store, whole.labels
+    else:
+        monkeypatch.setattr("nbconv.data.arrays.MAPPED_BYTES", 0)
+        np.save(tmp_path / "train_images.npy", whole.store)
+        np.save(tmp_path / "train_labels.npy", whole.labels)
+    train = nbconv.load_data(tmp_path / "a.h5" if kind == "h5" else tmp_path)[0]
+    assert isinstance(train.store, StoredImages)
+    monkeypatch.chdir(tmp_path.parent)
+    for how in COPIES.values():
+        other = how(train[3:])
+        assert isinstance(other.store, StoredImages)
+        assert np.array_equal(other.images[:], train.images[3:])
+        assert np.array_equal(other.labels, train.labels[3:])
 
 
 @pytest.mark.slow

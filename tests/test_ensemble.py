@@ -331,6 +331,18 @@ def test_members_trained_one_by_one(command, tmp_path):
             ensemble.train_member(folder, number, SETTINGS, 2)
 
 
+def test_members_of_other_data_are_not_sealed(tmp_path):
+    """The data have changed between two jobs."""
+    images, labels = np.random.default_rng(0).random((60, 16)), np.arange(60) % 2
+    settings = {**SETTINGS, "net": "4N-N", "data": str(tmp_path / "data.npz"), "epochs": 1}
+    settings |= {"expand": False}
+    for number in (1, 2):
+        np.savez(tmp_path / "data.npz", images=images, labels=(labels + number) % 2)
+        ensemble.train_member(tmp_path / "two", number, settings, 2)
+    with pytest.raises(nbconv.CheckpointError, match=r"member-2\.h5 was trained on other data"):
+        ensemble.seal(tmp_path / "two")
+
+
 def test_going_on_with_something_else_is_refused(folder):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for settings, count, message in (

@@ -58,6 +58,15 @@ def test_only_what_was_saved_is_loaded(tmp_path):
 
 
 @pytest.mark.slow
+def test_kernels_that_cannot_be_kept(tmp_path, monkeypatch):
+    """With this setting Numba leaves some out; they are compiled in each process."""
+    monkeypatch.setenv("NUMBA_OPT", "0")
+    right, said = compute(tmp_path)
+    assert len(right.splitlines()) == 2
+    assert said == ""
+
+
+@pytest.mark.slow
 def test_a_damaged_cache_is_compiled_again(tmp_path):
     right, _ = compute(tmp_path)
     (folder,) = tmp_path.iterdir()

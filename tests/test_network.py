@@ -418,6 +418,12 @@ def test_a_trained_network_keeps_its_classes(caplog):
         numbered.evaluate(own)
     assert own.numbered([str(k) for k in range(10)]).labels.tolist() == [3, 7]
     assert own.numbered(["a", "3"]) is own
+    bare = Dataset(x[:2], [1, 3])
+    assert bare.numbered(["1", "2", "3"]).labels.tolist() == [0, 2]
+    assert bare.numbered(["0", "1", "2", "3"]) is bare
+    assert bare.numbered(["a", "b", "c"]) is bare
+    net.evaluate(Dataset(x, labels))
+    assert "labels 0, 1, ... are taken for the classes cat, dog, eel" in caplog.text
     caplog.clear()
     numbered.evaluate(Dataset(x, names))
     assert "have no names, and cat, dog, eel are taken for 0 to 2" in caplog.text

@@ -130,6 +130,37 @@ def test_classes_may_be_texts_or_any_numbers(rows):
     assert np.array_equal(odd.classes_, 10 * np.arange(10) - 30)
 
 
+def test_the_network_has_the_names_of_the_classes(rows):
+    (features, labels), (others, right) = rows
+    names = np.array(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    )
+    net = NetworkClassifier(epochs=2, random_state=0).fit(features, names[labels]).network_
+    assert net.class_names == tuple(sorted(names))
+    assert net.evaluate(Dataset(others, names[right]))["accuracy"] > 0.7
+
+
+def test_a_feature_that_never_varied_says_nothing(rows):
+    (features, labels), (others, _) = rows
+    constant = np.full((len(features), 1), 7.0)
+    classifier = NetworkClassifier(epochs=1, random_state=0)
+    classifier.fit(np.hstack([10 * features, constant]), labels)
+    answers = [
+        classifier.predict_proba(np.hstack([10 * others, np.full((len(others), 1), value)]))
+        for value in (7, 8, -3)
+    ]
+    assert np.array_equal(answers[0], answers[1])
+    assert np.array_equal(answers[0], answers[2])
+
+
+def test_more_threads_than_a_process_may_use(rows, monkeypatch):
+    """As joblib's processes have them: results do not depend on it."""
+    (features, labels), _ = rows
+    many = NetworkClassifier("N", epochs=1, random_state=0, threads=10_000).fit(features, labels)
+    one = clone(many).set_params(threads=1).fit(features, labels)
+    assert np.array_equal(many.predict_proba(features), one.predict_proba(features))
+
+
 def test_early_stopping_takes_the_best_epoch(rows):
     (features, labels), _ = rows
     classifier = NetworkClassifier("N", epochs=50, eta=2, patience=2, random_state=0)

@@ -461,11 +461,25 @@ def test_patience_begins_with_its_settings(few):
 def test_a_best_epoch_belongs_to_its_validation_data(few):
     net = Network([64, 10])
     net.fit(few[0], 3, 10, 0.3, validation=few[1])
-    net.fit(few[0], 1, 10, 1e-9)
-    assert net.state.best.epoch <= 3
     hard = nbconv.Dataset(few[1].images[:1], (net.predict(few[1].images[:1]) + 1) % 10)
     net.fit(few[0], 1, 10, 1e-9, validation=hard)
-    assert net.state.best.epoch == 5
+    assert net.state.best.epoch == 4
+
+
+def test_no_epoch_is_the_best_after_a_training_without_validation(few, tmp_path):
+    """Nor are weights that were set: with the best ones of before, another network would answer."""
+    net = Network([64, 10])
+    net.fit(few[0], 2, 10, 0.3, validation=few[1])
+    assert net.state.best
+    net.fit(few[0], 1, 10, 0.3)
+    assert net.state.best is None
+    net.save(tmp_path / "run.h5")
+    answering = Network.load(tmp_path / "run.h5", weights="best")
+    assert np.array_equal(answering.engine.parameters, net.engine.parameters)
+    net.fit(few[0], 1, 10, 0.3, validation=few[1])
+    assert net.state.best.epoch == 4
+    net.set_parameters(net.parameters())
+    assert net.state.best is None
 
 
 def test_gradients_within_a_training_leave_its_costs_alone(few):

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import posixpath
 import shutil
+import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -18,13 +20,15 @@ from .found import Found
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_FILES = 2_000_000
 MAX_UNPACKED = 2**35
+MAX_LINKS = 8  # from one to the next
+MAX_NAME = 4096
 _CHUNK = 2**20
 
 
 def unpacked(path: Path) -> Path:
     """The folder with what an archive holds, unpacked now or before. Raises DataError.
 
-    Only plain files and folders are unpacked, and none outside of that folder.
+    Files, folders and links to these files are unpacked, and none outside of that folder.
     """
     root = cache_folder() / "archives"
     with reading(path, "a zip or tar archive"):
@@ -51,16 +55,19 @@ def unpacked(path: Path) -> Path:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    left = MAX_UNPACKED
-    for count, (name, file) in enumerate(_members(path)):
+    left, links = MAX_UNPACKED, {}
+    for count, (stored, file, leads_to) in enumerate(_members(path)):
         if count >= MAX_FILES:
             raise _too_much(path)
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if ".." in parts or name.startswith("/") or any(":" in part for part in parts):
+        name = stored.replace("\\", "/")
+        if not _is_inside(name):
             raise DataError(
                 f"{path} holds {name[:80]!r}, which is outside of it: expected names within"
             )
-        target = folder.joinpath(*parts)
+        if file is None:
+            links[posixpath.normpath(name)] = posixpath.normpath(leads_to)
+            continue
+        target = folder.joinpath(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(target, "wb") as out:
             while chunk := file.read(_CHUNK):
@@ -68,6 +75,36 @@ def _unpack(path: Path, folder: Path) -> None:
                 if left < 0:
                     raise _too_much(path)
                 out.write(chunk)
+    broken = [name for name in links if not _follow(folder, name, links)]
+    if broken:
+        say(
+            f"{path}: {len(broken)} links, such as {broken[0]}, do not lead to a file in it and "
+            "are left out"
+        )
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name in an archive stays inside the folder into which it is unpacked."""
+    parts = PurePosixPath(name).parts
+    return not (".." in parts or name.startswith("/") or any(":" in part for part in parts))
+
+
+def _follow(folder: Path, name: str, links: Mapping[str, str]) -> bool:
+    """Put the file that a link leads to in its place, if it leads to one in the archive."""
+    source = links[name]
+    for _ in range(MAX_LINKS):
+        source = links.get(source, source)
+    if not _is_inside(source) or source in links or not (folder / source).is_file():
+        return False
+    target = folder.joinpath(name)
+    if target.exists():
+        return True
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(folder / source, target)
+    except OSError:  # not every file system has links
+        shutil.copyfile(folder / source, target)
+    return True
 
 
 def _too_much(path: Path) -> DataError:
@@ -77,19 +114,29 @@ def _too_much(path: Path) -> DataError:
     )
 
 
-def _members(path: Path) -> Iterator[tuple[str, BinaryIO | Any]]:
-    """(name, open file) of each plain file in an archive."""
+def _members(path: Path) -> Iterator[tuple[str, BinaryIO | Any, str]]:
+    """(name, open file, "") of each file in an archive, (name, None, what to) of each link."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
-                if not member.is_dir():
+                name = member.filename
+                if stat.S_ISLNK(member.external_attr >> 16):
                     with archive.open(member) as file:
-                        yield member.filename, file
+                        to = file.read(MAX_NAME).decode("utf-8", "replace")
+                    yield name, None, posixpath.join(posixpath.dirname(name), to)
+                elif not member.is_dir():
+                    with archive.open(member) as file:
+                        yield name, file, ""
     else:
         with tarfile.open(path) as archive:
             for entry in archive:
                 if entry.isfile():
-                    yield entry.name, archive.extractfile(entry)
+                    yield entry.name, archive.extractfile(entry), ""
+                elif entry.islnk():  # to a name from the archive's root
+                    yield entry.name, None, entry.linkname
+                elif entry.issym():
+                    folder = posixpath.dirname(entry.name)
+                    yield entry.name, None, posixpath.join(folder, entry.linkname)
 
 
 def read(path: Path, read_folder: Callable[[Path], Found]) -> Found:

@@ -373,11 +373,14 @@ class Dataset:
     def numbered(self, names: Sequence[str]) -> "Dataset":
         """The same images, their classes numbered as in `names`, if all of their names are there.
 
-        Else this dataset, as one without names is.
+        Names of classes that have none are their numbers. Else this dataset.
         """
-        if self.class_names is None or not set(self.class_names) <= set(names):
+        own = self.class_names or tuple(map(str, range(self.classes)))
+        number = {name: k for k, name in enumerate(names)}
+        numbers = np.array([number.get(name, -1) for name in own], np.int64)
+        is_same = self.class_names is None and np.array_equal(numbers, np.arange(len(own)))
+        if is_same or (numbers[self.labels] < 0).any():
             return self
-        numbers = np.array([names.index(name) for name in self.class_names], np.int64)
         return Dataset.from_store(
             self.store, numbers[self.labels], tuple(names), self.level, self.files
         )

@@ -386,6 +386,14 @@ def _level_of(parts: Mapping[str, Part], name: str) -> float:
             return levels.of_whole(int(low), int(high), name)
         except DataError as error:
             raise DataError(f"{next(iter(parts.values())).what}: {error}") from error
+    within = [low >= 0 and 0 < high <= 1 for low, high in ranges]
+    if any(within) and any(high > levels.BYTE // 2 for _, high in ranges):
+        one, other = within.index(True), int(np.argmax([high for _, high in ranges]))
+        what = [part.what for part in parts.values()]
+        raise DataError(
+            f"{name}: the values of {what[one]} go to {ranges[one][1]:g}, those of {what[other]} "
+            f"to {ranges[other][1]:g}: expected the same scale for all images"
+        )
     if (low >= 0 and high <= 1) or not np.isfinite([low, high]).all():
         return 1
     if low < 0 or high not in (*levels.SMALL, levels.BYTE, *levels.LARGE):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dataset import chunk_length, four_axes, has_channels_last, square_shape
-from .formats import reading
+from .formats import map_npy, reading
 from .levels import BYTE
 
 Array = NDArray[Any]
@@ -42,6 +42,12 @@ class StoredImages:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy opens the file again."""
+        name = getattr(self._source, "name", None)  # of an HDF5 dataset
+        about = self._path.resolve(), name, self._what, self._indices, self._level
+        return _opened_again, about
 
     def with_level(self, level: float) -> "StoredImages":
         """The same images, of which this number stands for 1."""
@@ -91,6 +97,19 @@ class StoredImages:
             some = rows[first:stop]
             images[first:stop] = self._source[some[0] : some[-1] + 1][some - some[0]]
         return images
+
+
+def _opened_again(
+    path: Path, name: str | None, what: str, indices: NDArray[np.int64], level: float | None
+) -> StoredImages:
+    with reading(path, what):
+        if name is None:
+            source = map_npy(path)
+        else:
+            import h5py
+
+            source = h5py.File(path, "r")[name]
+    return StoredImages(source, path, what, indices, level)
 
 
 def _read_as(stored: np.dtype[Any], level: float | None) -> np.dtype[Any]:

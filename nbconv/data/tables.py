@@ -62,18 +62,32 @@ def _part(path: Path) -> Part:
             raise DataError(f"{path} is empty: expected {WHAT}")
         delimiter = max(",;\t ", key=head[0].count)
         first, *more = list(csv.reader(head, delimiter=delimiter))
-        is_numbered = [cell.strip() for cell in first] == [str(k) for k in range(len(first))]
-        has_names = not all(_is_number(cell) for cell in first[1:]) or (
-            first[0].strip().casefold() in ("", *LABEL_NAMES)
-        )
-        has_header = has_names or (is_numbered and len(first) > 1)  # as pandas numbers columns
+        row = (more or [[]])[0]
+        has_names = _has_names(first, row)
+        has_header = has_names or (_is_numbering(first) and len(first) > 1)
         names = [cell.strip().casefold() for cell in first] if has_names else None
-        row = (more or [[]])[0] if has_header else first
+        row = row if has_header else first
         if has_header and len(row) != len(first):
             raise DataError(
                 f"{path} has {len(first)} columns in its header and {len(row)} below it"
             )
         return _read(path, delimiter, names, row, int(has_header))
+
+
+def _is_numbering(cells: list[str]) -> bool:
+    """Whether these number the columns, from 0, as pandas does, or from 1."""
+    texts = [cell.strip() for cell in cells]
+    return any(texts == [str(k + first) for k in range(len(texts))] for first in (0, 1))
+
+
+def _has_names(first: list[str], second: list[str]) -> bool:
+    """Whether the first row of a table has the names of its columns: texts, but for one's class."""
+    texts = [k for k, cell in enumerate(first) if not _is_number(cell)]
+    rest = [cell for k, cell in enumerate(first) if k not in texts]
+    if texts not in ([0], [len(first) - 1]) or _is_numbering(rest):
+        return bool(texts)
+    is_class = len(second) == len(first) > 2 and not _is_number(second[texts[0]])
+    return not is_class and (texts != [0] or first[0].strip().casefold() in ("", *LABEL_NAMES))
 
 
 def _read(path: Path, delimiter: str, names: list[str] | None, row: list[str], header: int) -> Part:

@@ -26,6 +26,7 @@ from ..threads import Pace, most_tried
 from .microbatch import Replicas
 from .paced import PacedPlan
 from .plan import OUTPUTS, PLAIN, Counters, Descent, Plan, Planner, Registers, Task
+from .turns import Turns
 
 Array = NDArray[Any]
 GRADIENT_BATCH = 64  # images at a time for a mean gradient
@@ -42,7 +43,7 @@ _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 def _after_fork() -> None:
     """A thread that holds a lock in the parent does not exist in the child."""
     for engine in _engines:
-        engine.lock = threading.RLock()
+        engine.lock, engine.turns = threading.RLock(), Turns()
 
 
 if hasattr(os, "register_at_fork"):
@@ -84,6 +85,7 @@ class Engine:
         self.count = parameter_count(layers)
         self.with_statistics = [layer for layer in layers if isinstance(layer, BatchNormLayer)]
         self.lock = threading.RLock()  # the layers' buffers serve one thread at a time
+        self.turns = Turns()
         _engines.add(self)
         zeros = recorder.backend.zeros
         self.parameters, self.gradient, self.velocity = (
@@ -449,8 +451,10 @@ class Engine:
             for part in order:
                 with self.lock:
                     self._run(task, data, part[None], now)
-                    total += self.read(self.gradient) * (len(part) / len(data))
-        return total.astype(self.dtype)
+                    with np.errstate(under="ignore"):
+                        total += self.read(self.gradient) * (len(part) / len(data))
+        with np.errstate(under="ignore"):
+            return total.astype(self.dtype)
 
 
 def _learning(data: Dataset, shifts: int, distortion: Distortion | None, smoothing: float) -> Task:

@@ -54,8 +54,7 @@ class Figures:
     @property
     def predictions(self) -> NDArray[np.int64]:
         """The labels that the network predicts for these images, (n,)."""
-        labels: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return labels
+        return self.network.predict(self.dataset.images)
 
     @property
     def index(self) -> int:

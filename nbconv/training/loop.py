@@ -154,14 +154,16 @@ class Training:
 
         Raises DivergedError, Interrupted.
         """
-        average.hide(self.engine, self.state)
+        with self.engine.turns.step():
+            average.hide(self.engine, self.state)
         try:
             self._run()
         finally:
-            average.show(self.engine, self.state)
+            with self.engine.turns.step():
+                average.show(self.engine, self.state)
 
     def _run(self) -> None:
-        state, settings = self.state, self.settings
+        engine, state, settings = self.engine, self.state, self.settings
         if not state.step:  # what the network reads is settled by its first training
             channels = self.engine.pixels[0]
             self.engine.standardise(
@@ -171,46 +173,60 @@ class Training:
             )
         data = fingerprint(self.train, self.validation, settings.shuffle_chunks)
         is_half = state.epoch_step > 0
-        state.begin(settings, data)
-        begun, steps, state.warning = state.epoch, state.step, ""
-        self.engine.write(self.engine.class_weights, self.class_weights)
-        self._begin_optimiser()
+        with engine.turns.step():
+            state.begin(settings, data)
+            state.warning = ""
+            engine.write(engine.class_weights, self.class_weights)
+            self._begin_optimiser()
+        begun, steps = state.epoch, state.step
         if self.ranks.size > 1:
             self.ranks.compare(self._course())
         with signals() as signal_number:
             if self.shards:
                 self.shards.signal = signal_number
             while state.epoch < settings.epochs and not state.out_of_patience(settings):
-                average.hide(self.engine, state)
-                before, updates = self.engine.learned(), state.updates
-                place = state.step, state.epoch_step, state.epoch_seconds
+                with engine.turns.step():
+                    average.hide(engine, state)
+                    before, updates = engine.learned(), state.updates
+                    place = state.step, state.epoch_step, state.epoch_seconds
                 end = f"at the end of epoch {state.epoch}"
                 self.restored = "as they were before this fit" if is_half else end
                 try:
-                    self.engine.seconds.clear()
+                    engine.seconds.clear()
                     self._epoch(signal_number)
-                    threads = self.engine.busiest()
-                    averaged = average.with_epoch(state.average, self.engine, settings.ema_decay)
-                    report = self._report(averaged)
+                    with engine.turns.step():
+                        threads, report = self._finish_epoch(begun, steps)
                 except DivergedError as error:
-                    self.engine.learn(before)
-                    state.updates = updates
-                    state.step, state.epoch_step, state.epoch_seconds = place
+                    with engine.turns.step():
+                        engine.learn(before)
+                        state.updates = updates
+                        state.step, state.epoch_step, state.epoch_seconds = place
                     self.ranks.everywhere(error)
                     raise
                 is_half = False
-                state.average, state.epoch = averaged, state.epoch + 1
-                state.epoch_step, state.epoch_seconds = 0, 0.0
-                state.history.add(report, threads)
-                if not state.warning:
-                    done = state.epoch - begun, state.step - steps
-                    state.warning = self._diagnosis(*done, report["cost"])
-                average.show(self.engine, state)
                 self._save()
                 if self.callback and self.ranks.is_first:
                     self.callback({"epoch": state.epoch, **report, "threads": float(threads)})
                 if number := max(self.ranks.each(signal_number())):
                     raise self.ranks.everywhere(Interrupted(number, saved=True))
+
+    def _finish_epoch(self, begun: int, steps: int) -> tuple[int, Metrics]:
+        """The threads that did most of an epoch, and its metrics, which go into the history.
+
+        begun, steps: epochs and mini-batches before this fit.
+        """
+        engine, state = self.engine, self.state
+        threads = engine.busiest()
+        averaged = average.with_epoch(state.average, engine, self.settings.ema_decay)
+        report = self._report(averaged)
+        state.average, state.epoch = averaged, state.epoch + 1
+        state.epoch_step, state.epoch_seconds = 0, 0.0
+        state.history.add(report, threads)
+        if not state.warning:
+            done = state.epoch - begun, state.step - steps
+            state.warning = self._diagnosis(*done, report["cost"])
+        average.show(engine, state)
+        return threads, report
 
     def _save(self) -> None:
         """Save, on rank 0; where it fails, it fails on all."""
@@ -285,29 +301,32 @@ class Training:
             together = max(1, min(self.together if state.epoch_step else 1, left))
             batches = stretch.order[at : at + together * size].reshape(together, -1)
             etas = [self._eta(factor, first + k * size) for k in range(together)]
-            started = time.perf_counter()
-            finite = (self.shards or engine).descend(
-                stretch.data,
-                batches,
-                Randomness(self.seed, state.step),
-                optimisers.rates(settings, etas, examples, state.updates),
-                optimisers.descent(settings),
-                self.shifts,
-                settings.distortion,
-                settings.label_smoothing,
-            )
-            if finite < together:
-                state.epoch_step += finite
-                raise self._diverged(f"the cost, {engine.read(engine.sums)[0]:.3g},", etas[finite])
-            eta = etas[-1]
-            if state.epoch_step == 0:
-                self._check_weights(eta)
-            if not self.shards:  # a mini-batch of shards is one message, and a look at signals
-                pace = PACE / (time.perf_counter() - started)
-                self.together = max(1, min(2 * self.together, int(together * pace)))
-            state.step += together
-            state.updates += together if settings.optimiser != "sgd" else 0
-            state.epoch_step += together
+            with engine.turns.step():
+                started = time.perf_counter()
+                finite = (self.shards or engine).descend(
+                    stretch.data,
+                    batches,
+                    Randomness(self.seed, state.step),
+                    optimisers.rates(settings, etas, examples, state.updates),
+                    optimisers.descent(settings),
+                    self.shifts,
+                    settings.distortion,
+                    settings.label_smoothing,
+                )
+                if finite < together:
+                    state.epoch_step += finite
+                    raise self._diverged(
+                        f"the cost, {engine.read(engine.sums)[0]:.3g},", etas[finite]
+                    )
+                eta = etas[-1]
+                if state.epoch_step == 0:
+                    self._check_weights(eta)
+                if not self.shards:  # a mini-batch of shards is one message, and a look at signals
+                    pace = PACE / (time.perf_counter() - started)
+                    self.together = max(1, min(2 * self.together, int(together * pace)))
+                state.step += together
+                state.updates += together if settings.optimiser != "sgd" else 0
+                state.epoch_step += together
             if self.progress and self.ranks.is_first:
                 self.progress(first + batches.size, examples)
         state.epoch_seconds = time.perf_counter() - begun
@@ -362,9 +381,11 @@ class Training:
     def _tested(self, accuracy: float | None) -> Metrics:
         """Scores on the test data: the epoch's, if its validation accuracy is the best, and kept.
 
-        Else those of the best epoch.
+        Else those of the best epoch. Without validation data no epoch is the best any more.
         """
         engine, state = self.engine, self.state
+        if accuracy is None:
+            state.best = None
         best = state.best if state.best and state.best.data == self.validation_data else None
         if accuracy is None or best is None or accuracy > best.validation_accuracy:
             report = self._scores(self.test, "test") if self.test is not None else Metrics()

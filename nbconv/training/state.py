@@ -1,5 +1,6 @@
 """How far a network's training is: everything about it that is saved and gone on with."""
 
+import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +49,10 @@ class State:
     data: str = ""  # fingerprints of the training and validation data
     run: dict[str, Any] = field(default_factory=dict)  # of `nbconv train`: its `RunSettings`
     warning: str = ""  # why the last fit was no better than guessing at first; it is not saved
+
+    def copy(self) -> "State":
+        """As it is now; what a training changes in its place is copied."""
+        return replace(self, history=copy.deepcopy(self.history), run=dict(self.run))
 
     def begin(self, settings: Settings, data: str) -> None:
         """Go on where the training stopped; a half epoch of other settings or data begins anew."""

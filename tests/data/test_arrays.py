@@ -361,3 +361,11 @@ def test_digits():
         part.fingerprint for part in parts
     ]
     assert (resources.files("nbconv.data") / "digits.npz").stat().st_size < 100_000
+
+
+def test_sets_of_different_scales(tmp_path):
+    """Divided by one number, the training images would be nearly black."""
+    levels = LEVELS.astype(float)
+    np.savez(tmp_path / "a.npz", x_train=VALUES, y_train=LABELS, x_test=levels, y_test=LABELS)
+    message = refusal(nbconv.load_data, tmp_path / "a.npz")
+    assert "x_train and y_train go to 1, those of x_test and y_test to 255" in message

@@ -314,6 +314,53 @@ def test_archives_have_bounds(tmp_path, monkeypatch):
     assert len(list((tmp_path / "cache" / "archives").iterdir())) == 1
 
 
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_links_in_archives(kind, tmp_path, monkeypatch, caplog):
+    """A link to a file in the archive is that file; others are counted and left out."""
+    monkeypatch.setattr("pooch.os_cache", lambda name: str(tmp_path / "cache"))
+    path = tmp_path / f"data.{kind}"
+    links = {  # by name; a hard link leads from the root, a symbolic one from its folder
+        "top/b/1.png": "0.png",
+        "top/b/2.png": "1.png",
+        "top/b/3.png": "../a/3.png",
+        "top/b/out.png": "../../../etc/passwd",
+        "top/b/root.png": "/etc/passwd",
+        "top/b/round.png": "round.png",
+        "top/b/lost.png": "nowhere.png",
+        "top/c": "a",
+    }
+    pictures_of = {
+        f"top/{name}/{n}.png": saved(np.full((4, 4), n, np.uint8))
+        for name, count in (("a", 9), ("b", 1))
+        for n in range(count)
+    }
+    if kind == "tar":
+        with tarfile.open(path, "w") as archive:
+            for name, to in links.items():  # before what they lead to
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.linkname = tarfile.SYMTYPE, to
+                archive.addfile(entry)
+            for name, content in pictures_of.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+            hard = tarfile.TarInfo("top/b/4.png")
+            hard.type, hard.linkname = tarfile.LNKTYPE, "top/b/0.png"
+            archive.addfile(hard)
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, to in links.items():
+                entry = zipfile.ZipInfo(name)
+                entry.create_system, entry.external_attr = 3, 0o120777 << 16
+                archive.writestr(entry, to)
+            for name, content in pictures_of.items():
+                archive.writestr(name, content)
+    sets = nbconv.load_data(path)
+    labels = np.concatenate([part.labels for part in sets])
+    assert np.bincount(labels).tolist() == [9, 5 if kind == "tar" else 4]
+    assert "5 links, such as top/b/out.png, do not lead to a file in it" in caplog.text
+
+
 def test_endings():
     assert pictures.is_picture("A.JPG")
     assert not pictures.is_picture("a.npy")

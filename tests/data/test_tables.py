@@ -75,6 +75,29 @@ def test_tables_that_pandas_writes(tmp_path):
         assert np.array_equal(numbered.labels, LABELS)
 
 
+def test_a_class_in_the_first_row_is_no_header(tmp_path):
+    """Whatever it is called; names of columns are one, and so are numbers from 0 or 1."""
+    names = np.array(["y", "class", "emu"])
+    labels = np.arange(30) % 3
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 16))
+    pixels[0, 0], pixels[1, 0] = 255, 0
+    header = {
+        "": {False: None, True: None},
+        "numbers": {False: "label," + ",".join(map(str, range(16))), True: None},
+        "from 1": {False: "label," + ",".join(map(str, range(1, 17))), True: None},
+        "texts": {False: f"label,{PIXELS}", True: f"{PIXELS},label"},
+    }
+    for by_place in header.values():
+        for last, first_line in by_place.items():
+            text = csv(names[labels], pixels, header=first_line, last=last)
+            (tmp_path / "data.csv").write_text(text)
+            data = split(tmp_path / "data.csv", None)[1]
+            assert [data.name_of(label) for label in data.labels] == names[labels].tolist()
+            assert np.array_equal(data.store.reshape(30, 16), pixels)
+    (tmp_path / "data.csv").write_text(csv(labels, pixels, ",".join(map(str, range(1, 18)))))
+    assert len(split(tmp_path / "data.csv", None)[1]) == 30
+
+
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
