@@ -69,7 +69,7 @@ def plot(
     """
     from nbconv import Network, plots
 
-    out = out or checkpoint.with_name(f"{checkpoint.stem}-{kind}.png")
+    out = out or checkpoint.parent / f"{checkpoint.stem}-{kind}.png"
     announce_compilation()
     network = Network.load(checkpoint, weights=weights)
     plots.save(plots.Figures(network, data, split, layer, digit).draw(kind), out)
@@ -99,7 +99,7 @@ def report(
     """
     from nbconv.report.report import write_report
 
-    out = out or checkpoint.with_name(f"{checkpoint.stem}-report.html")
+    out = out or checkpoint.parent / f"{checkpoint.stem}-report.html"
     announce_compilation()
     write_report(checkpoint, out, data=data, split=split, digit=digit, weights=weights)
     click.echo(out)
@@ -125,7 +125,7 @@ def demo(checkpoint: Path, out: Path | None, data: str | None, weights: str) -> 
     from nbconv.errors import DataError, SettingError, say
     from nbconv.runs.run import images_for
 
-    out = out or checkpoint.with_name(f"{checkpoint.stem}-demo.html")
+    out = out or checkpoint.parent / f"{checkpoint.stem}-demo.html"
     announce_compilation()
     network = Network.load(checkpoint, backend="cpu", weights=weights)
     examples = None

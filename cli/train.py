@@ -38,6 +38,8 @@ Ours:
 """
 
 
+# What a file of settings cannot have.
+ONLY_OPTIONS = "backend", "find_eta", "json", "log", "mpi", "out", "resume", "threads", "verbose"
 # For what is not one of a few names, and begins with one of some.
 COMPLETED = {
     "net": Suggesting(NAMED),
@@ -233,9 +235,20 @@ def _read_config(path: Path | None) -> dict[str, Any]:
 
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        meant = f": did you mean --net {path}?" if str(path) in NAMED else ""
+        raise SettingError(
+            f"{path}, the file of settings, cannot be read ({error.strerror}){meant}"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise SettingError(f"{path} cannot be read as TOML: {error}") from error
-    return {name.replace("-", "_"): value for name, value in settings.items()}
+    named = {name.replace("-", "_"): value for name, value in settings.items()}
+    if ours := sorted(set(named) & {*ONLY_OPTIONS}):
+        raise SettingError(
+            f"{path}: {ours[0]} is an option of the command and no setting of the training: "
+            f"expected --{ours[0].replace('_', '-')} on the command line"
+        )
+    return named
 
 
 def _print_result(run: Any, as_json: bool) -> None:

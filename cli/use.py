@@ -318,7 +318,7 @@ def export(checkpoint: Path, out: Path | None, weights: str) -> None:
     """
     from nbconv import Network, SettingError
 
-    out = out or checkpoint.with_suffix(".onnx")
+    out = out or checkpoint.parent / f"{checkpoint.stem}.onnx"
     if out.resolve() == checkpoint.resolve():
         raise SettingError(f"{out} is the checkpoint: expected another name after -o")
     Network.load(checkpoint, backend="cpu", weights=weights).export(out)

@@ -170,13 +170,11 @@ def known(names: Collection[str], settings: Collection[str]) -> None:
         if name not in settings:
             import difflib
 
-            (nearest,) = difflib.get_close_matches(name, settings, n=1, cutoff=0)
+            near = difflib.get_close_matches(name, settings, n=1)
             if SYNONYMS.get(name) in settings:
-                nearest = SYNONYMS[name]
-            raise SettingError(
-                f"{name} is not a setting: did you mean {nearest}? Expected one of "
-                f"{', '.join(settings)}"
-            )
+                near = [SYNONYMS[name]]
+            meant = f"did you mean {near[0]}? Expected" if near else "expected"
+            raise SettingError(f"{name} is not a setting: {meant} one of {', '.join(settings)}")
 
 
 def setting(default: Any, help: str, check: Callable[..., Any], **limits: Any) -> Any:

@@ -171,6 +171,90 @@ def test_a_cost_of_one_s_own():
     assert net.total_cost(pairs(), 0) < before
 
 
+class Softmax:
+    """A cost of chapter 3's problems, whose delta is of a single column."""
+
+    @staticmethod
+    def fn(a, y):
+        return -np.log(a[np.argmax(y)][0])
+
+    @staticmethod
+    def delta(z, a, y):
+        e = np.exp(z - z.max())
+        return e / e.sum() - y
+
+
+def test_a_cost_sees_one_column_at_a_time():
+    np.random.seed(2)
+    net, other = network2.Network([6, 4, 3], Softmax), network2.Network([6, 4, 3], Softmax)
+    other.weights, other.biases = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
+    random.seed(7)
+    net.SGD(pairs(), 2, 3, 0.7, 0.4)
+    random.seed(7)
+    data = pairs()
+    for _ in range(2):
+        random.shuffle(data)
+        for first in range(0, len(data), 3):
+            batch = data[first : first + 3]
+            each = [other.backprop(x, y) for x, y in batch]
+            for k in range(2):
+                dw = sum(nabla_w[k] for _, nabla_w in each) / len(batch)
+                db = sum(nabla_b[k] for nabla_b, _ in each) / len(batch)
+                other.weights[k] = (1 - 0.7 * 0.4 / len(data)) * other.weights[k] - 0.7 * dw
+                other.biases[k] = other.biases[k] - 0.7 * db
+    same(net.weights, other.weights)
+    same(net.biases, other.biases)
+
+
+@pytest.mark.parametrize("name", ["update_mini_batch", "backprop", "feedforward"])
+@pytest.mark.parametrize("module", [network, network2])
+def test_a_script_s_own_methods_are_called(module, name, capsys):
+    """As in the book, and with the same result if they do the same."""
+    calls = []
+
+    def method(self, *arguments):
+        calls.append(name)
+        return getattr(super(Own, self), name)(*arguments)
+
+    Own = type("Own", (module.Network,), {name: method})
+    nets = []
+    for kind in (module.Network, Own):
+        np.random.seed(3)
+        random.seed(3)
+        net = kind(SIZES)
+        options = {} if module is network else {"monitor_evaluation_accuracy": True}
+        tests = {"test_data" if module is network else "evaluation_data": pairs(labels=True)}
+        net.SGD(pairs(), 2, 3, 0.7, **tests, **options)
+        nets.append(net)
+    assert len(calls) == {"update_mini_batch": 2 * 3, "backprop": 2 * 7, "feedforward": 2 * 7}[name]
+    same(nets[1].weights, nets[0].weights)
+    same(nets[1].biases, nets[0].biases)
+    printed = capsys.readouterr().out
+    assert printed[: len(printed) // 2] == printed[len(printed) // 2 :]
+
+
+def test_a_script_s_own_measures_are_printed(capsys):
+    class Own(network2.Network):
+        def accuracy(self, data, convert=False):
+            return 3 + convert
+
+        def total_cost(self, data, lmbda, convert=False):
+            return 0.5 + convert
+
+    class Simple(network.Network):
+        def evaluate(self, test_data):
+            return 5
+
+        def cost_derivative(self, output_activations, y):
+            assert output_activations.shape == y.shape == (3, 1)
+            return output_activations - y
+
+    found = Own(SIZES).SGD(pairs(), 1, 3, 0.5, 0.2, pairs(labels=True), True, True, True, True)
+    assert found == ([1.5], [3], [0.5], [4])
+    Simple(SIZES).SGD(pairs(), 1, 3, 0.5, pairs(labels=True))
+    assert capsys.readouterr().out.endswith("Epoch 0: 5 / 7\n")
+
+
 def test_columns_side_by_side(made):
     net, *_ = made
     x = np.hstack([x for x, _ in pairs()])

@@ -241,6 +241,11 @@ def test_a_configuration_file(invoke, tmp_path):
     assert "speed is not a setting: did you mean seed?" in said
     (tmp_path / "bad.toml").write_text("speed = = 3\n")
     assert "cannot be read as TOML" in invoke("train", "bad.toml", code=1).stderr
+    (tmp_path / "bad.toml").write_text("find-eta = true\n")
+    said = invoke("train", "bad.toml", code=1).stderr
+    assert "find_eta is an option of the command and no setting of the training" in said
+    said = invoke("train", "conv", code=1).stderr
+    assert "cannot be read (No such file or directory): did you mean --net conv?" in said
     assert "none.toml" in invoke("train", "none.toml", code=1).stderr
 
 
@@ -526,6 +531,15 @@ def test_progress_that_cannot_be_shown_ends_no_training(place, tmp_path):
     assert done.returncode == 0
     assert b"Test accuracy" in done.stdout
     assert nbconv.Network.load(tmp_path / "run.h5").state.epoch == 3
+
+
+@pytest.mark.parametrize(
+    "command", [("export",), ("report",), ("demo",), ("plot", "curves"), ("eval",), ("inspect",)]
+)
+def test_a_folder_in_the_place_of_a_checkpoint(invoke, command):
+    for folder in (".", "/"):
+        said = invoke(*command, folder, code=1).stderr
+        assert said == f"Error: {folder} is a folder: expected a checkpoint, such as run.h5\n"
 
 
 @POSIX

@@ -165,3 +165,17 @@ def test_what_stops_to_learn_later_is_told(digits):
     line = trained(digits, net, epochs=8, callback=kill)
     assert killed == [""]
     assert "of the ReLUs of layer 2 are dead" in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"eta": 1e-9}, "does not move: try a larger eta than 1e-09"),
+        ({"eta": 1e-5, "clip_norm": 1e-5}, "try a larger eta than 1e-05, or a larger clip_norm"),
+        ({"eta": 1e-4}, "and falls: train for more epochs"),
+        ({"eta": 60.0}, "try a smaller eta than 60"),
+    ],
+)
+def test_a_cost_far_above_guessing(digits, settings, advice):
+    """What to do depends on where it goes."""
+    assert advice in trained(digits, Network([64, 30, 10]), **settings)

@@ -253,6 +253,8 @@ def test_divergence_is_seen_where_neurons_saturate(few, activation, cost):
         ({"expand": True, "flip": True}, "crop): expected one of the two"),
         ({"expand": True, "crop": 1}, "one of the two"),
         ({"flip": 1}, "flip is 1"), ({"crop": -1}, "crop is -1"), ({"crop": 1.5}, "crop is 1.5"),
+        ({"elastic": 1e39}, "elastic is 1e+39: expected less than 8"),
+        ({"shift": 8}, "shift is 8: expected less than 8"),
         ({"crop": 8}, "crop is 8: expected less than 8, as the pictures are 8x8"),
     ],
 )  # fmt: skip

@@ -126,7 +126,7 @@ class Layers:
     ) -> None:
         """One step of stochastic gradient descent on a mini-batch.
 
-        x, y: (images, neurons). cost_delta(z, a, y): the last layer's delta, all columns. rates:
+        x, y: (images, neurons). cost_delta(z, a, y): the last layer's delta, of all columns. rates:
         (eta, lmbda / n).
         """
         zs, activations = self.forward(x)
@@ -160,6 +160,11 @@ class SigmoidNetwork(ABC):
     def _delta(self, z: Array, a: Array, y: Array) -> Any:
         """dC/dz of the last layer, from its z and a and the target y; all are columns."""
 
+    def _replaces(self, *names: str) -> bool:
+        """Whether a script has methods of its own in the place of one of these."""
+        modules = [getattr(getattr(self, name), "__module__", None) or "" for name in names]
+        return not all(module.startswith(f"{__package__}.") for module in modules)
+
     def _stacked(self, pairs: Sequence[Any]) -> tuple[Array, Array]:
         return stacked(pairs, self.sizes[0], self.sizes[-1])
 
@@ -170,12 +175,33 @@ class SigmoidNetwork(ABC):
 
         As in the book, weights and biases are new arrays afterwards.
         """
+        if self._replaces("backprop"):
+            for first in range(0, len(order), size):
+                batch = order[first : first + size]
+                self._descend_by_image(x[batch], y[batch], rates)
+            return
         layers = Layers([w.copy() for w in self.weights], [b.copy() for b in self.biases])
         rate_array = np.array(rates, np.float64)
         for first in range(0, len(order), size):
             batch = order[first : first + size]
             layers.descend(x[batch], y[batch], self._delta, rate_array)
         self.weights, self.biases = layers.weights, layers.biases
+
+    def _descend_by_image(self, x: Array, y: Array, rates: tuple[float, float]) -> None:
+        """A mini-batch's step from a script's own `backprop`, an image at a time, as in the book.
+
+        w -> (1 - eta lmbda / n) w - eta / m sum dC_x/dw, equation (93).
+        """
+        eta, decay = rates
+        each = [self.backprop(a[:, None], b[:, None]) for a, b in zip(x, y, strict=True)]
+        nabla_b, nabla_w = (
+            [sum(parts) for parts in zip(*kind, strict=True)] for kind in zip(*each, strict=True)
+        )
+        self.weights = [
+            (1 - eta * decay) * w - eta / len(x) * dw
+            for w, dw in zip(self.weights, nabla_w, strict=True)
+        ]
+        self.biases = [b - eta / len(x) * db for b, db in zip(self.biases, nabla_b, strict=True)]
 
     def _step(self, mini_batch: Sequence[Any], rates: tuple[float, float]) -> None:
         """One step of gradient descent on a mini-batch of (x, y) pairs."""
@@ -184,8 +210,13 @@ class SigmoidNetwork(ABC):
 
     def _correct(self, x: Array, y: Array) -> int:
         """The number of rows where the network's largest output is the largest of y."""
-        _, activations = Layers(self.weights, self.biases).forward(x)
-        return int((activations[-1].argmax(axis=1) == y.argmax(axis=1)).sum())
+        return int((self._outputs(x).argmax(axis=1) == y.argmax(axis=1)).sum())
+
+    def _outputs(self, x: Array) -> Array:
+        """The outputs (images, neurons) for the inputs x, of a script's own `feedforward` too."""
+        if self._replaces("feedforward"):
+            return np.hstack([np.asarray(self.feedforward(row[:, None])) for row in x]).T
+        return Layers(self.weights, self.biases).forward(x)[1][-1]
 
     def feedforward(self, a: ArrayLike) -> Array:
         """The outputs (sizes[-1], images) for the inputs a (sizes[0], images). Raises DataError."""
@@ -202,6 +233,12 @@ class SigmoidNetwork(ABC):
         target = as_rows(y, self.sizes[-1]).T
         last = np.asarray(self._delta(zs[-1].T, activations[-1].T, target))
         return layers.gradients(activations, np.ascontiguousarray(last.T))
+
+
+def by_column(function: Callable[..., Any], *columns: Array) -> Array:
+    """What a script's function gives for each column alone, as the book calls it; side by side."""
+    each = zip(*(array.T[:, :, None] for array in columns), strict=True)
+    return np.hstack([np.asarray(function(*column)) for column in each])
 
 
 def shuffled(data: list[Any]) -> NDArray[np.int64]:

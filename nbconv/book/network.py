@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .column_vectors import Array, SigmoidNetwork, shuffled, sigmoid, sigmoid_prime
+from .column_vectors import Array, SigmoidNetwork, by_column, shuffled, sigmoid, sigmoid_prime
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 
@@ -42,14 +42,21 @@ class Network(SigmoidNetwork):
         test_data: pairs (x, label). Raises DataError.
         """
         training_data = training_data if isinstance(training_data, list) else list(training_data)
-        tests = self._stacked(list(test_data)) if test_data else None
+        test_data = list(test_data or [])
+        tests = self._stacked(test_data) if test_data else None
         x, y = self._stacked(training_data)
         order = np.arange(len(training_data))
         for epoch in range(epochs):
             order = order[shuffled(training_data)]
-            self._train(x, y, order, mini_batch_size, (eta, 0.0))
+            if self._replaces("update_mini_batch"):
+                for first in range(0, len(order), mini_batch_size):
+                    self.update_mini_batch(training_data[first : first + mini_batch_size], eta)
+            else:
+                self._train(x, y, order, mini_batch_size, (eta, 0.0))
             if tests:
-                print(f"Epoch {epoch}: {self._correct(*tests)} / {len(tests[0])}")
+                own = self._replaces("evaluate")
+                correct = self.evaluate(test_data) if own else self._correct(*tests)
+                print(f"Epoch {epoch}: {correct} / {len(tests[0])}")
             else:
                 print(f"Epoch {epoch} complete")
 
@@ -69,4 +76,6 @@ class Network(SigmoidNetwork):
         return output_activations - y
 
     def _delta(self, z: Array, a: Array, y: Array) -> Array:
+        if self._replaces("cost_derivative"):
+            return by_column(self.cost_derivative, a, y) * a * (1 - a)
         return self.cost_derivative(a, y) * a * (1 - a)

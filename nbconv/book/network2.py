@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import DataError
-from .column_vectors import Array, Layers, SigmoidNetwork, shuffled, sigmoid, sigmoid_prime
+from .column_vectors import Array, SigmoidNetwork, by_column, shuffled, sigmoid, sigmoid_prime
 from .network import Pair
 
 __all__ = [
@@ -36,7 +36,7 @@ class Cost(Protocol):
 
     @staticmethod
     def delta(z: Array, a: Array, y: Array) -> Any:
-        """dC/dz of the last layer: columns (neurons, images)."""
+        """dC/dz of the last layer: columns (neurons, 1)."""
 
 
 class QuadraticCost:
@@ -113,28 +113,45 @@ class Network(SigmoidNetwork):
         """
         training_data = training_data if isinstance(training_data, list) else list(training_data)
         x, y = self._stacked(training_data)
-        evaluation_x, evaluation_y = self._stacked(list(evaluation_data or []))
+        evaluation = list(evaluation_data or [])
+        evaluation_x, evaluation_y = self._stacked(evaluation)
         count = len(x)
         order = np.arange(count)
         evaluation_cost = list[float]()
         evaluation_accuracy = list[int]()
         training_cost = list[float]()
         training_accuracy = list[int]()
+
+        def cost_of(pairs: list[Pair], x: Array, y: Array, convert: bool = False) -> float:
+            """Of a script's own `total_cost`, if it has one, with the book's flag."""
+            own = self._replaces("total_cost")
+            return self.total_cost(pairs, lmbda, convert) if own else self._total_cost(x, y, lmbda)
+
+        def correct_of(pairs: list[Pair], x: Array, y: Array, convert: bool = False) -> int:
+            """The same of `accuracy`."""
+            own = self._replaces("accuracy")
+            return self.accuracy(pairs, convert) if own else self._correct(x, y)
+
         for epoch in range(epochs):
             order = order[shuffled(training_data)]
-            self._train(x, y, order, mini_batch_size, (eta, lmbda / count))
+            if self._replaces("update_mini_batch"):
+                for first in range(0, count, mini_batch_size):
+                    mini_batch = training_data[first : first + mini_batch_size]
+                    self.update_mini_batch(mini_batch, eta, lmbda, count)
+            else:
+                self._train(x, y, order, mini_batch_size, (eta, lmbda / count))
             print(f"Epoch {epoch} training complete")
             if monitor_training_cost:
-                training_cost.append(self._total_cost(x, y, lmbda))
+                training_cost.append(cost_of(training_data, x, y))
                 print(f"Cost on training data: {training_cost[-1]}")
             if monitor_training_accuracy:
-                training_accuracy.append(self._correct(x, y))
+                training_accuracy.append(correct_of(training_data, x, y, True))
                 print(f"Accuracy on training data: {training_accuracy[-1]} / {count}")
             if monitor_evaluation_cost:
-                evaluation_cost.append(self._total_cost(evaluation_x, evaluation_y, lmbda))
+                evaluation_cost.append(cost_of(evaluation, evaluation_x, evaluation_y, True))
                 print(f"Cost on evaluation data: {evaluation_cost[-1]}")
             if monitor_evaluation_accuracy:
-                evaluation_accuracy.append(self._correct(evaluation_x, evaluation_y))
+                evaluation_accuracy.append(correct_of(evaluation, evaluation_x, evaluation_y))
                 correct, total = evaluation_accuracy[-1], len(evaluation_x)
                 print(f"Accuracy on evaluation data: {correct} / {total}")
             print()
@@ -170,20 +187,22 @@ class Network(SigmoidNetwork):
             "sizes": list(self.sizes),
             "weights": [w.tolist() for w in self.weights],
             "biases": [b.tolist() for b in self.biases],
-            "cost": str(self.cost.__name__),
+            "cost": getattr(self.cost, "__name__", type(self.cost).__name__),
         }
         Path(filename).write_text(json.dumps(data), encoding="utf-8")
 
     def _delta(self, z: Array, a: Array, y: Array) -> Any:
-        return self.cost.delta(z, a, y)
+        # This module's costs take all columns; a script's may take a single one only.
+        return self.cost.delta(z, a, y) if self._is_ours() else by_column(self.cost.delta, z, a, y)
+
+    def _is_ours(self) -> bool:
+        """Whether the cost is one of this module's."""
+        return self.cost in COSTS.values() or type(self.cost) in COSTS.values()
 
     def _total_cost(self, x: Array, y: Array, lmbda: float) -> float:
         """The mean cost and the regularisation term; x, y: (images, neurons)."""
-        _, activations = Layers(self.weights, self.biases).forward(x)
-        a = activations[-1]
-        # This module's costs sum over all columns; a script's may take a single one only.
-        is_ours = self.cost in COSTS.values() or type(self.cost) in COSTS.values()
-        pairs = [(a.T, y.T)] if is_ours else zip(a[:, :, None], y[:, :, None], strict=True)
+        a = self._outputs(x)
+        pairs = [(a.T, y.T)] if self._is_ours() else zip(a[:, :, None], y[:, :, None], strict=True)
         cost = sum(self.cost.fn(*pair) for pair in pairs)
         squares = sum(float(np.linalg.norm(w)) ** 2 for w in self.weights)
         return float(cost) / len(x) + 0.5 * (lmbda / len(x)) * squares

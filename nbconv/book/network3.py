@@ -19,7 +19,7 @@ from .. import checks
 from ..data import load_data
 from ..data.dataset import Dataset, check_pixels, image_store
 from ..engine.engine import Engine
-from ..errors import DataError, DivergedError, SettingError
+from ..errors import DataError, DivergedError, SettingError, say
 from ..layers import Conv2D, Dense, Layer, LayerSpec, MaxPool2D, Randomness, Rates
 from ..layers.build import build_layers
 from ..layers.costs import LogLikelihood
@@ -103,6 +103,11 @@ class Shared:
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: the values, without the engine."""
         return {"_values": self.get_value(), "_engine": None}
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the values are in a network's engine."""
+        return self._engine is not None
 
     def place(self, engine: Engine, view: Array) -> None:
         """Move the values to one of the engine's arrays, where they are stored from now on."""
@@ -243,6 +248,11 @@ class Network:
 
         self.engine = Engine(build(), build, LogLikelihood(), inputs, recorder, dtype)
         self._check()
+        if any(layer.w.is_placed for layer in layers):
+            say(
+                "layers of another network are now this one's: it alone trains them, and the other "
+                "one no longer changes them; copy.deepcopy(layers) gives each its own"
+            )
         for layer, (w, b) in zip(layers, self.engine.views(self.engine.parameters), strict=True):
             layer.w.place(self.engine, w)
             layer.b.place(self.engine, b)
@@ -328,9 +338,11 @@ class Network:
             first = iteration - start
             rows = order[first : first + BATCHES_PER_CALL - iteration % BATCHES_PER_CALL]
             now, each = Randomness(0, self._step), np.tile(rates, (len(rows), 1))
-            if engine.descend(data, rows, now, each) < len(rows):
+            finite = engine.descend(data, rows, now, each)
+            if finite < len(rows):
                 raise DivergedError(
-                    f"the cost is beyond all bounds at iteration {iteration}: try a smaller eta"
+                    f"the cost is beyond all bounds at iteration {iteration + finite}: try a "
+                    "smaller eta"
                 )
             iteration += len(rows)
             self._step += len(rows)

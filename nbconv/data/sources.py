@@ -160,7 +160,8 @@ def split(
     if which == ALL or (which is None and ALL in sets):
         if ALL not in sets:
             raise DataError(
-                f"{source} has the sets {', '.join(sets)}: expected one of train, validation, test"
+                f"split is all, and {source} has several sets: expected one of train, validation, "
+                "test"
             )
         return ALL, sets[ALL]
     which = which or "test"

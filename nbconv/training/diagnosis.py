@@ -1,7 +1,7 @@
 """Is anything being learned? And if not, why: chapter 5's subject."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from .settings import Settings
 AFTER_EPOCHS, AFTER_STEPS = 2, 500  # of a fit, before which a slow start is no fault
 SURE_STEPS = 100  # before which nothing is a fault
 WILD = 1.5  # times the cost of guessing, in an epoch's mean: no slow start
+MOVED = 0.01  # of the first epoch's cost; by less it has not changed
 NO_BETTER = 0.97  # of the cost of guessing
 CHANCE = 1.5  # times the share of the commonest class
 STUCK = 0.9  # of a layer's neurons that are dead, or of its activations that are saturated
@@ -63,16 +64,16 @@ def nothing_learned(
     engine: Engine,
     data: Dataset,
     settings: Settings,
-    epochs: int,
+    costs: Sequence[float],
     steps: int,
-    cost: float,
     accuracy: float,
 ) -> str:
     """A line with the likely cause if mean cost and accuracy are those of guessing; else "".
 
-    epochs, steps: of this fit, so far. A slow start is no fault; a cost far above guessing's, dead
-    and saturated neurons are.
+    costs: of this fit's epochs so far; steps: its mini-batches. A slow start is no fault; a cost
+    far above guessing's, dead and saturated neurons are.
     """
+    epochs, cost = len(costs), costs[-1]
     share = np.bincount(data.labels).max() / len(data)
     if epochs < AFTER_EPOCHS or steps < SURE_STEPS or accuracy > CHANCE * share:
         return ""
@@ -87,7 +88,7 @@ def nothing_learned(
     return (
         f"After {epochs} epochs the network is no better than guessing: cost {cost:.3g}, and "
         f"{yardstick.guessing:.3g} by the labels' frequencies alone. "
-        f"{stuck or _cause(measured, settings, is_wild)}"
+        f"{stuck or _cause(measured, settings, costs if is_wild else None)}"
     )
 
 
@@ -108,8 +109,11 @@ def _stuck(measured: Mapping[str, float], settings: Settings) -> str:
     return ""
 
 
-def _cause(measured: Mapping[str, float], settings: Settings, is_wild: bool) -> str:
-    """What else keeps it from learning, and the setting to change."""
+def _cause(measured: Mapping[str, float], settings: Settings, wild: Sequence[float] | None) -> str:
+    """What else keeps it from learning, and the setting to change.
+
+    wild: the epochs' costs, if they are far above guessing's.
+    """
     speeds = [value for metric, value in measured.items() if metric.startswith("speed_")]
     slowest, fastest = int(np.argmin(speeds)), int(np.argmax(speeds))
     if speeds[slowest] < VANISHED * speeds[-1]:
@@ -124,7 +128,18 @@ def _cause(measured: Mapping[str, float], settings: Settings, is_wild: bool) -> 
             f"{speeds[fastest] / speeds[-1]:,.0f} times as fast as the last one; try the "
             "initialiser auto, a smaller eta or clip_norm"
         )
-    if is_wild:
+    if wild and abs(wild[-1] - wild[0]) < MOVED * wild[0]:
+        clipped = ", or a larger clip_norm" if settings.clip_norm else ""
+        return (
+            "The cost is far above that and does not move: try a larger eta than "
+            f"{settings.eta:g}{clipped}"
+        )
+    if wild and wild[-1] < wild[0]:
+        return (
+            "The cost is far above that and falls: train for more epochs; or try a larger eta than "
+            f"{settings.eta:g}, or a smaller one if it goes up and down"
+        )
+    if wild:
         return f"The cost is far above that: try a smaller eta than {settings.eta:g}"
     return (
         f"Try another eta: a smaller one than {settings.eta:g} if the cost goes up and down, a "

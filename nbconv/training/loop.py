@@ -143,11 +143,13 @@ class Training:
                 "images of (n, channels, rows, columns)"
             )
         _, rows, columns = self.train.shape
-        if self.settings.crop >= min(rows, columns):
-            raise SettingError(
-                f"crop is {self.settings.crop}: expected less than {min(rows, columns)}, as the "
-                f"pictures are {rows}x{columns}"
-            )
+        for name in ("shift", "elastic", "crop"):  # farther away there is no picture
+            pixels = getattr(self.settings, name)
+            if pixels >= min(rows, columns):
+                raise SettingError(
+                    f"{name} is {pixels:g}: expected less than {min(rows, columns)}, as the "
+                    f"pictures are {rows}x{columns}"
+                )
 
     def run(self) -> None:
         """Train until the last epoch or until there is no improvement.
@@ -223,8 +225,8 @@ class Training:
         state.epoch_step, state.epoch_seconds = 0, 0.0
         state.history.add(report, threads)
         if not state.warning:
-            done = state.epoch - begun, state.step - steps
-            state.warning = self._diagnosis(*done, report["cost"])
+            costs = list(state.history["cost"])[begun:]
+            state.warning = self._diagnosis(costs, state.step - steps)
         average.show(engine, state)
         return threads, report
 
@@ -268,11 +270,11 @@ class Training:
             engine.write(engine.second_moment, 0)
         state.updates = 0
 
-    def _diagnosis(self, epochs: int, steps: int, cost: float) -> str:
+    def _diagnosis(self, costs: list[float], steps: int) -> str:
         """A line, which is also logged, if the epoch was no better than guessing; else ""."""
         accuracy = float(self.engine.read(self.engine.sums)[1]) / self.examples
         line = diagnosis.nothing_learned(
-            self.engine, self.train, self.settings, epochs, steps, cost, accuracy
+            self.engine, self.train, self.settings, costs, steps, accuracy
         )
         if line and self.ranks.is_first:
             say(line)
@@ -349,11 +351,13 @@ class Training:
             raise self._diverged(f"a weight, {largest:.3g},", eta)
 
     def _diverged(self, what: str, eta: float) -> DivergedError:
+        others = "lmbda", "lmbda_l1", "class_weights"
+        too_large = [name for name in others if getattr(self.settings, name)]
         return DivergedError(
             f"{what} is beyond all bounds in epoch {self.state.epoch + 1}, mini-batch "
             f"{self.state.epoch_step + 1} "
             f"(eta {eta:g}): the training has diverged; the weights are back {self.restored}, "
-            "try a smaller eta"
+            f"try a smaller {' or '.join(['eta', *too_large])}"
         )
 
     def _report(self, averaged: Average | None) -> Metrics:
