@@ -1,4 +1,4 @@
-"""Training beside other busy programs: python benchmarks/neighbour.py.
+"""Training, or --task infer, beside other busy programs: python benchmarks/neighbour.py.
 
 Microseconds per image with "auto", one and two threads, and PyTorch's with one and two: alone, and
 beside programs that keep a core busy each. All are timed in turns; medians.
@@ -29,11 +29,11 @@ BUSY = [sys.executable, "-c", "while True: pass"]
 
 
 def row(
-    workers: dict[str, Worker], network: str, mini_batch: int, busy: int, repeats: int
+    workers: dict[str, Worker], task: str, network: str, mini_batch: int, busy: int, repeats: int
 ) -> dict[str, float]:
     """The median of each column beside so many busy programs.
 
-    Each is timed after SETTLING seconds of training.
+    Each is timed after SETTLING seconds of the same work.
     """
     programs = [subprocess.Popen(BUSY, start_new_session=True) for _ in range(busy)]
     times: dict[str, list[float]] = {name: [] for name in workers}
@@ -41,10 +41,10 @@ def row(
         for worker in workers.values():
             end = time.monotonic() + SETTLING
             while time.monotonic() < end:
-                worker.time("train", network, mini_batch)
+                worker.time(task, network, mini_batch)
         for _ in range(repeats):
             for name, worker in workers.items():
-                times[name].append(worker.time("train", network, mini_batch))
+                times[name].append(worker.time(task, network, mini_batch))
     finally:
         for program in programs:
             program.kill()
@@ -56,6 +56,7 @@ def main() -> None:
     """Measure, print a table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", action="append", choices=NETWORKS)
+    parser.add_argument("--task", choices=("train", "infer"), default="train")
     parser.add_argument("--mini-batch", action="append", type=int, help="default: 1, 10, 64")
     parser.add_argument("--busy", action="append", type=int, help="default: 0, 1, 2, 6")
     parser.add_argument("--column", action="append", choices=COLUMNS, help="default: all")
@@ -64,14 +65,15 @@ def main() -> None:
     options = parser.parse_args()
     names = options.column or list(COLUMNS)
     workers = {name: Worker(*COLUMNS[name]) for name in names}
-    print(f"{os.cpu_count()} CPUs; microseconds per image in training\n")
+    what = "training" if options.task == "train" else "prediction"
+    print(f"{os.cpu_count()} CPUs; microseconds per image in {what}\n")
     print(f"| network, mini-batch, busy programs | {' | '.join(names)} | auto over the best |")
     print("| --- |" + " --- |" * (len(names) + 1))
     rows: list[dict[str, Any]] = []
     for busy in options.busy or (0, 1, 2, 6):
         for network in options.network or ("conv-conv", "784-30-10", "dropout"):
             for mini_batch in options.mini_batch or (1, 10, 64):
-                found = row(workers, network, mini_batch, busy, options.repeats)
+                found = row(workers, options.task, network, mini_batch, busy, options.repeats)
                 ours = [found[name] for name in ("1 thread", "2 threads") if name in found]
                 ratio = found["auto"] / min(ours) if ours and "auto" in found else None
                 cells = " | ".join(f"{found[name]:.1f}" if name in found else "" for name in names)
