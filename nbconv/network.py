@@ -237,7 +237,8 @@ class Network:
         SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second
         one at once. A cost or weight that becomes infinite, NaN or larger than 1e12 raises
         DivergedError; the network is then as it was after the last whole epoch of this fit, or
-        before it. Raises SettingError, DataError, CheckpointError.
+        before it. Raises SettingError, also while another fit of this network is under way,
+        DataError, CheckpointError.
         """
         ranks, begin = Ranks.of(communicator), self.state.epoch
         with ExitStack() as stack:
