@@ -65,7 +65,7 @@ def _unpack(path: Path, folder: Path) -> None:
                 f"{path} holds {name[:80]!r}, which is outside of it: expected names within"
             )
         if file is None:
-            links[posixpath.normpath(name)] = posixpath.normpath(leads_to)
+            links[posixpath.normpath(name)] = posixpath.normpath(leads_to.replace("\\", "/"))
             continue
         target = folder.joinpath(name)
         target.parent.mkdir(parents=True, exist_ok=True)
