@@ -440,7 +440,7 @@ class Network:
         Without regularisation, dropout, class_weights and label_smoothing. Batch normalisations use
         their running statistics, as they do for predictions.
         """
-        data = Dataset.from_store(inputs.pixels(self, images), labels)
+        data = Dataset.from_store(inputs.pixels(self, images), labels, self.class_names)
         inputs.check_data(self, data, "images")
         flat = self.engine.mean_gradient(data)
         return self._dicts(flat)
