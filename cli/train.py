@@ -3,7 +3,8 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -148,8 +149,27 @@ def train(
     if ranks.size > 1 and not resume and "shards" not in given:
         given["shards"] = 1 << (ranks.size - 1).bit_length()
         note(f"shards {given['shards']}, for {ranks.size} processes")
-    with ranks.all_or_none():
-        _train(given, backend, threads, out, resume, find_eta, log, as_json, ranks)
+    with ranks.all_or_none(), _logging(log, not resume, ranks) as logged:
+        _train(given, backend, threads, out, resume, find_eta, logged, as_json, ranks)
+
+
+@contextmanager
+def _logging(path: Path | None, is_new: bool, ranks: Any) -> Iterator[Log | None]:
+    """The log of the epochs, on rank 0 and if there is one.
+
+    Raises SettingError, CheckpointError.
+    """
+    from nbconv.files import claimed
+
+    with ExitStack() as stack:
+        logged = None
+        with ranks.agreeing():
+            if path and ranks.is_first:
+                logged = Log(path, is_new=is_new)
+                stack.callback(logged.close)
+                if path.is_file() or not path.exists():
+                    stack.enter_context(claimed(path, "--log"))
+        yield logged
 
 
 def _train(
@@ -159,7 +179,7 @@ def _train(
     out: Path,
     resume: Path | None,
     find_eta: bool,
-    log: Path | None,
+    logged: Log | None,
     as_json: bool,
     ranks: Any,
 ) -> None:
@@ -171,7 +191,6 @@ def _train(
 
     decoding = Decoding()
     with ranks.agreeing():
-        logged = Log(log, is_new=not resume) if log and ranks.is_first else None
         set_threads(threads)
         try:
             run = (
@@ -222,9 +241,6 @@ def _train(
         else:
             tell("Stopped at once, without saving.")
         raise
-    finally:
-        if logged:
-            logged.close()
     _print_result(run, as_json)
 
 

@@ -237,8 +237,11 @@ def _check_replaceable(path: Path) -> None:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """Keep other runs from writing to `path` meanwhile. Raises CheckpointError if one does."""
+def claimed(path: Path, option: str = "--out") -> Iterator[None]:
+    """Keep other runs from writing to `path` meanwhile. Raises CheckpointError if one does.
+
+    option: that names it, for the error.
+    """
     place = Path(os.path.realpath(path))
     lock = place.with_name(f"{_stem(place)}.lock")
     is_mine = False
@@ -253,7 +256,7 @@ def claimed(path: Path) -> Iterator[None]:
             file.close()
             raise CheckpointError(
                 f"{path} is being written by another run: wait until that ends, or choose another "
-                "--out"
+                f"{option}"
             )
         # The one before may have removed it in between.
         is_mine = lock.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(lock))

@@ -175,6 +175,15 @@ def test_places_where_no_log_can_be_written(invoke, tmp_path):
     assert os.listdir(tmp_path) == ["folder"]
 
 
+def test_a_log_that_another_run_writes(invoke, tmp_path):
+    with files.claimed(tmp_path / "run.jsonl", "--log"):
+        error = invoke("train", *FAST, "--log", "run.jsonl", code=1).stderr
+    assert "run.jsonl is being written by another run" in error
+    assert error.endswith("choose another --log\n")
+    invoke("train", *FAST, "--log", "run.jsonl")
+    assert sorted(os.listdir(tmp_path)) == ["run.h5", "run.jsonl"]
+
+
 @LINUX
 def test_a_log_on_a_full_disk_does_not_end_the_training(invoke, tmp_path, monkeypatch):
     said = invoke("train", *FAST, "--log", "/dev/full").stderr
