@@ -170,7 +170,7 @@ def test_copies_and_checkpoints_go_on_with_the_same_bits(few, tmp_path):
 def test_the_best_epoch_has_its_own_statistics(few, tmp_path):
     net = network(dtype="float32")
     net.fit(few[0], 6, validation=few[1], **FIT)
-    net.fit(few[0], 1, 10, 3.0)  # it forgets
+    net.fit(few[0], 1, 10, 3.0, validation=few[1])  # it forgets
     net.save(tmp_path / "run.h5")
     loaded = Network.load(tmp_path / "run.h5", weights="best")
     net.restore_best()

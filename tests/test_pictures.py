@@ -104,7 +104,7 @@ def test_all_of_a_file_with_one_set_is_used(invoke, tmp_path, digits_net):
         len(invoke("predict", digits_net, "mine.npz", "--split", "test").stdout.splitlines()) == 7
     )
     wrong = invoke("eval", digits_net, "--data", "digits", "--split", "all", code=1).stderr
-    assert "digits has the sets train, valid, test: expected one of" in wrong
+    assert "split is all, and digits has several sets: expected one of train" in wrong
 
 
 def test_errors_of_shape_and_classes_name_the_data(invoke, tmp_path, digits_net):

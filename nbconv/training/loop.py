@@ -225,7 +225,7 @@ class Training:
         state.epoch_step, state.epoch_seconds = 0, 0.0
         state.history.add(report, threads)
         if not state.warning:
-            costs = list(state.history["cost"])[begun:]
+            costs = list(state.history["cost"])[begun - state.epoch :]
             state.warning = self._diagnosis(costs, state.step - steps)
         average.show(engine, state)
         return threads, report

@@ -55,8 +55,8 @@ def trained(few, tmp_path_factory):
     Nobody changes it.
     """
     net = network()
-    net.fit(few[0], 2, validation=few[1], test=few[2], monitor_training=True, expand=True, **FIT)
     net.fit(few[0], 1, **FIT)
+    net.fit(few[0], 2, validation=few[1], test=few[2], monitor_training=True, expand=True, **FIT)
     path = tmp_path_factory.mktemp("trained") / "trained.h5"
     net.save(path)
     return path

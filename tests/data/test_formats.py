@@ -224,7 +224,7 @@ def test_images_for_predictions(tmp_path):
     assert len(split(tmp_path / "d.npz", "train")[1]) == 14
     idx = idx_folder(tmp_path / "idx")
     assert len(split(idx, None)[1]) == 4
-    assert "has the sets train, test: expected one of" in refusal(split, idx, "all")
+    assert "has several sets: expected one of train" in refusal(split, idx, "all")
 
 
 # Places that are wrong
