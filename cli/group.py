@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,8 +22,16 @@ def note(line: str, nl: bool = True) -> None:
     try:
         click.echo(line, nl=nl, err=True)
     except OSError:
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Send what is still written to a stream that has failed nowhere.
+
+    Else Python tries again when it ends.
+    """
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -160,9 +168,7 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or Python tries again when it ends
+        _silence(sys.stdout)
         raise click.ClickException(f"the output could not be written: {error.strerror}") from error
 
 

@@ -8,7 +8,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from ..activations import LINEAR, parse
 from ..errors import DataError
 
 Array = NDArray[np.float64]
+Items = TypeVar("Items", list[Any], NDArray[Any])
 SIGMOID = parse("activation", "sigmoid")
 _, kernels = backends.select("cpu")
 
@@ -176,14 +177,12 @@ class SigmoidNetwork(ABC):
         As in the book, weights and biases are new arrays afterwards.
         """
         if self._replaces("backprop"):
-            for first in range(0, len(order), size):
-                batch = order[first : first + size]
+            for batch in in_batches(order, size):
                 self._descend_by_image(x[batch], y[batch], rates)
             return
         layers = Layers([w.copy() for w in self.weights], [b.copy() for b in self.biases])
         rate_array = np.array(rates, np.float64)
-        for first in range(0, len(order), size):
-            batch = order[first : first + size]
+        for batch in in_batches(order, size):
             layers.descend(x[batch], y[batch], self._delta, rate_array)
         self.weights, self.biases = layers.weights, layers.biases
 
@@ -239,6 +238,11 @@ def by_column(function: Callable[..., Any], *columns: Array) -> Array:
     """What a script's function gives for each column alone, as the book calls it; side by side."""
     each = zip(*(array.T[:, :, None] for array in columns), strict=True)
     return np.hstack([np.asarray(function(*column)) for column in each])
+
+
+def in_batches(items: Items, size: int) -> list[Items]:
+    """A list or array in parts of `size`; the last may be smaller."""
+    return [items[first : first + size] for first in range(0, len(items), size)]
 
 
 def shuffled(data: list[Any]) -> NDArray[np.int64]:

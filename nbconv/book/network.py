@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from .column_vectors import Array, SigmoidNetwork, by_column, shuffled, sigmoid, sigmoid_prime
+from .column_vectors import (
+    Array,
+    SigmoidNetwork,
+    by_column,
+    in_batches,
+    shuffled,
+    sigmoid,
+    sigmoid_prime,
+)
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 
@@ -49,8 +57,8 @@ class Network(SigmoidNetwork):
         for epoch in range(epochs):
             order = order[shuffled(training_data)]
             if self._replaces("update_mini_batch"):
-                for first in range(0, len(order), mini_batch_size):
-                    self.update_mini_batch(training_data[first : first + mini_batch_size], eta)
+                for mini_batch in in_batches(training_data, mini_batch_size):
+                    self.update_mini_batch(mini_batch, eta)
             else:
                 self._train(x, y, order, mini_batch_size, (eta, 0.0))
             if tests:

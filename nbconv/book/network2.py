@@ -13,7 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import DataError
-from .column_vectors import Array, SigmoidNetwork, by_column, shuffled, sigmoid, sigmoid_prime
+from .column_vectors import (
+    Array,
+    SigmoidNetwork,
+    by_column,
+    in_batches,
+    shuffled,
+    sigmoid,
+    sigmoid_prime,
+)
 from .network import Pair
 
 __all__ = [
@@ -135,8 +143,7 @@ class Network(SigmoidNetwork):
         for epoch in range(epochs):
             order = order[shuffled(training_data)]
             if self._replaces("update_mini_batch"):
-                for first in range(0, count, mini_batch_size):
-                    mini_batch = training_data[first : first + mini_batch_size]
+                for mini_batch in in_batches(training_data, mini_batch_size):
                     self.update_mini_batch(mini_batch, eta, lmbda, count)
             else:
                 self._train(x, y, order, mini_batch_size, (eta, lmbda / count))

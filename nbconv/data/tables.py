@@ -71,7 +71,7 @@ def _part(path: Path) -> Part:
             raise DataError(
                 f"{path} has {len(first)} columns in its header and {len(row)} below it"
             )
-        return _read(path, delimiter, names, row, int(has_header))
+        return _read(path, delimiter, names, row, has_header)
 
 
 def _is_numbering(cells: list[str]) -> bool:
@@ -90,8 +90,10 @@ def _has_names(first: list[str], second: list[str]) -> bool:
     return not is_class and (texts != [0] or first[0].strip().casefold() in ("", *LABEL_NAMES))
 
 
-def _read(path: Path, delimiter: str, names: list[str] | None, row: list[str], header: int) -> Part:
-    """header: the rows of it."""
+def _read(
+    path: Path, delimiter: str, names: list[str] | None, row: list[str], has_header: bool
+) -> Part:
+    """The table's pixels and labels. row: its first below a header."""
     columns = len(row)
     label = _label_column(names, row)
     pixels = [k for k in range(columns) if k != label and not (names and names[k] in NUMBERING)]
@@ -108,7 +110,7 @@ def _read(path: Path, delimiter: str, names: list[str] | None, row: list[str], h
 
             converters = {label: number}
         table = np.loadtxt(
-            lines, np.float32, delimiter=delimiter, skiprows=header, ndmin=2,
+            lines, np.float32, delimiter=delimiter, skiprows=int(has_header), ndmin=2,
             converters=converters, quotechar='"', comments=None, encoding="utf-8",
         )  # fmt: skip
     if label is None and names is None:

@@ -447,13 +447,12 @@ class Engine:
         task = Task(randomness is not None, has_cost=True, has_gradient=True)
         now = randomness or Randomness(0, 0)
         total = np.zeros(self.count)
-        for order in _orders(range(len(data)), size):
-            for part in order:
-                with self.lock:
-                    self._run(task, data, part[None], now)
-                    with np.errstate(under="ignore"):
-                        total += self.read(self.gradient) * (len(part) / len(data))
         with np.errstate(under="ignore"):
+            for order in _orders(range(len(data)), size):
+                for part in order:
+                    with self.lock:
+                        self._run(task, data, part[None], now)
+                        total += self.read(self.gradient) * (len(part) / len(data))
             return total.astype(self.dtype)
 
 
