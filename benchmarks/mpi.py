@@ -4,6 +4,11 @@ Microseconds per image in training: one process with one thread and with two, wh
 one process with two threads and with two shards; two processes of one thread that share the two
 shards. All take turns; medians of the turns, each the best of its epochs after the first. It needs
 mpi4py and mpiexec.
+
+With --rate 1gbit: two machines made of one. The two processes have network namespaces of their own,
+which a link of that rate joins, and MPICH sends over TCP. Once they exchange when all gradients are
+there; once while gradients are computed, as they do when their machines have different names. It
+needs root, iproute2 and MPICH, on Linux.
 """
 
 import argparse
@@ -13,6 +18,8 @@ import os
 import statistics
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -27,6 +34,13 @@ COLUMNS = {
     "2 threads, 2 shards": (1, 2, 2),
     "2 processes": (2, 1, 2),
 }
+ALONE, WAITING, MEANWHILE = "1 process", "2, then exchange", "2, exchange meanwhile"
+LINKED = {ALONE: (1, 1, 1), WAITING: (2, 1, 2), MEANWHILE: (2, 1, 2)}
+# A rank in its namespace, with the name of its machine: UCX is what MPICH sends by.
+RANK = """
+export UCX_TLS=tcp,self UCX_NET_DEVICES=nbconv$PMI_RANK MPIR_CVAR_NOLOCAL=1
+exec ip netns exec nbconv$PMI_RANK unshare --uts sh -c 'hostname "$0"; exec "$@"' HOST "$@"
+"""
 ETA = 0.01
 
 
@@ -46,11 +60,40 @@ def seconds(
     return min(history["seconds"][1:]) / count
 
 
+def run(command: str) -> None:
+    """Run a command of words. Raises CalledProcessError."""
+    subprocess.run(command.split(), check=True)
+
+
+def part() -> None:
+    """Remove both namespaces."""
+    for rank in range(2):
+        with suppress(subprocess.CalledProcessError):
+            run(f"ip netns del nbconv{rank}")
+
+
+def join(rate: str) -> None:
+    """Two namespaces, joined by a link of that rate each way."""
+    for rank in range(2):
+        run(f"ip netns add nbconv{rank}")
+    run("ip link add nbconv0 netns nbconv0 type veth peer name nbconv1 netns nbconv1")
+    for rank in range(2):
+        within, device = f"ip netns exec nbconv{rank}", f"dev nbconv{rank}"
+        run(f"{within} ip addr add 10.9.0.{rank + 1}/24 {device}")
+        run(f"{within} ip link set {device} up")
+        run(f"{within} ip link set dev lo up")
+        run(f"{within} tc qdisc add {device} root tbf rate {rate} burst 256kb latency 100ms")
+    time.sleep(2)  # until the link is up
+
+
 def turn(column: str, cases: list[tuple[str, int]], epochs: int) -> list[float]:
     """The seconds of each case, from processes of their own."""
-    processes, threads, shards = COLUMNS[column]
+    processes, threads, shards = {**COLUMNS, **LINKED}[column]
     described = json.dumps([cases, threads, shards, epochs])
-    command = ["mpiexec", "-n", str(processes), sys.executable, __file__, "--turn", described]
+    host = {WAITING: "nbconv", MEANWHILE: "nbconv$PMI_RANK"}.get(column)
+    within = ["sh", "-c", RANK.replace("HOST", host), "sh"] if host else []
+    script = [sys.executable, __file__, "--turn", described]
+    command = ["mpiexec", "-n", str(processes), *within, *script]
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     done = subprocess.run(
         command, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, text=True, check=True
@@ -65,6 +108,7 @@ def main() -> None:
     parser.add_argument("--mini-batch", action="append", type=int, help="default: 64, 256")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--rate", help="of a link between two machines, as 1gbit")
     parser.add_argument("--turn", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.turn:
@@ -77,21 +121,28 @@ def main() -> None:
         return
     networks, sizes = options.network or list(NETWORKS), options.mini_batch or [64, 256]
     cases = [(network, size) for network in networks for size in sizes]
-    turns: dict[str, list[list[float]]] = {column: [] for column in COLUMNS}
-    for _ in range(options.turns):
-        for column, found in turns.items():
-            found.append(turn(column, cases, options.epochs))
+    columns = LINKED if options.rate else COLUMNS
+    turns: dict[str, list[list[float]]] = {column: [] for column in columns}
+    if options.rate:
+        join(options.rate)
+    try:
+        for _ in range(options.turns):
+            for column, found in turns.items():
+                found.append(turn(column, cases, options.epochs))
+    finally:
+        if options.rate:
+            part()
+    over, under = (MEANWHILE, WAITING) if options.rate else ("2 processes", "2 threads")
     print(f"{os.cpu_count()} CPUs; microseconds per image in training\n")
-    print(f"| network, mini-batch | {' | '.join(COLUMNS)} | 2 processes over 2 threads |")
-    print("| --- |" + " ---: |" * (len(COLUMNS) + 1))
+    print(f"| network, mini-batch | {' | '.join(columns)} | {over} over {under} |")
+    print("| --- |" + " ---: |" * (len(columns) + 1))
     for index, (network, size) in enumerate(cases):
         times = {
             column: 1e6 * statistics.median(found[index] for found in turns[column])
-            for column in COLUMNS
+            for column in columns
         }
-        ratio = times["2 processes"] / times["2 threads"]
         cells = " | ".join(f"{value:.1f}" for value in times.values())
-        print(f"| {network}, {size} | {cells} | {ratio:.2f} |", flush=True)
+        print(f"| {network}, {size} | {cells} | {times[over] / times[under]:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
