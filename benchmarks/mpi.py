@@ -5,10 +5,9 @@ one process with two threads and with two shards; two processes of one thread th
 shards. All take turns; medians of the turns, each the best of its epochs after the first. It needs
 mpi4py and mpiexec.
 
-With --rate 1gbit: two machines made of one. The two processes have network namespaces of their own,
-which a link of that rate joins, and MPICH sends over TCP. Once they exchange when all gradients are
-there; once while gradients are computed, as they do when their machines have different names. It
-needs root, iproute2 and MPICH, on Linux.
+With --rate 1gbit: one process of one thread, and two on two machines made of one: they have network
+namespaces of their own, which a link of that rate joins, and MPICH sends over TCP. It needs root,
+iproute2 and MPICH, on Linux.
 """
 
 import argparse
@@ -34,12 +33,11 @@ COLUMNS = {
     "2 threads, 2 shards": (1, 2, 2),
     "2 processes": (2, 1, 2),
 }
-ALONE, WAITING, MEANWHILE = "1 process", "2, then exchange", "2, exchange meanwhile"
-LINKED = {ALONE: (1, 1, 1), WAITING: (2, 1, 2), MEANWHILE: (2, 1, 2)}
-# A rank in its namespace, with the name of its machine: UCX is what MPICH sends by.
+LINKED = {"1 machine": (1, 1, 1), "2 machines": (2, 1, 2)}
+# A rank in its namespace. UCX is what MPICH sends by.
 RANK = """
 export UCX_TLS=tcp,self UCX_NET_DEVICES=nbconv$PMI_RANK MPIR_CVAR_NOLOCAL=1
-exec ip netns exec nbconv$PMI_RANK unshare --uts sh -c 'hostname "$0"; exec "$@"' HOST "$@"
+exec ip netns exec nbconv$PMI_RANK "$@"
 """
 ETA = 0.01
 
@@ -90,8 +88,7 @@ def turn(column: str, cases: list[tuple[str, int]], epochs: int) -> list[float]:
     """The seconds of each case, from processes of their own."""
     processes, threads, shards = {**COLUMNS, **LINKED}[column]
     described = json.dumps([cases, threads, shards, epochs])
-    host = {WAITING: "nbconv", MEANWHILE: "nbconv$PMI_RANK"}.get(column)
-    within = ["sh", "-c", RANK.replace("HOST", host), "sh"] if host else []
+    within = ["sh", "-c", RANK, "sh"] if column == "2 machines" else []
     script = [sys.executable, __file__, "--turn", described]
     command = ["mpiexec", "-n", str(processes), *within, *script]
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
@@ -132,7 +129,9 @@ def main() -> None:
     finally:
         if options.rate:
             part()
-    over, under = (MEANWHILE, WAITING) if options.rate else ("2 processes", "2 threads")
+    over, under = "2 processes", "2 threads"
+    if options.rate:
+        over, under = "2 machines", "1 machine"
     print(f"{os.cpu_count()} CPUs; microseconds per image in training\n")
     print(f"| network, mini-batch | {' | '.join(columns)} | {over} over {under} |")
     print("| --- |" + " ---: |" * (len(columns) + 1))

@@ -123,14 +123,7 @@ class Engine:
             if isinstance(layer, DenseLayer | BatchNormLayer) and len(layer.output_shape) == 1
         ]
         maps = layers[: -len(neurons)]
-        weights, biases = (
-            sum(math.prod(getattr(layer, shape)) for layer in maps if layer in self.with_parameters)
-            for shape in ("weights_shape", "biases_shape")
-        )
-        first = self.weights_count
-        # Parts of the flat buffers.
-        self.of_maps = slice(0, weights), slice(first, first + biases)
-        self.of_neurons = slice(weights, first), slice(first + biases, self.count)
+        self.maps = sum(layer in maps for layer in self.with_parameters)
         self.replicas = Replicas(maps, build, recorder, dtype)
         self.planner = Planner(
             neurons,
@@ -240,11 +233,13 @@ class Engine:
         "adam": with s_w, s_b before dw. "plain": of the layers of feature maps alone, the first in
         the flat buffers. Dense layers are updated by `dense_descend`.
         """
-        whole = slice(0, self.weights_count), slice(self.weights_count, self.count)
-        parts = self.of_maps if optimiser == "plain" else whole
+        shapes = self.shapes[: self.maps] if optimiser == "plain" else self.shapes
+        weights = slice(0, sum(math.prod(w) for w, _ in shapes))
+        first = self.weights_count
+        biases = slice(first, first + sum(math.prod(b) for _, b in shapes))
         kept = [self.second_moment] if optimiser == "adam" else []
         flats = self.parameters, self.velocity, *kept, self.gradient
-        return [flat[part] for flat in flats for part in parts]
+        return [flat[part] for flat in flats for part in (weights, biases)]
 
     def initialise(
         self, name: str, seed: int, has_softmax: bool, activations: Sequence[str]
@@ -309,18 +304,11 @@ class Engine:
             yield rows, images, self.backend.upload(labels), positions
 
     def _run(
-        self,
-        task: Task,
-        data: Dataset,
-        order: Array,
-        now: Randomness,
-        rates: Array | None = None,
-        between: Callable[[], None] | None = None,
+        self, task: Task, data: Dataset, order: Array, now: Randomness, rates: Array | None = None
     ) -> int:
         """Run a task on the mini-batches in the rows of `order`.
 
-        between: see `PacedPlan.run`. Returns how many kept the summed cost below `DIVERGED`, up to
-        the first that did not.
+        Returns how many kept the summed cost below `DIVERGED`, up to the first that did not.
         """
         plan = self._plan(task, order.shape[1], data.store.dtype)
         rates = np.zeros((len(order), self.rates.size)) if rates is None else rates
@@ -332,7 +320,7 @@ class Engine:
             if task.descent:
                 self.write(self.rates, rates[rows.start])
             row_more = np.append(rates[rows], rates[:1], axis=0)
-            plan.run(len(positions), images, labels, positions, row_more, between=between)
+            plan.run(len(positions), images, labels, positions, row_more)
             upload = next(uploads, None)  # copied while the device works
             finite += Counters(*map(int, self.read(self.counters))).finite
             if task.descent and finite < rows.stop:
@@ -370,20 +358,16 @@ class Engine:
         shifts: int = 1,
         distortion: Distortion | None = None,
         smoothing: float = 0.0,
-        between: Callable[[], None] | None = None,
     ) -> tuple[float, int]:
         """Leave in `gradient` what these images add to the mean gradient of their mini-batch.
 
         shard: a part of the mini-batch, whose random numbers `now` keys. whole: images of the
-        mini-batch. between: called when the gradients `of_neurons` are there, before those
-        `of_maps` are computed. All else: as for `descend`. Returns the shard's (summed cost, right
-        answers).
+        mini-batch. All else: as for `descend`. Returns the shard's (summed cost, right answers).
         """
         with self.lock:
-            task = _learning(data, shifts, distortion, smoothing)
-            task = task._replace(whole=whole, in_two=between is not None)
+            task = _learning(data, shifts, distortion, smoothing)._replace(whole=whole)
             self.write(self.scores, 0)
-            self._run(task, data, shard[None], now, between=between)
+            self._run(task, data, shard[None], now)
             cost, correct = self.read(self.scores)
         return float(cost), int(correct)
 

@@ -42,27 +42,18 @@ class PacedPlan:
             plan = self._plans[threads] = self._by_rows[rows]
         return plan
 
-    def run(self, times: int, *varying: Any, between: Callable[[], None] | None = None) -> Plan:
-        """Go through so many mini-batches: the plan that did, at last.
-
-        varying: see `Program`. between: called before what a plan in two has left to do.
-        """
+    def run(self, times: int, *varying: Any) -> Plan:
+        """Go through so many mini-batches: the plan that did, at last. varying: see `Program`."""
         pace = self._pace
         if pace is None:
             plan = self.plan(1)
             plan.program(times, *varying)
-            if plan.rest and between:
-                between()
-                plan.rest(times, *varying)
             return plan
         while True:
             threads, units = pace.now(), pace.units(times)
             plan = self.plan(threads)
             started = time.perf_counter()
             plan.program(units, *varying, threads=threads)
-            if plan.rest and between:
-                between()
-                plan.rest(units, *varying, threads=threads)
             seconds = time.perf_counter() - started
             pace.measured(units, seconds)
             self._seconds[threads] += seconds

@@ -49,7 +49,6 @@ class Task(NamedTuple):
     picture: Shape = ()  # of an image to be distorted; a dense network takes it as a row of pixels
     smoothing: float = 0.0  # of the labels
     whole: int = 0  # images of the mini-batch that these are a shard of; 0: these are all
-    in_two: bool = False  # whether the backward pass of the feature maps is a program of its own
 
 
 OUTPUTS = Task(), Task(has_activation=True)  # z or a of the last layer, for images as they come
@@ -80,14 +79,10 @@ class Registers:
 
 @dataclass(frozen=True)
 class Plan:
-    """The program for mini-batches of one size, and where it leaves the last layer's z or a.
-
-    rest: what is left to do after `program`, for a task in two.
-    """
+    """The program for mini-batches of one size, and where it leaves the last layer's z or a."""
 
     program: Program
     out: Array
-    rest: Program | None = None
 
 
 class Planner:
@@ -138,7 +133,6 @@ class Planner:
         order, rates = np.zeros((1, count), np.int64), np.zeros((2, len(Rates._fields)))
         registers = self.registers
         out: list[Array] = []
-        deltas: list[Array] = []  # of the layers of feature maps
 
         def gather(a: Array, buffers: Workspace, first: int, stop: int) -> None:
             scale = 1 / 255 if dtype == np.uint8 else 1.0
@@ -168,31 +162,12 @@ class Planner:
                 self.recorder.concurrently([partial(forward_maps, row) for row in schedule])
             elif not is_direct:
                 gather(neurons, self.buffers, 0, count)
-            a: Array = neurons
-            for layer in self.neurons:
-                a = layer.forward(a, self._randomness(task))
-            out.append(a)
-            if task.has_gradient:
-                deltas.append(self._backward_neurons(task, self._cost(task, a, labels)))
-            elif task.has_cost:
-                self._cost(task, a, labels)
-            if not task.in_two:
-                finish()
-
-        def finish() -> None:
-            if task.has_gradient:
-                self._backward_maps(task, deltas[0], rows)
-            if task.descent:
-                self._descend(task.descent)
-            if task.has_activation:
-                self.cost.activate(self.kernels, out[0])
+            out.append(self._from_neurons(task, neurons, labels, rows))
             sums = self._sums(task)
             self.kernels.advance(registers.counters, registers.rates, sums, rates, DIVERGED)
 
-        varying = images, all_labels, order, rates
-        program = self.recorder.program(mini_batch, varying)
-        rest = self.recorder.program(finish, varying) if task.in_two else None
-        return Plan(program, out[0], rest)
+        program = self.recorder.program(mini_batch, (images, all_labels, order, rates))
+        return Plan(program, out[0])
 
     def update(self, descent: Descent) -> Plan:
         """The plan of an update alone, from the gradient as it is."""
@@ -238,33 +213,39 @@ class Planner:
         """What layers are given only while training."""
         return self.registers.counters if task.is_training else None
 
-    def _cost(self, task: Task, a: Array, labels: Array) -> Array:
-        """Add up cost and right answers of the last layer's z: its delta."""
-        delta = self.buffers.array("delta", tuple(a.shape))
-        scale = 1 / (task.whole or len(labels)) if task.has_gradient else 1.0
-        registers, sums = self.registers, self._sums(task)
-        is_learning = task.descent or task.whole
-        weights = registers.class_weights if is_learning else registers.ones
-        self.cost.delta(self.kernels, delta, sums, a, labels, weights, task.smoothing, scale)
-        return delta
+    def _from_neurons(self, task: Task, a: Array, labels: Array, rows: int) -> Array:
+        """From the first dense layer to z, to the cost, and the whole backward pass."""
+        for layer in self.neurons:
+            a = layer.forward(a, self._randomness(task))
+        if task.has_cost:
+            delta = self.buffers.array("delta", tuple(a.shape))
+            scale = 1 / (task.whole or len(labels)) if task.has_gradient else 1.0
+            registers, sums = self.registers, self._sums(task)
+            is_learning = task.descent or task.whole
+            weights = registers.class_weights if is_learning else registers.ones
+            self.cost.delta(self.kernels, delta, sums, a, labels, weights, task.smoothing, scale)
+            if task.has_gradient:
+                self._backward(delta, task, rows)
+                if task.descent:
+                    self._descend(task.descent)
+        if task.has_activation:
+            self.cost.activate(self.kernels, a)
+        return a
 
-    def _backward_neurons(self, task: Task, delta: Array) -> Array:
-        """From delta of the last layer to the gradients of the layers of neurons, and to dC/da.
+    def _backward(self, delta: Array, task: Task, rows: int) -> None:
+        """From delta of the last layer to the mean gradient of the cost, layer by layer.
 
-        dC/da is that of the layer before them, unless nothing needs it. With a plain descent, they
-        are updated as soon as nothing needs the old parameters.
+        With a plain descent, layers of neurons are updated as soon as nothing needs the old
+        parameters.
         """
+        randomness = self._randomness(task)
         rates = self.registers.rates if task.descent == PLAIN else None
-        needs_dx = self._needs_dx[len(self.replicas.layers) :]
-        for layer, layer_needs_dx in zip(reversed(self.neurons), reversed(needs_dx), strict=True):
-            delta = layer.backward(delta, self._randomness(task), layer_needs_dx, rates)
-        return delta
-
-    def _backward_maps(self, task: Task, delta: Array, rows: int) -> None:
-        """From dC/da to the gradients of the layers of feature maps."""
-        randomness, maps = self._randomness(task), self.replicas.layers
-        needs_dx = self._needs_dx[: len(maps)]
-        if not any(layer.weights_shape for layer in maps):
+        maps, count = self.replicas.layers, len(delta)
+        needs_dx = self._needs_dx[: len(maps)], self._needs_dx[len(maps) :]
+        both = zip(reversed(self.neurons), reversed(needs_dx[1]), strict=True)
+        for neurons, neurons_need_dx in both:
+            delta = neurons.backward(delta, randomness, neurons_need_dx, rates)
+        if not needs_dx[1][0]:
             return
 
         def backward_maps(micro_batches: list[MicroBatch]) -> None:
@@ -272,11 +253,11 @@ class Planner:
                 size = part.stop - part.start
                 da = replica.buffers.array("da", (*maps[-1].output_shape, size))
                 self.kernels.images_last(da.reshape(-1, size), delta[part])
-                both = zip(reversed(replica.layers), reversed(needs_dx), strict=True)
+                both = zip(reversed(replica.layers), reversed(needs_dx[0]), strict=True)
                 for layer, layer_needs_dx in both:
                     da = layer.backward(da, randomness, layer_needs_dx)
 
-        schedule = self.replicas.schedule(len(delta), task.is_training, rows, keep=True)
+        schedule = self.replicas.schedule(count, task.is_training, rows, keep=True)
         self.recorder.concurrently([partial(backward_maps, row) for row in schedule])
         for replica, _ in [micro_batch for row in schedule for micro_batch in row][1:]:
             for layer, first in zip(replica.layers, maps, strict=True):

@@ -21,8 +21,6 @@ from .. import threads
 from ..errors import BackendError, Interrupted, NbconvError, SettingError, printable
 from ..files import one_line
 
-POLL = 2e-5  # seconds between two looks at a message that is on its way
-BURST = int(os.environ.get("BURST", "8"))
 FORWARDING = 0.5  # seconds for mpiexec to pass on what is said: when it aborts, it drops the rest
 TAG = 5739  # of messages: a program's own, on the same communicator, do not meet them
 # In which the launchers of Open MPI and of MPICH tell a process how many there are, and its number.
@@ -63,8 +61,6 @@ class Ranks:
         self.rank = 0 if communicator is None else int(communicator.Get_rank())
         self.size = 1 if communicator is None else int(communicator.Get_size())
         self._everywhere: BaseException | None = None
-        import threading
-        self.hurry = threading.Event()
         node, cores = here = platform.node(), _cores()
         places = self.each(here)
         self._nodes = [other for other, _ in places]
@@ -95,42 +91,10 @@ class Ranks:
         """The value of each rank, a small one."""
         return [value] if self.communicator is None else list(self.communicator.allgather(value))
 
-    @property
-    def can_overlap(self) -> bool:
-        """Whether exchanging while computing pays: between machines, if MPI may be used so.
-
-        Ranks of one machine would copy their messages with the cores that compute.
-        """
-        if len(set(self._nodes)) == 1:
-            return False
-        from mpi4py import MPI
-
-        return bool(MPI.Query_thread() >= MPI.THREAD_SERIALIZED)
-
-    def exchange(
-        self,
-        distance: int,
-        mine: NDArray[np.uint8],
-        other: NDArray[np.uint8],
-        is_patient: bool = False,
-    ) -> None:
-        """other = what the rank whose number differs in the bit `distance` sends for `mine`.
-
-        is_patient: leave the core to others meanwhile. MPI waits busily.
-        """
+    def exchange(self, distance: int, mine: NDArray[np.uint8], other: NDArray[np.uint8]) -> None:
+        """other = what the rank whose number differs in the bit `distance` sends for `mine`."""
         partner = self.rank ^ distance
-        if not is_patient:
-            self.communicator.Sendrecv(mine, partner, TAG, other, partner, TAG)
-            return
-        requests = [
-            self.communicator.Irecv(other, partner, TAG),
-            self.communicator.Isend(mine, partner, TAG),
-        ]
-        tries = 0
-        while not all(request.Test() for request in requests):
-            tries += 1
-            if tries % BURST == 0 and not self.hurry.is_set():
-                time.sleep(POLL)
+        self.communicator.Sendrecv(mine, partner, TAG, other, partner, TAG)
 
     def everywhere(self, error: BaseException) -> BaseException:
         """An error that every rank raises at this place."""

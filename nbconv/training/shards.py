@@ -6,15 +6,9 @@ number of ranks. Each rank has consecutive shards, so it adds up a subtree. Then
 pairs of pairs and so on exchange: of the numbers that it has, each keeps one half, adds its
 partner's to it and leaves the other half to its partner. In the end every rank has the sums of some
 numbers, and they go back the same way. As a + b = b + a, they are those of the tree.
-
-Between machines, the sums of the layers of neurons, which most of the parameters belong to, are
-exchanged while the gradients of the layers of feature maps, which take most of the time, are still
-computed.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -58,65 +52,6 @@ class Message:
             np.maximum(self.signal, other.signal, out=self.signal)
 
 
-class Sums:
-    """The sums over shards of `count` numbers and of scores, while they are added up in the tree.
-
-    own: how many shards this rank computes.
-    """
-
-    def __init__(self, count: int, dtype: np.dtype[Any], own: int, ranks: Ranks):
-        self.ranks = ranks
-        # Of subtrees; once they are added up, the first has this rank's, the second its partner's.
-        self._levels = [Message(count, dtype) for _ in range(max(2, own.bit_length()))]
-
-    def of_shard(self, index: int) -> Message:
-        """Where the numbers of this rank's shard go."""
-        return self._levels[index.bit_count()]
-
-    def add_up(self, index: int) -> None:
-        """Add up the subtrees that are complete with this shard: they end in it."""
-        level = index.bit_count()
-        while index & 1:
-            index, level = index >> 1, level - 1
-            self._levels[level].add(self._levels[level + 1], self._levels[level].numbers)
-
-    def exchange(self, is_patient: bool = False) -> Message:
-        """The sum over all shards, once this rank's are added up. is_patient: see `Ranks`."""
-        total, other = self._levels[:2]
-        exchanges, mine = [], total.numbers
-        for bit in range(self.ranks.size.bit_length() - 1):
-            halves = mine[: len(mine) // 2], mine[len(mine) // 2 :]
-            mine, left = halves if not self.ranks.rank >> bit & 1 else halves[::-1]
-            self.ranks.exchange(1 << bit, total.part(left), other.part(mine), is_patient)
-            total.add(other, mine)
-            exchanges.append((1 << bit, mine, left))
-        for distance, mine, left in reversed(exchanges):
-            self.ranks.exchange(distance, total.part(mine), total.part(left), is_patient)
-        return total
-
-
-class Gradients:
-    """Sums of the parts of the flat gradient, such as `Engine.of_maps`."""
-
-    def __init__(self, engine: Engine, parts: Sequence[slice], own: int, ranks: Ranks):
-        self.engine, self.parts = engine, parts
-        ends = np.cumsum([part.stop - part.start for part in parts])
-        self._places = [slice(*ends) for ends in zip((0, *ends), ends, strict=False)]
-        self.sums = Sums(int(ends[-1]), engine.dtype, own, ranks)
-
-    def take(self, index: int, is_empty: bool) -> None:
-        """Take the engine's gradient as that of this rank's shard. is_empty: it has no images."""
-        gradient = self.sums.of_shard(index).gradient
-        for part, place in zip(self.parts, self._places, strict=True):
-            gradient[place] = 0 if is_empty else self.engine.read(self.engine.gradient[part])
-        self.sums.add_up(index)
-
-    def give(self, total: Message) -> None:
-        """Make the sums the engine's gradient."""
-        for part, place in zip(self.parts, self._places, strict=True):
-            self.engine.write(self.engine.gradient[part], total.gradient[place])
-
-
 class Shards:
     """What this rank does of a training in shards.
 
@@ -137,19 +72,38 @@ class Shards:
                 f"shards is {number} and the network has BN layers: expected shards 1, as a BN "
                 "layer normalises over the whole mini-batch"
             )
-        self.engine, self.number = engine, number
+        self.engine, self.number, self.ranks = engine, number, ranks
         self.stop = 0
         own = number // ranks.size
         self.mine = range(ranks.rank * own, (ranks.rank + 1) * own)
-        self._scores = Sums(0, engine.dtype, own, ranks)
-        has_maps = engine.of_maps[0].stop > 0
-        parts = engine.of_maps if has_maps and ranks.can_overlap else (slice(0, engine.count),)
-        self._gradients = Gradients(engine, parts, own, ranks)
-        self._early: Gradients | None = None  # what is exchanged meanwhile
-        if parts is engine.of_maps:
-            self._early = Gradients(engine, engine.of_neurons, own, ranks)
-            self._thread = ThreadPoolExecutor(1, "nbconv exchange")
-            self._exchanged: Future[Message]
+        # Sums of subtrees, and what another rank sends.
+        levels = range(max(2, own.bit_length()))
+        self._gradients = [Message(engine.count, engine.dtype) for _ in levels]
+        self._scores = [Message(0, engine.dtype) for _ in levels]
+
+    def _total(self, messages: list[Message], one: Callable[[int, Message], None]) -> Message:
+        """The sum over all shards. one: makes a message that of a shard."""
+
+        def add_up(first: int, count: int, level: int) -> None:
+            if count == 1:
+                one(first, messages[level])
+                return
+            add_up(first, count // 2, level)
+            add_up(first + count // 2, count // 2, level + 1)
+            messages[level].add(messages[level + 1], messages[level].numbers)
+
+        add_up(self.mine.start, len(self.mine), 0)
+        total, other = messages[:2]
+        exchanges, mine = [], total.numbers
+        for bit in range(self.ranks.size.bit_length() - 1):
+            halves = mine[: len(mine) // 2], mine[len(mine) // 2 :]
+            mine, left = halves if not self.ranks.rank >> bit & 1 else halves[::-1]
+            self.ranks.exchange(1 << bit, total.part(left), other.part(mine))
+            total.add(other, mine)
+            exchanges.append((1 << bit, mine, left))
+        for distance, mine, left in reversed(exchanges):
+            self.ranks.exchange(distance, total.part(mine), total.part(left))
+        return total
 
     def _part(self, shard: int, count: int) -> range:
         """Which of `count` images, in their order, are a shard's."""
@@ -171,46 +125,35 @@ class Shards:
         The random numbers of each shard are keyed by a step of its own.
         """
         engine, (images,) = self.engine, order
-        early, rest = self._early, self._gradients
+
+        def gradient_of(shard: int, message: Message) -> None:
+            part = self._part(shard, len(images))
+            message.sums[:], message.signal[0] = 0, self.signal()
+            if not part:
+                message.gradient[:] = 0
+                return
+            key = Randomness(now.seed, now.step * self.number + shard)
+            mine = images[part.start : part.stop], len(images), key
+            how = shifts, distortion, smoothing
+            message.sums[:] = engine.shard_gradient(data, *mine, *how)
+            message.gradient[:] = engine.read(engine.gradient)
+
         with engine.lock:
-            for index, shard in enumerate(self.mine):
-                part = self._part(shard, len(images))
-                between = partial(self._begin_exchange, early, index, not part) if early else None
-                message = rest.sums.of_shard(index)
-                message.sums[:], message.signal[0] = 0, self.signal()
-                if part:
-                    key = Randomness(now.seed, now.step * self.number + shard)
-                    mine = images[part.start : part.stop], len(images), key
-                    how = shifts, distortion, smoothing
-                    message.sums[:] = engine.shard_gradient(data, *mine, *how, between)
-                elif between:
-                    between()
-                rest.take(index, not part)
-            if early:  # before the others begin: messages come in their order
-                early.sums.ranks.hurry.set()
-                early.give(self._exchanged.result())
-                early.sums.ranks.hurry.clear()
-            total = rest.sums.exchange()
+            total = self._total(self._gradients, gradient_of)
             self.stop = int(total.signal[0])
             engine.write(engine.sums, engine.read(engine.sums) + total.sums)
             if not engine.read(engine.sums)[0] < DIVERGED:
                 return 0
-            rest.give(total)
+            engine.write(engine.gradient, total.gradient)
             engine.update(rates[0], descent)
         return 1
 
-    def _begin_exchange(self, early: Gradients, index: int, is_empty: bool) -> None:
-        """Take a shard's early part and, once there are all, exchange it in the background."""
-        early.take(index, is_empty)
-        if index == len(self.mine) - 1:
-            self._exchanged = self._thread.submit(early.sums.exchange, True)
-
     def evaluate(self, data: Dataset) -> tuple[float, int]:
         """As `Engine.evaluate`."""
-        for index, shard in enumerate(self.mine):
+
+        def scores_of(shard: int, message: Message) -> None:
             part = self._part(shard, len(data))
-            scores = self._scores.of_shard(index).sums
-            scores[:] = self.engine.evaluate(data, part=part) if part else 0
-            self._scores.add_up(index)
-        cost, correct = self._scores.exchange().sums
+            message.sums[:] = self.engine.evaluate(data, part=part) if part else 0
+
+        cost, correct = self._total(self._scores, scores_of).sums
         return float(cost), int(correct)
