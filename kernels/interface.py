@@ -205,6 +205,16 @@ class Kernels(Protocol):
         overwritten; may be da. dw, db: overwritten.
         """
 
+    def batch_norm_fold(
+        self, w_folded: Array, b_folded: Array, w: Array, b: Array, gamma: Array, beta: Array,
+        statistics: Array, epsilon: float, /,
+    ) -> None:  # fmt: skip
+        """w_folded[c, k] = r w[c, k], b_folded[c] = r (b[c] - mean[c]) + beta[c].
+
+        r = gamma[c] / sqrt(variance[c] + epsilon). w: (channels, inputs) of the layer before. b,
+        gamma, beta: (channels,). w_folded, b_folded: overwritten.
+        """
+
     def batch_norm_track(
         self, running: Array, statistics: Array, momentum: float, m: int, /
     ) -> None:

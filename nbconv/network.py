@@ -27,8 +27,8 @@ from .engine.probe import units
 from .errors import BackendError, CheckpointError, DataError, SettingError, say
 from .files import check_place
 from .kernels.interface import Backend
-from .layers import Layer, LayerSpec, costs, given_layers, to_dict
-from .layers.build import build_layers, check_last
+from .layers import LayerSpec, costs, given_layers, to_dict
+from .layers.build import check_last
 from .layers.recorder import Recorder
 from .names import DTYPES, INITIALISERS
 from .tables import aligned
@@ -92,11 +92,7 @@ class Network:
     def _engine(self, kernels: Backend) -> Engine:
         """The engine on a backend."""
         recorder, dtype = Recorder(kernels), np.dtype(self.dtype)
-
-        def build() -> list[Layer]:
-            return build_layers(self.specs, self.input_shape, recorder, dtype)
-
-        return Engine(build(), build, self.cost_function, self.input_shape, recorder, dtype)
+        return Engine(self.specs, self.cost_function, self.input_shape, recorder, dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy (copy.copy, copy.deepcopy, pickle) is a network of its own, as far as this one."""

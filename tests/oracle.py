@@ -130,6 +130,12 @@ def batch_norm_backward(da, x, w, statistics, epsilon, has_batch_statistics):
     return dx, dw, db
 
 
+def batch_norm_fold(w, b, gamma, beta, statistics, epsilon):
+    w, b, gamma, beta, (mean, variance) = map(np.float64, (w, b, gamma, beta, statistics))
+    r = gamma / np.sqrt(variance + epsilon)
+    return r[:, None] * w, r * (b - mean) + beta
+
+
 def batch_norm_track(running, statistics, momentum, m):
     factors = np.array([[1.0], [m / (m - 1)]])
     return (1 - momentum) * np.float64(running) + momentum * factors * np.float64(statistics)

@@ -141,7 +141,7 @@ def test_threads_change_no_bit(few, size):
     for threads in range(1, limit() + 1):
         net = network(dtype="float32")
         net.fit(few[0], 2, size, 0.05, threads=threads)
-        assert len(net.engine.replicas) == 1
+        assert len(net.engine.planner.replicas) == 1
         found.add(net.engine.parameters.tobytes() + net.engine.statistics.tobytes())
     assert len(found) == 1
 
@@ -267,7 +267,7 @@ def test_other_networks_are_as_they_were():
     assert np.array_equal(net.parameters()[0]["weights"], with_norm.parameters()[0]["weights"])
     data = Dataset(np.zeros((64, 1, 8, 8), np.uint8), np.arange(64) % 10)
     net.fit(data, 1, 64, 0.1)
-    assert len(net.engine.replicas) == 4
+    assert len(net.engine.planner.replicas) == 4
 
 
 def test_it_learns(digits):

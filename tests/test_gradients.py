@@ -137,7 +137,7 @@ def test_slices_change_nothing(count, channels):
         np.testing.assert_allclose(
             engine.mean_gradient(data, size=count), right, rtol=1e-9, atol=1e-12
         )
-    assert len(engine.replicas) == {1: 1, 15: 1, 64: 4, 65: 4, 150: 4, 300: 5}[count]
+    assert len(engine.planner.replicas) == {1: 1, 15: 1, 64: 4, 65: 4, 150: 4, 300: 5}[count]
 
 
 def test_dropout_leaves_the_mean_of_the_inputs():

@@ -82,6 +82,19 @@ def test_backward(kernels, dtype, shape, has_batch_statistics):
     assert np.array_equal(in_place, dx)
 
 
+@pytest.mark.parametrize("shape", unless_simulated([(3, 25), (40, 500), (1, 1), (17, 1)], [(3, 5)]))
+def test_fold(kernels, dtype, shape):
+    random = np.random.default_rng(0)
+    w, (b, gamma, beta) = random.standard_normal(shape), random.standard_normal((3, shape[0]))
+    w, b, gamma, beta = (each.astype(dtype) for each in (w, b, gamma, beta))
+    statistics = random.random((2, shape[0])).astype(dtype)
+    given = w, b, gamma, beta, statistics, EPSILON
+    folded = np.full_like(w, np.nan), np.full_like(b, np.nan)
+    kernels.batch_norm_fold(*folded, *given)
+    for ours, right in zip(folded, oracle.batch_norm_fold(*given), strict=True):
+        close(ours, right, dtype)
+
+
 def test_the_running_statistics(kernels, dtype):
     random = np.random.default_rng(0)
     running, statistics = (random.random((2, 70)).astype(dtype) for _ in range(2))

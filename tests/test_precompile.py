@@ -8,7 +8,7 @@ import pytest
 from nbconv.kernels import cpu
 
 import nbconv
-from nbconv import threads
+from nbconv import child, threads
 from nbconv.runs import precompile
 from nbconv.training.settings import Settings
 
@@ -47,6 +47,22 @@ def test_it_compiles_what_the_training_uses(shards):
     images = train.images[:30].repeat(2, axis=2).repeat(2, axis=3)[:, :, :12, :12]
     network.fit(nbconv.Dataset(images, train.labels[:30] % 3), 1, 10, 0.1, shards=shards)
     assert compiled == {name: len(getattr(cpu, name).signatures) for name in KERNELS}
+
+
+@pytest.mark.slow
+def test_as_a_process_of_its_own(tmp_path):
+    """It begins with a kernel that needs no threads, and ends well."""
+    network = nbconv.Network([64, 3])
+    description = network._precompile_description(Settings(1, 10, 0.1))
+    with subprocess.Popen(
+        child.command("nbconv.runs.precompile", description),
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        stdin=subprocess.PIPE,  # open until it has ended
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.wait() == 0, process.stderr.read()
+    assert any("_advance_" in path.name for path in tmp_path.glob("*/*.nbc"))
 
 
 @pytest.mark.slow

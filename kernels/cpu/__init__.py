@@ -10,6 +10,7 @@ from ..reference import (
     avg_pool2d_backward,
     avg_pool2d_forward,
     batch_norm_backward,
+    batch_norm_fold,
     batch_norm_forward,
     batch_norm_statistics,
     batch_norm_track,

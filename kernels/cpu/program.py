@@ -266,6 +266,7 @@ def _runner_address() -> int:
 
     Kernels ask Numba how many threads they have: that is set before, and set back afterwards.
     """
+    numba.get_num_threads()  # starts Numba's threads: before, it has not the functions below
     module = ir.Module("runner")
     function = ir.Function(module, RUNNER, "runner")
     threads, times, count, entries = function.args

@@ -4,6 +4,7 @@ from ..distortion import LINE_LENGTH, POINTS
 from .activation import activation_backward, activation_forward, dropout
 from .batch_norm import (
     batch_norm_backward,
+    batch_norm_fold,
     batch_norm_forward,
     batch_norm_statistics,
     batch_norm_track,

@@ -90,6 +90,17 @@ def _backward_input(dx, dw, db, da, x, w, statistics, epsilon, channels, length,
 
 
 @cuda.jit(**KERNEL)
+def _fold(w_folded, b_folded, w, b, gamma, beta, statistics, epsilon, channels, inputs):
+    i = cuda.grid(1)
+    if i < w.size:
+        c = i // inputs
+        r = gamma[c] / math.sqrt(statistics[channels + c] + w.dtype.type(epsilon))
+        w_folded[i] = r * w[i]
+        if i % inputs == 0:
+            b_folded[c] = r * (b[c] - statistics[c]) + beta[c]
+
+
+@cuda.jit(**KERNEL)
 def _track(running, statistics, momentum, unbiased, channels):
     i = cuda.grid(1)
     if i < running.size:
@@ -135,6 +146,16 @@ def batch_norm_backward(dx, dw, db, da, x, w, statistics, epsilon, has_batch_sta
     part = 1 / m if has_batch_statistics else 0.0
     outputs = dx.reshape(-1), dw, db
     each(_backward_input, dx.size, *outputs, deltas, inputs, w, flat, *sizes, part)
+
+
+def batch_norm_fold(w_folded, b_folded, w, b, gamma, beta, statistics, epsilon):
+    """w_folded[c, k] = r w[c, k]; b_folded[c] = r (b[c] - mean[c]) + beta[c].
+
+    r = gamma[c] / sqrt(variance[c] + epsilon). w_folded, b_folded: overwritten. Thread mapping: one
+    for each weight.
+    """
+    flat = w_folded.reshape(-1), b_folded, w.reshape(-1), b, gamma, beta, statistics.reshape(-1)
+    each(_fold, w.size, *flat, epsilon, *w.shape)
 
 
 def batch_norm_track(running, statistics, momentum, m):

@@ -82,6 +82,22 @@ def batch_norm_backward(dx, dw, db, da, x, w, statistics, epsilon, has_batch_sta
 
 
 @njit(**PARALLEL)
+def batch_norm_fold(w_folded, b_folded, w, b, gamma, beta, statistics, epsilon):
+    """w_folded[c, k] = r w[c, k]; b_folded[c] = r (b[c] - mean[c]) + beta[c].
+
+    r = gamma[c] / sqrt(variance[c] + epsilon): so sum_k w_folded[c, k] x[k] + b_folded[c] is
+    z[c] = sum_k w[c, k] x[k] + b[c], normalised. w: (channels, inputs) of the layer before. b,
+    gamma, beta: (channels,). w_folded, b_folded: like w and b, overwritten.
+    """
+    inputs, dtype = uint64(w.shape[1]), w_folded.dtype.type
+    for c in prange(w.shape[0]):
+        r = dtype(gamma[c] / math.sqrt(statistics[1, c] + epsilon))
+        for k in range(inputs):
+            w_folded[c, k] = r * w[c, k]
+        b_folded[c] = r * (b[c] - statistics[0, c]) + beta[c]
+
+
+@njit(**PARALLEL)
 def batch_norm_track(running, statistics, momentum, m):
     """running[k, c] = (1 - momentum) running[k, c] + momentum statistics[k, c].
 

@@ -20,8 +20,7 @@ from ..data import load_data
 from ..data.dataset import Dataset, check_pixels, image_store
 from ..engine.engine import Engine
 from ..errors import DataError, DivergedError, SettingError, say
-from ..layers import Conv2D, Dense, Layer, LayerSpec, MaxPool2D, Randomness, Rates
-from ..layers.build import build_layers
+from ..layers import Conv2D, Dense, LayerSpec, MaxPool2D, Randomness, Rates
 from ..layers.costs import LogLikelihood
 from ..layers.recorder import Recorder
 from .column_vectors import sigmoid
@@ -241,12 +240,7 @@ class Network:
         recorder = Recorder(backends.select("auto" if GPU else "cpu")[1])
         specs = [spec for layer in layers for spec in layer.specs]
         inputs = layers[0].inputs
-        dtype = np.dtype(np.float32)
-
-        def build() -> list[Layer]:
-            return build_layers(specs, inputs, recorder, dtype)
-
-        self.engine = Engine(build(), build, LogLikelihood(), inputs, recorder, dtype)
+        self.engine = Engine(specs, LogLikelihood(), inputs, recorder, np.dtype(np.float32))
         self._check()
         if any(layer.w.is_placed for layer in layers):
             say(

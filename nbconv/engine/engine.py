@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from ..checks import Shape
 from ..data.dataset import Dataset, Store, check_pixels
 from ..kernels.interface import Backend
-from ..layers import Distortion, Layer, Randomness, Rates
+from ..layers import BatchNorm, Distortion, Layer, LayerSpec, Randomness, Rates
 from ..layers.batch_norm import BatchNormLayer
-from ..layers.build import parameter_count
+from ..layers.build import build_layers, parameter_count
 from ..layers.costs import Cost
 from ..layers.dense import DenseLayer
 from ..layers.initialisers import initialise, suiting
 from ..layers.recorder import Recorder
 from ..threads import Pace, most_tried
+from .folding import Folding
 from .microbatch import Replicas
 from .paced import PacedPlan
 from .plan import OUTPUTS, PLAIN, Counters, Descent, Plan, Planner, Registers, Task
@@ -57,19 +58,18 @@ class Engine:
     variances of batch normalisations. The buffers lie where the backend has its memory; the host
     reaches them by `read` and `write`.
 
-    build: makes layers like these, for each replica but the first.
+    Raises SettingError where a layer does not fit the one before.
     """
 
     def __init__(
         self,
-        layers: list[Layer],
-        build: Callable[[], list[Layer]],
+        specs: Sequence[LayerSpec],
         cost: Cost,
         input_shape: Shape,
         recorder: Recorder,
         dtype: np.dtype[Any],
     ):
-        self.layers = layers
+        self.layers = layers = build_layers(specs, input_shape, recorder, dtype)
         self.cost = cost
         self.recorder = recorder
         self.dtype = dtype
@@ -117,31 +117,48 @@ class Engine:
             self.write(weights, 1)
         self.standard = registers.standard
         self.write(self.standard, UNCHANGED)
-        neurons = [
-            layer
-            for layer in layers
-            if isinstance(layer, DenseLayer | BatchNormLayer) and len(layer.output_shape) == 1
-        ]
-        maps = layers[: -len(neurons)]
+        self.planner = self.predictor = self._planner(specs, layers, registers)
+        if self.with_statistics:
+            plain = [spec for spec in specs if not isinstance(spec, BatchNorm)]
+            folded = build_layers(plain, input_shape, recorder, dtype)
+            folding = Folding(layers, folded, recorder)
+            self.predictor = self._planner(plain, folded, registers, folding)
+        maps = self.planner.replicas.layers
         self.maps = sum(layer in maps for layer in self.with_parameters)
-        self.replicas = Replicas(maps, build, recorder, dtype)
-        self.planner = Planner(
-            neurons,
-            self.replicas,
-            cost,
-            self.pixels,
-            registers,
-            self.gradient,
-            self.updated,
-            recorder,
-            dtype,
-        )
         self.seconds: defaultdict[int, float] = defaultdict(float)  # of work, by number of threads
         # Of outputs: plan, where few images are copied to, labels for images that have none, and
         # the order of images as they come.
         self._prepared: dict[tuple[bool, int, str], tuple[Any, ...]] = {}
         self.plans: dict[tuple[Task, int, np.dtype[Any]], PacedPlan] = {}
         self._updates: dict[Descent, PacedPlan] = {}
+
+    def _planner(
+        self,
+        specs: Sequence[LayerSpec],
+        layers: list[Layer],
+        registers: Registers,
+        folding: Folding | None = None,
+    ) -> Planner:
+        """The planner for layers that were built from these."""
+        neurons = [
+            layer
+            for layer in layers
+            if isinstance(layer, DenseLayer | BatchNormLayer) and len(layer.output_shape) == 1
+        ]
+        recorder, dtype = self.recorder, self.dtype
+        build = partial(build_layers, specs, self.input_shape, recorder, dtype)
+        return Planner(
+            neurons,
+            Replicas(layers[: -len(neurons)], build, recorder, dtype),
+            self.cost,
+            self.pixels,
+            registers,
+            self.gradient,
+            self.updated,
+            recorder,
+            dtype,
+            folding,
+        )
 
     @property
     def backend(self) -> Backend:
@@ -270,10 +287,12 @@ class Engine:
         if plan is None:
             if len(self.plans) >= MAX_PLANS:
                 self.plans.clear()
+            is_prediction = not (task.is_training or task.has_gradient)
+            planner = self.predictor if is_prediction else self.planner
             plan = self.plans[task, count, dtype] = self._paced(
-                partial(self.planner.plan, task, count, dtype),
-                partial(self.replicas.rows, count, task.is_training),
-                self.planner.is_direct(task, dtype),
+                partial(planner.plan, task, count, dtype),
+                partial(planner.replicas.rows, count, task.is_training),
+                planner.is_direct(task, dtype),
             )
         return plan
 

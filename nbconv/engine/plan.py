@@ -19,6 +19,7 @@ from ..layers.batch_norm import BatchNormLayer
 from ..layers.costs import Cost
 from ..layers.dense import DenseLayer
 from ..layers.recorder import Recorder
+from .folding import Folding
 from .microbatch import MicroBatch, Replicas
 
 Array = NDArray[Any]
@@ -89,7 +90,8 @@ class Planner:
     """Records plans.
 
     neurons: the layers behind those of feature maps. gradient: of all parameters, flat. updated:
-    gives what an optimiser's kernel updates by its name, see `Engine.updated`.
+    gives what an optimiser's kernel updates by its name, see `Engine.updated`. folding: what each
+    plan begins with, if the layers are folded ones.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Planner:
         updated: Callable[[str], list[Array]],
         recorder: Recorder,
         dtype: np.dtype[Any],
+        folding: Folding | None = None,
     ):
         self.neurons = neurons
         self.replicas = replicas
@@ -113,6 +116,7 @@ class Planner:
         self.updated = updated
         self.recorder = recorder
         self.kernels = recorder.kernels
+        self.folding = folding
         self.buffers = Workspace(recorder, dtype)
         layers = [*replicas.layers, *neurons]
         self._needs_dx = [
@@ -155,6 +159,8 @@ class Planner:
                 self.kernels.images_first(neurons[part], a.reshape(-1, size))
 
         def mini_batch() -> None:
+            if self.folding:
+                self.folding.record()
             if task in OUTPUTS and dtype != np.uint8:
                 self.kernels.outside_unit(registers.outside_unit, images)
             if self.replicas.layers:

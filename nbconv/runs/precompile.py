@@ -59,6 +59,7 @@ def precompile(description: str) -> None:
     else:
         engine.shard_gradient(data, order[0], IMAGES, now, distortion=distortion)
         engine.update(rates[0], descent)
+    engine.evaluate(data)  # other kernels, where batch normalisations are folded
 
 
 # Small networks of 22x22 pixels that between them call every kernel of a training or prediction.
