@@ -113,7 +113,7 @@ def compiling_meanwhile(
     """Run a module with `argument()` as a process beside the block, if nothing is compiled yet.
 
     It compiles into the same cache on a second core; where there is none it is not started. Whether
-    it starts, fails or is stopped changes nothing else.
+    it starts, fails or is stopped changes nothing else; -v says that it failed.
     """
     process = None
     if (
@@ -128,14 +128,19 @@ def compiling_meanwhile(
                 child.command(module, argument()),
                 stdin=subprocess.PIPE,  # closes when this process ends, however it does
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
             )
     try:
         yield
     finally:
         if process is not None:
+            has_failed = process.poll()
             process.kill()
-            process.communicate()
+            _, said = process.communicate()
+            if has_failed:
+                line = f"compiling in a second process failed: {said.strip()[-500:]}"
+                logging.getLogger("nbconv").info(line)
 
 
 def threading_layer() -> str:

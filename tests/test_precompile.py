@@ -8,7 +8,7 @@ import pytest
 from nbconv.kernels import cpu
 
 import nbconv
-from nbconv import child, threads
+from nbconv import backend, child, threads
 from nbconv.runs import precompile
 from nbconv.training.settings import Settings
 
@@ -63,6 +63,20 @@ def test_as_a_process_of_its_own(tmp_path):
     ) as process:
         assert process.wait() == 0, process.stderr.read()
     assert any("_advance_" in path.name for path in tmp_path.glob("*/*.nbc"))
+
+
+def test_its_failure_is_told(monkeypatch, caplog):
+    started, start = [], subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *a, **k: started.append(start(*a, **k)) or started[-1]
+    )
+    monkeypatch.setattr(backend.compilation, "cache_is_cold", lambda: True)
+    monkeypatch.setattr(threads, "offered", lambda: 2)
+    caplog.set_level("INFO", "nbconv")
+    with backend.compiling_meanwhile(cpu, "nbconv.none", lambda: ""):
+        started[0].wait()
+    assert "compiling in a second process failed: " in caplog.text
+    assert "No module named nbconv.none" in caplog.text
 
 
 @pytest.mark.slow
