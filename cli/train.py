@@ -210,7 +210,8 @@ def _train(
     )
     tell(f"Checkpoint: {run.out}")
     tell(runs.classes_line(run.train, run.arguments["class_weights"]))
-    how = "found by short trainings" if find_eta else "given" if "eta" in given else "by default"
+    how = "as before" if resume else "given" if "eta" in given else "by default"
+    how = "found by short trainings" if find_eta else how
     tell(f"eta {state.run['eta']:g}, {how}")
     if backends.threading_layer() == "workqueue":
         tell("Numba's omp threading layer is missing, training is slower: see nbconv doctor")

@@ -344,7 +344,7 @@ def feature_maps(
     the image and one for each layer. Raises DataError.
     """
     single = np.asarray(image)
-    images = _images(single if single.ndim == 4 else single[None])
+    images = Images(inputs.store(network, single if single.ndim == 4 else single[None]))
     if len(images) != 1:
         raise DataError(f"{len(images)} images were given: expected one")
     *hidden, (last, outputs) = network.activations(images, each_layer=True)

@@ -55,7 +55,10 @@ class State:
         return replace(self, history=copy.deepcopy(self.history), run=dict(self.run))
 
     def begin(self, settings: Settings, data: str) -> None:
-        """Go on where the training stopped; a half epoch of other settings or data begins anew."""
+        """Go on where the training stopped; a half epoch of other settings or data begins anew.
+
+        With others it is no longer the training of an `nbconv train`.
+        """
         before = self.settings
         if before is None or before.ema_decay != settings.ema_decay:
             self.average = None
@@ -64,6 +67,10 @@ class State:
             self.epoch_step, self.epoch_seconds = 0, 0.0
         if not same or data != self.data or self.out_of_patience(settings):
             self.begun = self.epoch
+        if before is not None and not (same and data == self.data):
+            self.run = {}
+        if self.run:
+            self.run = {**self.run, "epochs": settings.epochs}
         self.settings, self.data = settings, data
 
     def begin_average_anew(self) -> None:
