@@ -23,6 +23,7 @@ from nbconv import (
 )
 from nbconv.engine.plan import Descent
 from nbconv.layers import Randomness, Rates
+from nbconv.layers.dense import DenseLayer
 from nbconv.threads import limit
 from nbconv.training.order import shuffled
 
@@ -36,6 +37,20 @@ EPSILON = 1e-5
 
 def network(**options):
     return Network(LAYERS, (1, 8, 8), **{"seed": 3, "dtype": "float64", **options})
+
+
+class DoubledLayer(DenseLayer):
+    """z = 2 (w x + b)."""
+
+    def forward(self, x, randomness):
+        a = super().forward(x, randomness)
+        self.kernels.add(a.reshape(-1), a.reshape(-1))
+        return a
+
+
+class Doubled(Dense):
+    def build(self, input_shape, index, recorder, dtype):
+        return DoubledLayer(self, math.prod(input_shape), index, recorder, dtype)
 
 
 def scaled(net, seed=0):
@@ -132,6 +147,15 @@ def test_plain_descent_is_sgd_s(few):
         nets.append(net.engine.parameters)
     np.testing.assert_allclose(*nets, rtol=1e-12, atol=1e-14)
     assert not np.allclose(nets[0], scaled(network()).engine.parameters)
+
+
+def test_behind_a_layer_of_another_kind(few):
+    """What its z is, nbconv does not know: predictions normalise it as training does."""
+    net = Network([Doubled(6, "relu"), BatchNorm(), Softmax(10)], (64,), seed=1)
+    net.fit(few[0], 1, **FIT)
+    np.testing.assert_allclose(
+        net.predict_proba(few[1].images), net.activations(few[1].images)[-1][1], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("size", [10, 100])

@@ -469,6 +469,19 @@ def test_progress_that_cannot_be_shown_ends_no_training(place, tmp_path):
     assert nbconv.Network.load(tmp_path / "run.h5").state.epoch == 3
 
 
+def test_a_run_that_python_has_trained_on(invoke, tmp_path, digits, fast):
+    """The settings are those of the last training, and nbconv train does not go on with it."""
+    train, validation, _ = digits
+    shutil.copy(fast, tmp_path / "run.h5")
+    net = nbconv.Network.load(tmp_path / "run.h5")
+    net.fit(train, 1, 20, 0.01, validation=validation, momentum=0.5)
+    net.save(tmp_path / "run.h5")
+    shown = json.loads(invoke("inspect", "run.h5", "--json").stdout)["settings"]
+    assert (shown["eta"], shown["momentum"], shown["mini_batch_size"]) == (0.01, 0.5, 20)
+    error = invoke("train", "--resume", "run.h5", "--epochs", 9, code=1).stderr
+    assert "was not written by this nbconv train" in error
+
+
 @pytest.mark.parametrize(
     "command", [("export",), ("report",), ("demo",), ("plot", "curves"), ("eval",), ("inspect",)]
 )

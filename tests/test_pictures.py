@@ -154,6 +154,16 @@ def test_json_and_as_is(invoke, tmp_path, digits_net):
     )
 
 
+def test_one_set_of_a_folder_is_predicted(invoke, photos, digits_net):
+    net = digits_net
+    every = json.loads(invoke("predict", net, photos, "--json").stdout)
+    some = json.loads(invoke("predict", net, photos, "--split", "test", "--json").stdout)
+    assert 0 < len(some) < len(every)
+    one = next(photos.rglob("*.png"))
+    error = invoke("predict", net, one, "--split", "test", code=1).stderr
+    assert "is one picture: expected no split" in error
+
+
 def test_a_network_that_does_not_know_its_pictures(invoke, tmp_path, caplog):
     nbconv.Network([64, 10]).save(tmp_path / "new.h5")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")

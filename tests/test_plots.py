@@ -173,6 +173,16 @@ def test_feature_maps_without_negative_numbers():
     assert axes[2].get_title(loc="left") == "2C3: 2 feature maps of 5x5; all 0"
 
 
+def test_feature_maps_are_the_network_s(digits):
+    """Of levels as it was trained with, here to 16."""
+    levels = np.rint(digits[0].images[:300] * 16).astype(np.uint8)
+    net = nbconv.Network([Conv2D(3, 3, activation="relu"), Softmax(10)], (1, 8, 8))
+    net.fit(nbconv.Dataset(levels, digits[0].labels[:300]), 3, 10, 0.1)
+    *_, bars = plots.feature_maps(net, levels[0])
+    heights = [bar.get_height() for bar in bars.patches]
+    np.testing.assert_allclose(heights, net.predict_proba(levels[:1])[0], rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["curves", "feature-maps", "errors", "filters", "speeds"])
 def test_nothing_is_clipped(figures, kind):
     """All words of a picture are within it, with a little room."""

@@ -248,18 +248,18 @@ def prepare(
 
 def _one(item: Any, shape: Shape, like: Preparation | None, done: list[str]) -> Array:
     picture = _picture(item, like.level if like else BYTE, done)
+    fits = (picture.height, picture.width) == shape[1:]
     exact = _as_array(picture)
-    fits = exact.shape == shape
+    if exact.shape != shape:
+        exact = pictures.fitted(picture, *shape) / np.float32(BYTE)
     ink = like.ink if like and shape[0] == 1 else None
-    if ink and fits and not _conforms(exact[0], ink) and _conforms(1 - exact[0], ink):
+    if ink and not (fits and _conforms(exact[0], ink)):
+        if not (fits and _conforms(1 - exact[0], ink)):
+            return _normalised(picture, shape, ink, done)
         done.append("inverted")
         return 1 - exact
-    if ink and not (fits and _conforms(exact[0], ink)):
-        return _normalised(picture, shape, ink, done)
     if not fits:
-        if (picture.height, picture.width) != shape[1:]:
-            done.append(f"resized from {picture.height}x{picture.width}")
-        exact = pictures.fitted(picture, *shape) / np.float32(BYTE)
+        done.append(f"resized from {picture.height}x{picture.width}")
     if like and shape[1] > 1 and _is_inverse(exact, like):  # a row is no picture
         done.append("inverted")
         exact = 1 - exact

@@ -35,9 +35,17 @@ function seenBy(layer, [top, bottom, left, right]) {
 function receptiveField(layers, number, index, [, rows, columns]) {
   const { row, column } = placeIn(layers[number].shape, index);
   let field = row === undefined ? null : [row, row + 1, column, column + 1];
-  for (let k = number; k >= 0 && field; k--) field = seenBy(layers[k], field);
-  if (!field) return [0, rows, 0, columns];
-  const [top, bottom, left, right] = field;
+  for (let k = number; k >= 0 && field; k--) {
+    field = seenBy(layers[k], field);
+    // What a layer's padding stands for, nothing before it reaches.
+    const inputs = k ? layers[k - 1].shape.slice(1) : [rows, columns];
+    if (field) field = within(field, inputs);
+  }
+  return field || [0, rows, 0, columns];
+}
+
+/** The part of [top, bottom, left, right] that is in a map. */
+function within([top, bottom, left, right], [rows, columns]) {
   return [Math.max(0, top), Math.min(rows, bottom), Math.max(0, left), Math.min(columns, right)];
 }
 

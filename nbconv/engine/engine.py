@@ -118,7 +118,7 @@ class Engine:
         self.standard = registers.standard
         self.write(self.standard, UNCHANGED)
         self.planner = self.predictor = self._planner(specs, layers, registers)
-        if self.with_statistics:
+        if self.with_statistics and Folding.is_possible(layers):
             plain = [spec for spec in specs if not isinstance(spec, BatchNorm)]
             folded = build_layers(plain, input_shape, recorder, dtype)
             folding = Folding(layers, folded, recorder)

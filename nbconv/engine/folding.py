@@ -1,9 +1,12 @@
 """Batch normalisations as a part of the weights and biases before them, for predictions."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ..layers import Layer
 from ..layers.batch_norm import EPSILON, BatchNormLayer
+from ..layers.conv import ConvLayer
+from ..layers.dense import DenseLayer
 from ..layers.recorder import Recorder
 
 
@@ -34,6 +37,15 @@ class Folding:
                 weights, biases = (zeros(each.shape, each.dtype) for each in (weights, biases))
                 self._folds.append((own, layer, after))
             own.attach((weights, biases), (layer.d_weights, layer.d_biases))
+
+    @staticmethod
+    def is_possible(layers: Sequence[Layer]) -> bool:
+        """Whether z is w x + b before each normalisation; a layer of the user's may differ."""
+        return all(
+            type(layer) in (ConvLayer, DenseLayer)
+            for layer, after in pairwise(layers)
+            if isinstance(after, BatchNormLayer)
+        )
 
     def record(self) -> None:
         """Record the computation of the folded layers' weights and biases."""

@@ -17,6 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from numpy.typing import ArrayLike, NDArray
 
+from .. import inputs
 from ..checks import show
 from ..data.dataset import Images, class_name, image_store
 from ..errors import DataError, SettingError

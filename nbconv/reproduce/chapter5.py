@@ -79,7 +79,7 @@ def accuracy(context: Context) -> None:
     """The validation accuracies with one to four hidden layers."""
     rows = []
     for hidden, name in NAMES.items():
-        settings = {**SETTINGS, "net": name, "epochs": 5 if context.quick else SETTINGS["epochs"]}
+        settings = {**SETTINGS, "net": name, "epochs": _epochs_of_sgd(context)}
         runs = context.trained(name, settings, context.seeds)
         accuracies = statistics([run.validation_accuracy for run in runs])
         seconds = float(np.mean([run.seconds for run in runs]))
@@ -94,7 +94,8 @@ def accuracy(context: Context) -> None:
         "s a run": ".0f",
     }
     context.table(
-        "Validation accuracy of deeper networks, 30 epochs, mini-batch 10, eta 0.1, lmbda 5",
+        f"Validation accuracy of deeper networks, {_epochs_of_sgd(context)} epochs, mini-batch 10, "
+        "eta 0.1, lmbda 5",
         columns,
         *rows,
     )
@@ -135,6 +136,10 @@ def speeds(context: Context) -> None:
         "(of ratios the median)"
     )
     context.table(title, columns, *rows)
+
+
+def _epochs_of_sgd(context: Context) -> int:
+    return 5 if context.quick else int(SETTINGS["epochs"])
 
 
 def _epochs(context: Context) -> int:
@@ -303,7 +308,7 @@ def remedies(context: Context) -> None:
             **SETTINGS,
             **remedy,
             "net": "30N-30N-30N-30N-10N",
-            "epochs": 5 if context.quick else SETTINGS["epochs"],
+            "epochs": _epochs_of_sgd(context),
         }
         run = context.trained(f"remedy-{number}", settings, [context.seed])[0]
         epochs = (0, 20, len(course[0]) - 1)
@@ -315,7 +320,7 @@ def remedies(context: Context) -> None:
         "last / first at the start": ".1f",
         "after 20 epochs": ".1f",
         "at the end": ".1f",
-        "validation after 30 epochs on 50,000 images, %": ".2f",
+        f"validation after {_epochs_of_sgd(context)} epochs on 50,000 images, %": ".2f",
     }
     context.table(f"Remedies, seed {context.seed}", columns, *rows)
     caption = f"Speed of learning of four hidden layers, seed {context.seed}"

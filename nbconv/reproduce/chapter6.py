@@ -108,11 +108,10 @@ def ensemble(name: str, book: int | None, context: Context) -> None:
     ]
     columns = {f"five networks, {name}": "", "book, right of 10,000": ",.0f", "ours": ",.0f"}
     context.table("The ensemble", columns, *rows)
-    wrong = np.flatnonzero(labels != test.labels)
-    axes = plots.errors(test.images[wrong], test.labels[wrong], labels[wrong])
+    axes = plots.errors(test.images, test.labels, labels)
     caption = (
-        f"The {len(wrong)} test images that the ensemble of five, {name}, misclassifies: "
-        "correct and predicted label"
+        f"The {(labels != test.labels).sum()} test images that the ensemble of five, {name}, "
+        "misclassifies: correct and predicted label"
     )
     context.picture(f"{name}-errors", caption, axes)
 

@@ -12,7 +12,7 @@ from ..checks import show
 from ..data import folders, pictures, sources
 from ..data.found import ALL
 from ..data.levels import BYTE
-from ..errors import DataError, say
+from ..errors import DataError, SettingError, say
 from ..network import Network
 
 Array = NDArray[Any]
@@ -117,10 +117,15 @@ def _items(
     if not sources.is_name(source):
         path = sources.as_path(source)
         if path.is_dir():
-            if files := folders.pictures_in(path):
+            if split is None and (files := folders.pictures_in(path)):
                 yield from ((str(file), file) for file in files)
                 return
         elif pictures.is_picture(path.name):
+            if split or arrays:
+                raise SettingError(
+                    f"{source} is one picture: expected no split and no arrays, which are of a "
+                    "data set"
+                )
             yield source, path
             return
         level = network.preparation.level if network.preparation else BYTE

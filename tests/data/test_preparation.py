@@ -148,6 +148,9 @@ def test_what_is_right_already_stays_as_it_is(net):
     np.testing.assert_allclose(net.prepare(list(255 - images))[:, 0], images / 255, atol=1e-6)
     (done,) = {tuple(each.done) for each in net.prepared(enumerate_named(255 - images))}
     assert done == ("inverted",)
+    for mode in ("RGB", "RGBA", "P"):  # the same greys in another kind of file
+        (there,) = net.prepare([Image.fromarray(images[0]).convert(mode)])
+        np.testing.assert_allclose(there[0], images[0] / 255, atol=1e-6)
 
 
 def enumerate_named(images):
