@@ -112,7 +112,8 @@ def compiling_meanwhile(
 ) -> Iterator[None]:
     """Run a module with `argument()` as a process beside the block, if nothing is compiled yet.
 
-    It compiles into the same cache on a second core; where there is none it is not started. Whether
+    It compiles into the same cache on a second core; where there is none, or it is not to be used,
+    it is not started. Whether
     it starts, fails or is stopped changes nothing else; -v says that it failed.
     """
     process = None
@@ -121,7 +122,7 @@ def compiling_meanwhile(
         and compilation.CACHE_IS_KEPT
         and compilation.cache_is_cold()
         and child.why_not() is None
-        and threads.offered() > 1
+        and threads.most() > 1
     ):
         with suppress(OSError):
             process = subprocess.Popen(

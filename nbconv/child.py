@@ -1,5 +1,6 @@
 """Running one of this package's modules in a child process."""
 
+import json
 import os
 import sys
 import threading
@@ -10,14 +11,15 @@ from .errors import NbconvError
 
 # Like `python -m MODULE ARGUMENTS`, except for the module path. -P leaves out the current folder,
 # whose files could shadow any module. nbconv is loaded from the parent's folder, which may be
-# a checkout although another nbconv is installed.
+# a checkout although another nbconv is installed. What only the parent's path has comes last.
 _RUN = """
-import runpy, sys
+import json, runpy, sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 
-folder, module = sys.argv[1:3]
-del sys.argv[:2]
+folder, path, module = sys.argv[1:4]
+del sys.argv[:3]
+sys.path += [place for place in json.loads(path) if place not in sys.path]
 spec = PathFinder.find_spec("nbconv", [folder])
 sys.modules["nbconv"] = module_from_spec(spec)
 spec.loader.exec_module(sys.modules["nbconv"])
@@ -55,4 +57,6 @@ def command(module: str, *arguments: str) -> list[str]:
     """
     if reason := why_not():
         raise NbconvError(f"this needs a process of its own, and {reason}")
-    return [sys.executable, "-P", "-c", _RUN, str(Path(__file__).parent.parent), module, *arguments]
+    folder, here = str(Path(__file__).parent.parent), os.path.realpath(os.curdir)
+    path = [each for each in sys.path if os.path.isabs(each) and os.path.realpath(each) != here]
+    return [sys.executable, "-P", "-c", _RUN, folder, json.dumps(path), module, *arguments]

@@ -292,11 +292,11 @@ class Network:
                     progress,
                     ranks,
                 )
-            if ranks.is_first:
+            if ranks.is_first and self._can_precompile:
                 compiling = backends.compiling_meanwhile(
                     self.engine.backend,
                     "nbconv.runs.precompile",
-                    partial(self._precompile_description, checked),
+                    partial(self._precompile_description, checked, train.store.dtype),
                 )
                 stack.enter_context(compiling)
             training.run()
@@ -317,7 +317,12 @@ class Network:
         """
         return find_eta(self, train, mini_batch_size, settings)
 
-    def _precompile_description(self, settings: Settings) -> str:
+    @property
+    def _can_precompile(self) -> bool:
+        """Whether another process knows the layers: it does not know a user's own."""
+        return all(type(spec).__module__.startswith(f"{__package__}.") for spec in self.specs)
+
+    def _precompile_description(self, settings: Settings, images: np.dtype[Any]) -> str:
         """What `nbconv.runs.precompile` has to know of this network and its training, as JSON."""
         described = {"cost": self.cost, "dtype": self.dtype, "backend": self.backend}
         layers = [to_dict(spec) for spec in self.specs]
@@ -328,6 +333,8 @@ class Network:
             "descent": optimisers.descent(settings),
             "distortion": settings.distortion,
             "shards": settings.shards,
+            "images": images.str,
+            "count": max(1, settings.mini_batch_size // settings.shards),
         }
         return json.dumps(given, default=lambda number: number.item())  # NumPy's numbers
 

@@ -8,6 +8,7 @@ read by a child process with little memory and time, which gives them back in th
 import hashlib
 import logging
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -56,6 +57,8 @@ def converted(path: Path, image: bytes) -> bytes:
         done = subprocess.run(
             command("nbconv.checkpoint.version1"),
             input=image,
+            # NumPy's threads would take their share of the child's memory, on many cores all.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             capture_output=True,
             timeout=SECONDS,
             check=False,

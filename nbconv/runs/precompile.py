@@ -22,8 +22,6 @@ from ..layers import Distortion, Randomness, Rates, from_dict
 from ..network import Network
 from ..notation import parse
 
-IMAGES = 2
-
 
 class _Compiler:
     """A backend whose programs are compiled but never run."""
@@ -48,16 +46,17 @@ def precompile(description: str) -> None:
     network = Network(layers, fields["input_shape"], **fields["settings"])
     engine = network.engine
     engine.recorder.backend = cast(Backend, _Compiler(engine.backend))
-    images = np.zeros((IMAGES, *network.input_shape), np.uint8)
-    data = Dataset(images, np.zeros(IMAGES, np.int64))
+    count = fields["count"]
+    images = np.zeros((count, *network.input_shape), fields["images"])
+    data = Dataset(images, np.zeros(count, np.int64))
     distortion = Distortion(*fields["distortion"]) if fields["distortion"] else None
-    order = np.arange(IMAGES)[None]
+    order = np.arange(count)[None]
     rates, now = np.zeros((1, len(Rates._fields))), Randomness(0, 0)
     descent = Descent(*fields["descent"])
     if fields["shards"] == 1:
         engine.descend(data, order, now, rates, descent, distortion=distortion)
     else:
-        engine.shard_gradient(data, order[0], IMAGES, now, distortion=distortion)
+        engine.shard_gradient(data, order[0], count, now, distortion=distortion)
         engine.update(rates[0], descent)
     engine.evaluate(data)  # other kernels, where batch normalisations are folded
 
