@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import Shape, show
-from .data.dataset import Dataset, Images, Store, as_array, check_pixels, image_store
+from .data.dataset import Dataset, Images, Store, as_array, check_pixels, image_store, tell_dark
 from .data.levels import BYTE
 from .errors import DataError, say
 
 if TYPE_CHECKING:
     from .network import Network
+
+MANY = 32  # images, some of which are looked at
 
 
 def store(network: "Network", images: ArrayLike | Images) -> Store:
@@ -34,6 +36,8 @@ def store(network: "Network", images: ArrayLike | Images) -> Store:
                 f"images: the largest level is {high}, and levels are divided by 255, as those "
                 f"of the training images: pass images / {high} if {high} is white"
             )
+        if len(found) > MANY:
+            tell_dark(found[:MANY])
     _check_shape(network, tuple(found.shape[1:]), "images")
     return found
 
@@ -88,7 +92,7 @@ def _check_shape(network: "Network", shape: Shape, name: str) -> None:
 def _check_names(network: "Network", data: Dataset, name: str, like: Dataset | None) -> None:
     """Raise DataError unless the classes that have names have the same ones."""
     names, others = like.class_names if like else network.class_names, data.class_names
-    if names is None and like is None and network.state.step and others:
+    if names is None and (like or network.state.step) and others:
         if all(other.isdecimal() for other in others):
             names = tuple(map(str, range(network.classes)))
         else:
@@ -96,7 +100,7 @@ def _check_names(network: "Network", data: Dataset, name: str, like: Dataset | N
                 f"{name}: the network's classes have no names, and {', '.join(others)[:100]} "
                 f"are taken for 0 to {len(others) - 1}"
             )
-    if names and not others and like is None and names != tuple(map(str, range(len(names)))):
+    if names and not others and names != tuple(map(str, range(len(names)))):
         say(
             f"{name}: labels 0, 1, ... are taken for the classes {', '.join(names)[:100]}, in this "
             "order; Dataset(images, labels, class_names=...) has names"

@@ -33,6 +33,7 @@ except ImportError as error:
 
 Array = NDArray[Any]
 FAR = 0.1  # share of values far from the training data's that makes other data likely
+NEAR, SEVERAL = 0.125, 10  # the same of a range so small, in so many rows
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -222,6 +223,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             say(
                 f"X: {100 * far:.0f} % of the values are far outside the training data's range and "
                 "are clipped to it: expected data of the same kind"
+            )
+        elif len(rows) >= SEVERAL and np.ptp(scaled) < NEAR:
+            say(
+                f"X: all values lie within {100 * np.ptp(scaled):.1f} % of the training data's "
+                "range: expected data of the same kind; were they scaled otherwise?"
             )
         images: Array = scaled.clip(0, 1).astype(self.network_.dtype, order="C")
         return images.reshape(four_axes((len(rows), *self.network_.input_shape)))

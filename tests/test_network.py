@@ -429,6 +429,35 @@ def test_a_trained_network_keeps_its_classes(caplog):
     assert "have no names, and cat, dog, eel are taken for 0 to 2" in caplog.text
 
 
+def test_values_that_were_divided_twice_are_told(digits, caplog):
+    train, _, test = digits
+    net = Network([64, 10])
+    net.fit(train, 1, 10, 0.1)
+    net.predict(test.images[:100])
+    net.predict(np.zeros((100, 64)))
+    assert not caplog.text
+    net.predict(test.images[:100] / 255)
+    assert "image values go to 0.00392, and 1 is white: were they divided by 255 twice?" in (
+        caplog.text
+    )
+    caplog.clear()
+    Dataset(train.images[:20] / 255, train.labels[:20])
+    assert "divided by 255 twice?" in caplog.text
+
+
+def test_names_of_the_validation_s_classes(digits, caplog):
+    """They count as those of data to be evaluated."""
+    train, validation, _ = digits
+    some = np.isin(validation.labels, [3, 7])
+    images, labels = validation.images[:][some], validation.labels[some]
+    named = Dataset(images, labels.astype(str), class_names=("3", "7"))
+    with pytest.raises(nbconv.DataError, match="validation: the classes are 3, 7, and the"):
+        Network([64, 10]).fit(train, 1, 10, 0.1, validation=named)
+    letters = Dataset(train.images[:], [f"c{9 - k}" for k in train.labels])
+    Network([64, 10]).fit(letters, 1, 10, 0.1, validation=validation)
+    assert "validation: labels 0, 1, ... are taken for the classes c0, c1" in caplog.text
+
+
 def test_levels_unlike_those_of_the_training_are_told(caplog):
     """A part of the images that happens to be dark is divided by another number."""
     levels = np.arange(16).repeat(4).reshape(-1, 1, 2, 2)

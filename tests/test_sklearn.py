@@ -115,6 +115,9 @@ def test_values_beyond_the_range_are_clipped_and_many_said(rows, caplog):
     with caplog.at_level(logging.WARNING, "nbconv"):
         classifier.predict_proba(255 * others)
     assert "far outside the training data's range" in caplog.text
+    caplog.clear()
+    classifier.predict_proba(others / 240)
+    assert "of the training data's range: expected data of the same kind" in caplog.text
 
 
 def test_classes_may_be_texts_or_any_numbers(rows):

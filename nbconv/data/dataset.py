@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 AS_THEY_ARE = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # dtypes that kernels read
+DARK = 2 / levels.BYTE  # no pictures are so dark that all values are below it
 SHOWN = 20  # images that a notebook shows
 PIECE_BYTES = 2**24  # read at a time from a store that need not be read whole
 CHUNK_BYTES = 2**16  # read at a time where only some images are asked for
@@ -222,6 +223,18 @@ def check_pixels(store: Store, only_unit_range: bool = True) -> None:
         )
 
 
+def tell_dark(store: Store) -> None:
+    """Say so if images are so dark that levels may have been divided by 255 twice."""
+    if store.dtype == np.uint8 or not store.shape[0]:
+        return
+    largest = max(float(store[piece].max()) for piece in pieces(store))
+    if 0 < largest < DARK:
+        say(
+            f"image values go to {largest:.3g}, and 1 is white: were they divided by 255 twice? "
+            f"Else pass images / {largest:.3g}"
+        )
+
+
 def class_name(names: Sequence[str] | None, label: int) -> str:
     """The name of a class; its number where it has none."""
     return names[label] if names is not None and label < len(names) else str(label)
@@ -287,6 +300,7 @@ class Dataset:
                 level = levels.of_whole(int(array.min()), int(array.max()), "images")
             store = image_store(array, level)
         check_pixels(store)
+        tell_dark(store)
         names = check_class_names(class_names)
         (numbers,), names = numbers_of([labels], [store.shape[0]], names)
         self._set(store, numbers, names, level)
