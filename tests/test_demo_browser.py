@@ -213,6 +213,7 @@ def drawings():
         "blue": blue,
         "small": drawn((28, 28), [[(6, 5), (20, 5), (12, 25)]], 3, 0, 255),
         "small, dark ink": drawn((28, 28), [[(6, 5), (20, 5), (12, 25)]], 3),
+        "a scan's rim": np.pad(drawn((180, 180), [[(40, 50), (120, 40), (90, 150)]], 14), 9),
         "tiny": drawn((9, 5), [[(2, 1), (2, 7)]], 1),
         "empty": np.full((256, 256), 255, np.uint8),
         "one row": np.arange(0, 250, 10, dtype=np.uint8)[None],

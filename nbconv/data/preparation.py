@@ -37,6 +37,8 @@ SMALL_PART = 0.06  # of the largest part's area
 NEARLY_INK, SHADOW_SHARE = 0.7, 0.12  # of the ink's strength; of the border that may be in shadow
 PAPER = 96  # pixels of the longer side in which the paper's level is looked for
 WIDEST_STROKE = 0.25  # of a picture's longer side
+FRAME = 0.3  # difference from the paper, from which a line along an edge is a frame's
+WIDEST_FRAME = 0.1  # of a picture's side
 THIN = 0.75  # of the training images' width of strokes, below which strokes are thin
 ANALYSIS = 512  # pixels, of the longer side of what is searched for ink
 BOX_SLACK = 1.0  # pixels by which boxes and centres may differ among images that were normalised
@@ -347,7 +349,7 @@ def _normalised(picture: Any, shape: Shape, ink: Ink, done: list[str]) -> Array:
         size = tuple(max(1, round(side * ANALYSIS / longer)) for side in picture.size)
         picture = picture.resize(size, image.Resampling.BOX, reducing_gap=3.0)
     grey = np.asarray(picture if picture.mode in ("L", "F") else picture.convert("L"), np.float32)
-    grey = grey / np.float32(BYTE)
+    grey = _without_frame(grey / np.float32(BYTE), done)
     strength, is_dark = _separated(grey)
     if strength is None:
         done.append("no ink was found")
@@ -370,6 +372,25 @@ def _normalised(picture: Any, shape: Shape, ink: Ink, done: list[str]) -> Array:
     placed = _placed(small, rows, columns, ink)
     result: Array = placed if ink.background <= 0.5 else 1 - placed
     return result[None].astype(np.float32)
+
+
+def _without_frame(grey: Array, done: list[str]) -> Array:
+    """A picture without what runs along all four of its edges, as the dark rim of a scan does."""
+    paper = np.median(grey.reshape(-1)[::8])  # of some pixels, for the page does it in a frame
+
+    def depth(lines: Array) -> int:
+        differs = np.abs(np.median(lines, axis=1) - paper) > FRAME
+        return len(lines) if differs.all() else int(np.argmin(differs))
+
+    rows, columns = grey.shape
+    top, bottom, left, right = map(depth, (grey, grey[::-1], grey.T, grey.T[::-1]))
+    is_narrow = max(top, bottom) <= WIDEST_FRAME * rows and max(left, right) <= (
+        WIDEST_FRAME * columns
+    )
+    if not (min(top, bottom, left, right) and is_narrow):
+        return grey
+    done.append("a frame cut away")
+    return grey[top + 1 : rows - bottom - 1, left + 1 : columns - right - 1]  # and where it fades
 
 
 def _scaled(strength: Array, box: int) -> Array:

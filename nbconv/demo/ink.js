@@ -12,6 +12,8 @@ const NEARLY_INK = 0.7; // of the ink's strength
 const SHADOW_SHARE = 0.12; // of the border that may be in shadow
 const PAPER = 96; // pixels of the longer side in which the paper's level is looked for
 const WIDEST_STROKE = 0.25; // of a picture's longer side
+const FRAME = 0.3; // difference from the paper, from which a line along an edge is a frame's
+const WIDEST_FRAME = 0.1; // of a picture's side
 const THIN = 0.75; // of the training images' width of strokes, below which strokes are thin
 const ANALYSIS = 512; // pixels, of the longer side of what is searched for ink
 
@@ -25,7 +27,8 @@ function normalised(picture, shape, ink, done) {
       (side) => Math.max(1, rounded(side * ANALYSIS / longer)));
     given = { rows, columns, planes: given.planes.map((p) => shrunk(p, rows, columns, "box")) };
   }
-  const grey = mapped(withChannels(given, 1).planes[0], (level) => level / BYTE);
+  const levels = mapped(withChannels(given, 1).planes[0], (level) => level / BYTE);
+  const grey = withoutFrame(levels, done);
   const [strength, isDark] = separated(grey);
   if (!strength) {
     done.push("no ink was found");
@@ -54,6 +57,31 @@ function normalised(picture, shape, ink, done) {
   }
   const placed = placedIn(small, shape[1], shape[2], ink);
   return ink.background <= 0.5 ? placed : mapped(placed, (value) => 1 - value);
+}
+
+/** A picture without what runs along all four of its edges, as the dark rim of a scan does. */
+function withoutFrame(grey, done) {
+  const { rows, columns, data } = grey, paper = median(data.filter((_, p) => p % 8 === 0));
+  const row = (y) => data.slice(y * columns, (y + 1) * columns);
+  const column = (x) => Float64Array.from({ length: rows }, (_, y) => data[y * columns + x]);
+  const depth = (count, line) => {
+    let k = 0;
+    while (k < count && Math.abs(median(line(k)) - paper) > FRAME) k++;
+    return k;
+  };
+  const [top, bottom] = [depth(rows, row), depth(rows, (k) => row(rows - 1 - k))];
+  const [left, right] = [depth(columns, column), depth(columns, (k) => column(columns - 1 - k))];
+  const isNarrow = Math.max(top, bottom) <= WIDEST_FRAME * rows
+    && Math.max(left, right) <= WIDEST_FRAME * columns;
+  if (!Math.min(top, bottom, left, right) || !isNarrow) return grey;
+  done.push("a frame cut away");
+  const inner = plane(rows - top - bottom - 2, columns - left - right - 2); // and where it fades
+  for (let y = 0; y < inner.rows; y++) {
+    for (let x = 0; x < inner.columns; x++) {
+      inner.data[y * inner.columns + x] = data[(top + 1 + y) * columns + left + 1 + x];
+    }
+  }
+  return inner;
 }
 
 /** Ink with a longer side of `box` pixels. */
