@@ -32,6 +32,7 @@ STROKE = 0.4  # of the ink's strength, from which a pixel belongs to a stroke
 GRAIN = 0.12  # of the ink's strength, below which it is the paper's grain
 FAINT = 0.08  # difference from the paper, below which nothing is ink
 PARTS = 64  # pixels of the longer side in which separate parts are told
+WHOLE = 0.8  # of the edges of a part's box that a frame has
 MAX_PARTS = 40  # that are looked at
 SMALL_PART = 0.06  # of the largest part's area
 NEARLY_INK, SHADOW_SHARE = 0.7, 0.12  # of the ink's strength; of the border that may be in shadow
@@ -202,8 +203,11 @@ def _place(ink: Array) -> tuple[float, ...] | None:
     )
 
 
-def _box(is_ink: Array) -> tuple[int, int, int, int] | None:
-    """(top, bottom, left, right) around what is true, the ends exclusive; None if nothing is."""
+Box = tuple[int, int, int, int]  # top, bottom, left, right; the ends exclusive
+
+
+def _box(is_ink: Array) -> Box | None:
+    """The box around what is true; None if nothing is."""
     rows, columns = np.flatnonzero(is_ink.any(axis=1)), np.flatnonzero(is_ink.any(axis=0))
     if not len(rows):
         return None
@@ -519,10 +523,27 @@ def _large_parts(is_ink: Array) -> Array:
     if not parts:
         return is_ink
     largest = max(area for area, _ in parts)
-    kept = np.any([part for area, part in parts if area >= SMALL_PART * largest], axis=0)
+    large = [part for area, part in parts if area >= SMALL_PART * largest]
+    boxes = [_box(part) or (0, 0, 0, 0) for part in large]
+    kept = np.any(
+        [part for part, box in zip(large, boxes, strict=True) if not _is_frame(part, box, boxes)],
+        axis=0,
+    )
     near = _spread(kept.astype(np.float32), 3, np.max)
     wide = image.fromarray(near).resize((columns, rows), image.Resampling.NEAREST)
     return np.asarray(wide) > 0
+
+
+def _is_frame(part: Array, box: Box, boxes: list[Box]) -> bool:
+    """Whether a part runs along all edges of its box (top, bottom, left, right) around another."""
+    top, bottom, left, right = box
+    inner = part[top:bottom, left:right]
+    edges = inner[:2].any(axis=0), inner[-2:].any(axis=0), inner[:, :2].any(axis=1)
+    is_whole = all(edge.mean() >= WHOLE for edge in (*edges, inner[:, -2:].any(axis=1)))
+    return is_whole and any(
+        top < up and down < bottom and left < first and last < right
+        for up, down, first, last in boxes
+    )
 
 
 def _placed(small: Array, rows: int, columns: int, ink: Ink) -> Array:

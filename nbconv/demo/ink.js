@@ -6,6 +6,7 @@ const STROKE = 0.4; // of the ink's strength, from which a pixel belongs to a st
 const GRAIN = 0.12; // of the ink's strength, below which it is the paper's grain
 const FAINT = 0.08; // difference from the paper, below which nothing is ink
 const PARTS = 64; // pixels of the longer side in which separate parts are told
+const WHOLE = 0.8; // of the edges of a part's box that a frame has
 const MAX_PARTS = 40; // that are looked at
 const SMALL_PART = 0.06; // of the largest part's area
 const NEARLY_INK = 0.7; // of the ink's strength
@@ -271,7 +272,11 @@ function largeParts(isInk) {
   }
   if (areas.length === 1) return isInk;
   const bound = SMALL_PART * most(areas);
-  const isKept = Float64Array.from(part, (number) => (number && areas[number] >= bound ? 1 : 0));
+  const boxes = areas.map((area, number) => number && area >= bound
+    && boxOf(plane(rows, columns, Float64Array.from(part, (is) => (is === number ? 1 : 0)))));
+  const kept = areas.map((_, number) => boxes[number]
+    && !isFrame(part, number, columns, boxes[number], boxes.filter(Boolean)));
+  const isKept = Float64Array.from(part, (number) => (kept[number] ? 1 : 0));
   const near = spread(plane(rows, columns, isKept), 3);
   const to = plane(isInk.rows, isInk.columns);
   for (let y = 0; y < to.rows; y++) {
@@ -281,6 +286,26 @@ function largeParts(isInk) {
     }
   }
   return to;
+}
+
+/** Whether a part runs along all edges of its box [top, bottom, left, right] around another. */
+function isFrame(part, number, columns, [top, bottom, left, right], boxes) {
+  const isThere = (y, x) => part[y * columns + x] === number;
+  const isRow = (y) => (x) => isThere(y, x), isColumn = (x) => (y) => isThere(y, x);
+  const share = (from, to, one, other) => {
+    let found = 0;
+    for (let k = from; k < to; k++) found += one(k) || other(k) ? 1 : 0;
+    return found / (to - from);
+  };
+  const second = (first, last) => Math.min(first + 1, last - 1);
+  const edges = [
+    share(left, right, isRow(top), isRow(second(top, bottom))),
+    share(left, right, isRow(bottom - 1), isRow(Math.max(top, bottom - 2))),
+    share(top, bottom, isColumn(left), isColumn(second(left, right))),
+    share(top, bottom, isColumn(right - 1), isColumn(Math.max(left, right - 2))),
+  ];
+  return edges.every((edge) => edge >= WHOLE) && boxes.some(([up, down, first, last]) =>
+    top < up && down < bottom && left < first && last < right);
 }
 
 /** Number the part that a pixel belongs to, and give the sum of its levels. */

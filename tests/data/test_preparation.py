@@ -97,6 +97,14 @@ def shaded(picture):
     return (picture * columns + np.random.default_rng(0).normal(0, 3, picture.shape)).clip(0, 255)
 
 
+def boxed(picture):
+    picture = np.pad(picture, 40, mode="edge")
+    inside = picture[20:-20, 20:-20].copy()
+    picture[16:-16, 16:-16] = 255 - picture[0, 0]
+    picture[20:-20, 20:-20] = inside
+    return picture
+
+
 WAYS = {
     "PNG": saved,
     "JPEG": lambda picture: saved(picture, "JPEG"),
@@ -118,6 +126,8 @@ WAYS = {
     "real values": lambda picture: picture / 255,
     "channels last": lambda picture: np.dstack([picture] * 3),
     "PIL": Image.fromarray,
+    "a scan's rim": lambda picture: np.pad(picture, 9, constant_values=255 - picture[0, 0]),
+    "in a box": boxed,
 }
 
 
