@@ -39,6 +39,7 @@ NEARLY_INK, SHADOW_SHARE = 0.7, 0.12  # of the ink's strength; of the border tha
 PAPER = 96  # pixels of the longer side in which the paper's level is looked for
 WIDEST_STROKE = 0.25  # of a picture's longer side
 FRAME = 0.3  # difference from the paper, from which a line along an edge is a frame's
+ALL_ALONG = 0.5  # of the border that has ink, as grain, rasters and squared paper do
 WIDEST_FRAME = 0.1  # of a picture's side
 THIN = 0.75  # of the training images' width of strokes, below which strokes are thin
 ANALYSIS = 512  # pixels, of the longer side of what is searched for ink
@@ -366,6 +367,8 @@ def _normalised(picture: Any, shape: Shape, ink: Ink, done: list[str]) -> Array:
     top, bottom, left, right = _box(kept & strong) or (0, grey.shape[0], 0, grey.shape[1])
     crop = np.where(kept, strength, 0)[top:bottom, left:right]
     done.append(f"ink of {bottom - top}x{right - left} moved and scaled")
+    if border(kept).mean() > ALL_ALONG:
+        done.append("marks all along the edges, where plain paper is expected")
     small = _scaled(crop, ink.box)
     width = _stroke_width(small)
     if ink.stroke and width < THIN * ink.stroke:

@@ -14,6 +14,7 @@ const SHADOW_SHARE = 0.12; // of the border that may be in shadow
 const PAPER = 96; // pixels of the longer side in which the paper's level is looked for
 const WIDEST_STROKE = 0.25; // of a picture's longer side
 const FRAME = 0.3; // difference from the paper, from which a line along an edge is a frame's
+const ALL_ALONG = 0.5; // of the border that has ink, as grain, rasters and squared paper do
 const WIDEST_FRAME = 0.1; // of a picture's side
 const THIN = 0.75; // of the training images' width of strokes, below which strokes are thin
 const ANALYSIS = 512; // pixels, of the longer side of what is searched for ink
@@ -48,6 +49,9 @@ function normalised(picture, shape, ink, done) {
     }
   }
   done.push(`ink of ${crop.rows}x${crop.columns} moved and scaled`);
+  if (mean(borderOf(kept)) > ALL_ALONG) {
+    done.push("marks all along the edges, where plain paper is expected");
+  }
   let small = scaled(crop, ink.box);
   const width = strokeWidth(small);
   if (ink.stroke && width < THIN * ink.stroke) {

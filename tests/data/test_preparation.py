@@ -146,6 +146,14 @@ def test_ink_is_put_where_theirs_is(net, way):
     assert net.preparation.unlike(image[None]) == [""]
 
 
+def test_marks_all_along_the_edges_are_said(net):
+    raster = np.asarray(Image.fromarray(drawing() // 2 + 60).convert("1").convert("L"))
+    (there,) = net.prepared([("raster", np.kron(raster, np.ones((2, 2), np.uint8)))])
+    assert there.done[-1] == "marks all along the edges, where plain paper is expected"
+    (plain,) = net.prepared([("plain", drawing())])
+    assert "along the edges" not in " ".join(plain.done)
+
+
 def test_dark_ink_stays_dark():
     (image,) = trained(ink_images(dark=True)).prepare([saved(255 - drawing())])
     assert bar(1 - image)[2] - bar(1 - image)[0] in (19, 20, 21)
