@@ -382,6 +382,7 @@ def _read(folder: Path) -> _Record:
         if not set(settings) <= set(DEFAULTS):
             raise ValueError("its settings are not those of this version of nbconv train")
         if settings:
+            settings = runs.of_stored(settings)
             runs.checked(settings)
     except OSError as error:
         raise CheckpointError(
@@ -392,7 +393,7 @@ def _read(folder: Path) -> _Record:
         raise CheckpointError(
             f"{path} is damaged and cannot be used: {one_line(error)}; use another copy"
         ) from error
-    return _Record(digests, DEFAULTS | settings if settings else {})
+    return _Record(digests, settings)
 
 
 def _begun(folder: Path) -> _Record:

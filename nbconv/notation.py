@@ -26,6 +26,7 @@ _POOLS: dict[str, type[Pool2D]] = {
 }
 _POOL = re.compile(rf"({'|'.join(_POOLS)}){_SIZE}(?:s{_SIZE})?")
 _DENSE = re.compile(f"({_NUMBER})N")
+_SHORTHAND = re.compile(f"{_NUMBER}-")
 
 
 def _size(text: str) -> int | tuple[int, int]:
@@ -54,6 +55,11 @@ def _where(text: str, parts: list[str], index: int) -> str:
     """The start of an error message: the net, and the position (from 1) of one of its parts."""
     position = len("-".join([*parts[:index], ""])) + 1
     return f"net {text[:80]!r}, position {position}: {parts[index][:40]!r}"
+
+
+def is_shorthand(text: str) -> bool:
+    """Whether it begins as the book's shorthand, 784-30-10."""
+    return bool(_SHORTHAND.match(text))
 
 
 def completed(text: str, classes: int | str) -> str:
@@ -91,11 +97,11 @@ def parse(
 ) -> list[LayerSpec] | list[int]:
     """The layers, or for the book's shorthand the sizes, that a network's notation describes.
 
-    activation: of all layers but the last. dropout and dropout_scaling: of each dense layer. names:
-    of networks, one of which may have been meant. Raises SettingError.
+    activation: of all layers but the last; the shorthand has sigmoid. dropout and dropout_scaling:
+    of each dense layer. names: of networks, one of which may have been meant. Raises SettingError.
     """
     parts = text.split("-")
-    if re.fullmatch(_NUMBER, parts[0]) and len(parts) > 1:
+    if is_shorthand(text):
         for index, part in enumerate(parts):
             if not re.fullmatch(_NUMBER, part):
                 raise SettingError(
@@ -105,6 +111,11 @@ def parse(
         if dropout:
             raise SettingError(
                 f"dropout is {dropout:g} with net {text!r}: expected 0, or layers, e.g. 30N-10N"
+            )
+        if activation != "sigmoid":
+            raise SettingError(
+                f"activation is {activation!r} with net {text!r}: expected sigmoid, or layers, "
+                "e.g. 30N-10N"
             )
         return [int(part) for part in parts]
     layers: list[LayerSpec] = []

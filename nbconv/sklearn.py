@@ -182,12 +182,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     def _network(self, shape: checks.Shape | None) -> Network:
         """A new network for the classes. shape: of the images in X; None if X is flat."""
         net = notation.completed(checks.text("net", self.net), len(self.classes_))
-        layers = notation.parse(net, self.activation, self.dropout)
-        if isinstance(layers[0], int):
+        if notation.is_shorthand(net):
             raise SettingError(
                 f"net is {self.net!r}, whose outputs are no probabilities: expected layers, such "
                 "as 100N-N"
             )
+        layers = notation.parse(net, self.activation, self.dropout)
         seed = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
             seed = check_random_state(seed).randint(2**31 - 1)

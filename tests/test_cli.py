@@ -212,6 +212,18 @@ def test_resume_with_other_settings_is_refused(invoke, run, option, value, name)
     assert run.read_bytes() == before
 
 
+def test_an_activation_that_an_old_run_ignored(invoke, tmp_path):
+    """The shorthand has sigmoid neurons; a run whose settings say otherwise goes on."""
+    shorthand = "--net", "64-10", "--epochs", 1
+    said = invoke("train", *shorthand, "--activation", "relu", code=1).stderr
+    assert said.startswith("Error: activation is 'relu' with net '64-10': expected sigmoid, or")
+    invoke("train", *shorthand)
+    network = nbconv.Network.load(tmp_path / "run.h5")
+    network.state.run["activation"] = "relu"
+    network.save(tmp_path / "run.h5")
+    invoke("train", "--resume", "run.h5", "--epochs", 2)
+
+
 def test_resume_needs_the_same_data(invoke, tmp_path):
     images, labels = np.zeros((70, 6, 6), np.uint8), np.arange(70) % 10
     np.savez(tmp_path / "own.npz", images=images, labels=labels)

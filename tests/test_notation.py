@@ -40,6 +40,14 @@ def test_the_shorthand_of_the_book():
     assert notation.parse("784-30-10") == [784, 30, 10]
 
 
+def test_the_shorthand_has_sigmoid_neurons():
+    """Another activation was ignored."""
+    with pytest.raises(SettingError) as refused:
+        notation.parse("784-30-10", "relu")
+    line = "activation is 'relu' with net '784-30-10': expected sigmoid, or layers, e.g. 30N-10N"
+    assert str(refused.value) == line
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -305,12 +305,22 @@ def _stored(path: Path, backend: str) -> tuple[Network, dict[str, Any]]:
             "Network.load(...).fit(...)"
         )
     try:
-        return network, checked(DEFAULTS | state.run)
+        return network, checked(of_stored(state.run))
     except (SettingError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(
             f"{path} is damaged and cannot be used: its run cannot be: {one_line(error)}; use "
             "another copy of it"
         ) from error
+
+
+def of_stored(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored run's settings, with the defaults of those that are newer than it.
+
+    The book's shorthand has sigmoid neurons; other activations were once taken, and ignored.
+    """
+    settings = DEFAULTS | dict(run)
+    is_sigmoid = notation.is_shorthand(str(settings["net"]))
+    return settings | ({"activation": "sigmoid"} if is_sigmoid else {})
 
 
 def checked(given: Mapping[str, Any], base: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
