@@ -170,6 +170,8 @@ def split(
 
 def _sets(source: str | os.PathLike[str], how: Options) -> dict[str, Dataset]:
     """The sets of a source as it has them, not divided: "train", "valid", "test", or "all"."""
+    if is_name(source):
+        _check_unnamed(source, how.arrays)
     if source == DIGITS:
         return _assembled(_digits(), how, DIGITS)
     if source in named.NAMES:
@@ -182,6 +184,16 @@ def _sets(source: str | os.PathLike[str], how: Options) -> dict[str, Dataset]:
 def is_name(source: str | os.PathLike[str]) -> bool:
     """Whether it is the name of a data set, and not a path."""
     return source == DIGITS or source in named.NAMES
+
+
+def _check_unnamed(source: object, names: Mapping[str, str]) -> None:
+    """Raise DataError if arrays are named of a source that has none."""
+    if names:
+        given = ",".join(f"{role}={name}" for role, name in names.items())
+        raise DataError(
+            f"{source} has no arrays with names, and arrays is {given:.80}: expected a .npz or .h5 "
+            "file, or a folder of .npy files; or leave arrays out"
+        )
 
 
 def as_path(source: str | os.PathLike[str]) -> Path:
@@ -207,6 +219,7 @@ def find(path: Path, names: Mapping[str, str], needs_labels: bool = True) -> Fou
         return arrays.read(path, names, needs_labels)
     for endings, read in _readers().items():
         if name.endswith(endings):
+            _check_unnamed(path, names)
             return read(path)
     from . import archives
 
@@ -252,6 +265,7 @@ def _in_folder(folder: Path, names: Mapping[str, str]) -> Found:
     for reader in (idx, cifar, svhn, parquet, tables, folders):
         found: Found | None = reader.find(folder)
         if found is not None:
+            _check_unnamed(folder, names)
             return found
     found = arrays.find(folder, names)
     if found is not None:

@@ -96,6 +96,13 @@ def test_images_named_all_sorts_of_ways(tmp_path):
     )
     with pytest.raises(nbconv.SettingError, match="expected names by role"):
         load_data(path, arrays="a")
+    table = tmp_path / "tables" / "train.csv"
+    table.parent.mkdir()
+    table.write_text("label,a,b,c,d\n" + "1,0,255,0,0\n2,255,0,0,0\n" * 20)
+    for source in ("digits", table, table.parent):
+        load_data(source, arrays={})
+        line = f"{source} has no arrays with names, and arrays is images=a,labels=b: expected a "
+        assert refusal(lambda source=source: load_data(source, arrays=role)).startswith(line)
     flat = RANDOM.integers(0, 256, (40, 48)).astype(np.uint8)
     path.write_bytes(npz_bytes(images=flat, labels=labels))
     assert load_data(path)[0].shape == (3, 4, 4)
