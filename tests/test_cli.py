@@ -629,6 +629,22 @@ def test_the_last_layer_comes_from_the_labels(invoke, tmp_path):
     assert "has 7 classes: expected 7N as the last layer, or N" in wrong.stderr
 
 
+def test_a_few_images_are_one_mini_batch(invoke, tmp_path, caplog):
+    """Unless a mini-batch's size was given: by option, file or experiment."""
+    images, labels = np.random.default_rng(0).random((12, 6, 6)), np.arange(12) % 2
+    np.savez(tmp_path / "few.npz", images=images, labels=labels)
+    (tmp_path / "run.toml").write_text("mini_batch_size = 10\n")
+    common = "train", "--data", "few.npz", "--epochs", 1
+    invoke(*common, "--net", "N", "--expand")  # 40 images with those that are moved
+    assert not any("mini_batch_size" in line for line in caplog.messages)
+    invoke(*common, "--net", "N")
+    assert caplog.messages[-1] == "mini_batch_size is 8, as there are no more training images"
+    assert runs.resume(tmp_path / "run.h5", {"epochs": 2}).arguments["mini_batch_size"] == 8
+    for given in (("--net", "N", "--mini-batch-size", 10), ("--net", "N", "run.toml")):
+        refused = invoke(*common, *given, code=1).stderr
+        assert "mini_batch_size is 10: expected at most the 8 training images" in refused
+
+
 def test_one_class_is_nothing_to_learn(invoke, tmp_path):
     np.savez(tmp_path / "one.npz", images=np.zeros((30, 6, 6)), labels=np.zeros(30, int))
     said = invoke("train", "--data", tmp_path / "one.npz", code=1).stderr

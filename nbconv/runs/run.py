@@ -15,13 +15,13 @@ import numpy as np
 from .. import checks, inputs, notation
 from ..data import sources
 from ..data.dataset import Dataset
-from ..errors import CheckpointError, DataError, SettingError
+from ..errors import CheckpointError, DataError, SettingError, say
 from ..files import check_place, claimed, keep_old, old_name, one_line
 from ..layers import Dense, LayerSpec
 from ..network import Network
 from ..training import diagnosis, optimisers
 from ..training.history import History
-from ..training.loop import Metrics, fingerprint
+from ..training.loop import SHIFTS, Metrics, fingerprint
 from ..training.ranks import Ranks
 from ..training.settings import Settings
 from .settings import DEFAULTS, NAMED, RunSettings
@@ -111,6 +111,10 @@ def begin(
     settings = checked(given)
     sets = load(settings, decoding)
     train = sets[0]
+    examples = len(train) * (SHIFTS if settings["expand"] else 1)
+    if settings["mini_batch_size"] > examples and not _is_given("mini_batch_size", given):
+        settings = checked({**given, "mini_batch_size": examples})
+        say(f"mini_batch_size is {examples}, as there are no more training images")
     classes = max(len(train.class_names or ()), *(each.classes for each in sets))
     if classes < 2:
         raise DataError(f"{settings['data']} has images of one class: expected two or more")
@@ -311,6 +315,11 @@ def _stored(path: Path, backend: str) -> tuple[Network, dict[str, Any]]:
             f"{path} is damaged and cannot be used: its run cannot be: {one_line(error)}; use "
             "another copy of it"
         ) from error
+
+
+def _is_given(name: str, given: Mapping[str, Any]) -> bool:
+    """Whether a setting is given, or the experiment's that `net` names."""
+    return name in given or name in NAMED.get(given.get("net", DEFAULTS["net"]), {})
 
 
 def of_stored(run: Mapping[str, Any]) -> dict[str, Any]:
