@@ -253,12 +253,11 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        meant = f": did you mean --net {path}?" if str(path) in NAMED else ""
         raise SettingError(
-            f"{path}, the file of settings, cannot be read ({error.strerror}){meant}"
+            f"{path}, the file of settings, cannot be read ({error.strerror}){_meant(path)}"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise SettingError(f"{path} cannot be read as TOML: {error}") from error
+        raise SettingError(f"{path} cannot be read as TOML: {error}{_meant(path)}") from error
     named = {name.replace("-", "_"): value for name, value in settings.items()}
     if ours := sorted(set(named) & {*ONLY_OPTIONS}):
         raise SettingError(
@@ -266,6 +265,20 @@ def _read_config(path: Path | None) -> dict[str, Any]:
             f"expected --{ours[0].replace('_', '-')} on the command line"
         )
     return named
+
+
+def _meant(path: Path) -> str:
+    """How an error about a file of settings goes on where another option was meant, else ""."""
+    from ..checkpoint.file import is_checkpoint
+
+    option = ""
+    if str(path) in NAMED:
+        option = "--net"
+    elif is_checkpoint(path):
+        option = "--resume"
+    elif str(path) in DATASETS or path.is_dir() or (path.is_file() and path.suffix != ".toml"):
+        option = "--data"
+    return f": did you mean {option} {path}?" if option else ""
 
 
 def _print_result(run: Any, as_json: bool) -> None:

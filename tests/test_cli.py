@@ -185,6 +185,19 @@ def test_a_configuration_file(invoke, tmp_path):
     assert "none.toml" in invoke("train", "none.toml", code=1).stderr
 
 
+def test_what_is_no_configuration_file(invoke, run, tmp_path):
+    """Data, or a checkpoint, in its place."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "data.csv").write_text("label,a,b\n1,2,3\n")
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["images"] = np.zeros((2, 3, 3))
+    for name in ("digits", "fashion-mnist", "photos", "data.csv", "data.h5"):
+        said = invoke("train", name, code=1).stderr
+        assert said.endswith(f": did you mean --data {name}?\n")
+    said = invoke("train", "run.h5", code=1).stderr
+    assert said.endswith(": did you mean --resume run.h5?\n")
+
+
 @pytest.mark.slow
 def test_resume_has_the_same_bits(command, invoke, tmp_path):
     invoke("train", *FULL, "--epochs", "5", "--out", "whole.h5")

@@ -129,6 +129,18 @@ def load(path: Path) -> Contents:
         ) from error
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file begins as a checkpoint of any version; False if it cannot be read."""
+    if not path.is_file():
+        return False
+    try:
+        with open(path, "rb") as file:
+            head = file.read(LINE_BYTES)
+    except OSError:
+        return False
+    return bool(PATTERN.match(head)) or head.startswith(version1.SEAL)
+
+
 def _bytes(path: Path) -> bytes:
     """A file's bytes, if they fit their first line."""
     if os.path.isdir(path):
