@@ -19,6 +19,8 @@ MANY = 32  # images, some of which are looked at
 
 def store(network: "Network", images: ArrayLike | Images) -> Store:
     """Images of the network's input shape, as `Network.predict` takes them. Raises DataError."""
+    if isinstance(images, Dataset):
+        raise DataError("images are a Dataset: expected its images; pass dataset.images")
     if isinstance(images, Images):
         found = images.store
     else:

@@ -360,6 +360,15 @@ def test_gradients_need_labels():
         small().gradients(np.zeros((2, 2, 8, 8)), None)
 
 
+def test_a_dataset_in_the_place_of_images(digits):
+    network = Network([64, 10])
+    for use in (network.predict, network.predict_proba, network.activations):
+        with pytest.raises(nbconv.DataError) as refused:
+            use(digits[0])
+        line = "images are a Dataset: expected its images; pass dataset.images"
+        assert str(refused.value) == line
+
+
 def test_checked_labels_stay_as_they_are(digits):
     with pytest.raises(ValueError, match="read-only"):
         digits[0].labels[0] = 99
