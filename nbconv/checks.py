@@ -4,6 +4,7 @@ NumPy is imported only where it is needed: the command line reads the settings f
 """
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
@@ -20,12 +21,18 @@ def show(shape: Shape) -> str:
     return "x".join(str(size) for size in shape)
 
 
+def quoted(value: Any) -> str:
+    """A value for an error: on one line, of which a long one has its beginning."""
+    text = re.sub(r"\n\s*", " ", repr(value))
+    return text if len(text) <= 80 else f"{text[:80]} ..."
+
+
 def count(name: str, value: Any, least: int = 1) -> int:
     """A whole number in [least, 2^31). Raises SettingError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise SettingError(f"{name} is {value!r}: expected a whole number of {least} or more")
+        raise SettingError(f"{name} is {quoted(value)}: expected a whole number of {least} or more")
     if int(value) > 2**31 - 1:
-        raise SettingError(f"{name} is {value!r}: expected at most {2**31 - 1}")
+        raise SettingError(f"{name} is {quoted(value)}: expected at most {2**31 - 1}")
     return int(value)
 
 
@@ -33,7 +40,7 @@ def power_of_two(name: str, value: Any) -> int:
     """1, 2, 4, 8, ... Raises SettingError."""
     whole = count(name, value)
     if whole.bit_count() != 1:
-        raise SettingError(f"{name} is {value!r}: expected a power of two: 1, 2, 4, 8, ...")
+        raise SettingError(f"{name} is {quoted(value)}: expected a power of two: 1, 2, 4, 8, ...")
     return whole
 
 
@@ -42,7 +49,7 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
             raise SettingError(
-                f"{name} is {value!r}: expected a whole number or a pair (rows, columns)"
+                f"{name} is {quoted(value)}: expected a whole number or a pair (rows, columns)"
             )
         return count(name, value[0], least), count(name, value[1], least)
     side = count(name, value, least)
@@ -57,7 +64,7 @@ def number(
     if not is_finite or value < least or value >= below or (positive and value <= least):
         limits = f"greater than {least:g}" if positive else f"of {least:g} or more"
         limits += "" if below == math.inf else f" and less than {below:g}"
-        raise SettingError(f"{name} is {value!r}: expected a number {limits}")
+        raise SettingError(f"{name} is {quoted(value)}: expected a number {limits}")
     return float(value)
 
 
@@ -66,21 +73,21 @@ def flag(name: str, value: Any) -> bool:
     import numpy as np
 
     if not isinstance(value, (bool, np.bool)):
-        raise SettingError(f"{name} is {value!r}: expected true or false")
+        raise SettingError(f"{name} is {quoted(value)}: expected true or false")
     return bool(value)
 
 
 def text(name: str, value: Any) -> str:
     """A string. Raises SettingError."""
     if not isinstance(value, str):
-        raise SettingError(f"{name} is {value!r}: expected a string")
+        raise SettingError(f"{name} is {quoted(value)}: expected a string")
     return value
 
 
 def seed(name: str, value: Any) -> int:
     """A whole number in [0, 2^63). Raises SettingError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**63:
-        raise SettingError(f"{name} is {value!r}: expected a whole number from 0 to 2^63 - 1")
+        raise SettingError(f"{name} is {quoted(value)}: expected a whole number from 0 to 2^63 - 1")
     return int(value)
 
 
@@ -103,7 +110,8 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """One of the choices. Raises SettingError."""
     if value not in choices:
         raise SettingError(
-            f"{name} is {value!r}: {expected(str(value), choices)} one of {', '.join(choices)}"
+            f"{name} is {quoted(value)}: {expected(str(value), choices)} one of "
+            f"{', '.join(choices)}"
         )
     return str(value)
 
@@ -113,7 +121,9 @@ def size(name: str, value: Any) -> str:
     text = str(value).strip().casefold()
     parts = text.split("x")
     if not 1 <= len(parts) <= 2 or not all(part.isdecimal() for part in parts):
-        raise SettingError(f"{name} is {value!r}: expected a number of pixels, or ROWSxCOLUMNS")
+        raise SettingError(
+            f"{name} is {quoted(value)}: expected a number of pixels, or ROWSxCOLUMNS"
+        )
     for part in parts:
         count(name, int(part))
     return text
@@ -122,7 +132,7 @@ def size(name: str, value: Any) -> str:
 def channels(name: str, value: Any) -> int:
     """1 or 3. Raises SettingError."""
     if isinstance(value, bool) or value not in (1, 3):
-        raise SettingError(f"{name} is {value!r}: expected 1 for grey or 3 for colours")
+        raise SettingError(f"{name} is {quoted(value)}: expected 1 for grey or 3 for colours")
     return int(value)
 
 
@@ -142,8 +152,8 @@ def class_weights(name: str, value: Any) -> str:
     is_valid = numbers.ndim == 1 and np.isfinite(numbers).all() and (numbers >= 0).all()
     if not is_valid or not numbers.any():
         raise SettingError(
-            f"{name} is {value!r:.80}: expected balanced, or a number of 0 or more for each class, "
-            "not all 0, such as 1,2.5,1"
+            f"{name} is {quoted(value)}: expected balanced, or a number of 0 or more for each "
+            "class, not all 0, such as 1,2.5,1"
         )
     return ",".join(repr(number).removesuffix(".0") for number in numbers.tolist())
 
@@ -158,7 +168,7 @@ def names(name: str, value: Any) -> dict[str, str]:
         isinstance(text, str) and text for pair in given.items() for text in pair
     ):
         raise SettingError(
-            f"{name} is {value!r:.80}: expected names by role, such as "
+            f"{name} is {quoted(value)}: expected names by role, such as "
             "train_images=train/data,train_labels=train/target"
         )
     return dict(given)

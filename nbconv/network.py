@@ -243,6 +243,7 @@ class Network:
                 stack.enter_context(self.engine.turns.training())
                 _self, *names = inspect.signature(Network.fit).parameters
                 checks.known(settings, names)
+                inputs.check_data(self, train, "train")
                 checked = Settings(
                     epochs=begin + checks.count("epochs", epochs),
                     mini_batch_size=mini_batch_size,
@@ -252,7 +253,6 @@ class Network:
                     **settings,
                 )
                 checked = optimisers.with_eta(checked, self.specs)
-                inputs.check_data(self, train, "train")
                 for name, data in (("validation", validation), ("test", test)):
                     if data is not None:
                         inputs.check_data(self, data, name, like=train)

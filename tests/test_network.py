@@ -369,6 +369,11 @@ def test_a_dataset_in_the_place_of_images(digits):
         assert str(refused.value) == line
 
 
+def test_images_and_labels_in_the_place_of_a_dataset():
+    with pytest.raises(nbconv.DataError, match=r"^train is a ndarray: expected a Dataset, such as"):
+        Network([64, 10]).fit(np.zeros((2000, 64)), np.arange(2000) % 10, 1, 10)
+
+
 def test_checked_labels_stay_as_they_are(digits):
     with pytest.raises(ValueError, match="read-only"):
         digits[0].labels[0] = 99

@@ -8,6 +8,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nbconv.cli import main
 
@@ -70,9 +71,19 @@ def test_an_unknown_setting_of_a_run():
         runs.checked({"momentun": 0.5})
 
 
-def test_values_become_plain_python():
-    import numpy as np
+def test_a_long_value_is_shown_by_its_beginning():
+    with pytest.raises(SettingError) as refused:
+        Settings(epochs=list(range(9999)))
+    line = str(refused.value)
+    assert line.startswith("epochs is [0, 1, 2, ")
+    assert line.endswith(" ...: expected a whole number of 1 or more")
+    assert len(line) < 150
+    with pytest.raises(SettingError) as refused:
+        Settings(epochs=np.arange(40).reshape(4, 10))
+    assert str(refused.value).splitlines() == [str(refused.value)]
 
+
+def test_values_become_plain_python():
     settings = Settings(np.int64(1), eta=np.float32(0.5), expand=np.True_, patience=np.int8(3))
     for name, value in (("epochs", 1), ("eta", 0.5), ("expand", True), ("patience", 3)):
         assert getattr(settings, name) == value
