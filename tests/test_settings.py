@@ -66,6 +66,18 @@ def test_an_unknown_argument_of_fit(digits, given, nearest):
     assert str(refused.value).startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("given", "ours"), [({"batch_size": 10}, "mini_batch_size"), ({"num_epochs": 1}, "epochs")]
+)
+def test_a_required_argument_of_fit_by_another_name(digits, given, ours):
+    needed = {"epochs": 1, "mini_batch_size": 10}
+    del needed[ours]
+    with pytest.raises(SettingError, match=f"is not a setting: did you mean {ours}[?]"):
+        Network([64, 10]).fit(digits[0], **needed, **given)
+    with pytest.raises(TypeError, match=ours):
+        Network([64, 10]).fit(digits[0], **needed)
+
+
 def test_an_unknown_setting_of_a_run():
     with pytest.raises(SettingError, match=r"^momentun is not a setting: did you mean momentum\?"):
         runs.checked({"momentun": 0.5})

@@ -5,11 +5,12 @@ checkpoint keeps and compares come from these fields. NumPy is not imported here
 reads them for its help.
 """
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .. import checks
 from ..checks import Checked, setting
@@ -187,7 +188,10 @@ class Settings(Checked):
 
 
 def takes_settings(function: Function) -> Function:
-    """Show the fields of `Settings` in signature and docstring of a function with **settings."""
+    """Show the fields of `Settings` in signature and docstring of a method with **settings.
+
+    Where an argument is missing, one that another library calls so is told by its name here.
+    """
     signature = inspect.signature(function)
     parameters = dict(signature.parameters)
     del parameters["settings"]
@@ -200,7 +204,16 @@ def takes_settings(function: Function) -> Function:
         default = "" if shown.default is shown.empty else f" = {shown.default!r}"
         lines.append(f"    {each.name}{default}: {each.metadata['help']}")
     described = inspect.cleandoc(function.__doc__ or "")
-    function.__doc__ = "\n".join([described, "", "Settings:", "", *lines])
+    _self, *names = parameters
+    required = [name for name in names if parameters[name].default is inspect.Parameter.empty]
+
+    @functools.wraps(function)
+    def method(self: Any, *arguments: Any, **named: Any) -> Any:
+        if not set(required[len(arguments) :]) <= set(named):
+            checks.known(named, names)
+        return function(self, *arguments, **named)
+
+    method.__doc__ = "\n".join([described, "", "Settings:", "", *lines])
     signature = signature.replace(parameters=list(parameters.values()))
-    function.__signature__ = signature  # type: ignore[attr-defined]
-    return function
+    method.__signature__ = signature  # type: ignore[attr-defined]
+    return cast("Function", method)
