@@ -180,6 +180,19 @@ REFUSED = {
         lambda: Network([Conv2D(2, 9), Softmax(3)], IMAGE),
         "9x9 kernel does not fit its 8x8 input",
     ),
+    "channels last": (
+        lambda: Network([Conv2D(2, 3), Softmax(3)], (28, 20, 1)),
+        "use a smaller kernel or more padding; channels come first: (1, 28, 20)",
+    ),
+    "colours last": (
+        lambda: Network([MaxPool2D(4), Softmax(3)], (28, 20, 3)),
+        "use a smaller one; channels come first: (3, 28, 20)",
+    ),
+    "a set of numbers": (lambda: Network([64, 10], {64}), "a part of input_shape is {64}"),
+    "fractions of numbers": (
+        lambda: Network([Softmax(3)], np.array([1.0, 8.0, 8.0])),
+        "a part of input_shape is 1.0",
+    ),
     "pooling larger than the map": (
         lambda: Network([Conv2D(2, 5), MaxPool2D(5), Softmax(3)], IMAGE),
         "5x5 pooling window",
@@ -256,6 +269,14 @@ def test_networks_that_cannot_be(name):
         or "use a smaller" in str(refused.value)
         or "put it before" in str(refused.value)
     )
+
+
+@pytest.mark.parametrize("shape", [np.array([1, 3, 4]), [1, 3, 4], np.array([12]), np.int64(12)])
+def test_an_input_shape_in_any_form(shape):
+    for layers in ([Dense(5), Softmax(2)], [12, 5, 2]):
+        network = Network(layers, shape)
+        assert network.input_shape in ((1, 3, 4), (12,))
+        assert {type(size) for size in network.input_shape} == {int}
 
 
 def test_cuda_is_an_error_where_it_is_not():

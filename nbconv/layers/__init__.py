@@ -101,7 +101,7 @@ def given_layers(layers: Any, input_shape: Any) -> tuple[list[LayerSpec], Shape]
         if input_shape is None:
             input_shape = sizes[0]
         layers = [Dense(size) for size in sizes[1:]]
-        if math.prod(np.atleast_1d(input_shape).tolist()) != sizes[0]:
+        if math.prod(_given_shape(input_shape)) != sizes[0]:
             raise SettingError(
                 f"input_shape is {input_shape!r}: expected {sizes[0]} inputs, as layers say"
             )
@@ -114,9 +114,16 @@ def given_layers(layers: Any, input_shape: Any) -> tuple[list[LayerSpec], Shape]
         raise SettingError(
             "input_shape was not given: expected (channels, rows, columns) or (pixels,)"
         )
-    shape = (input_shape,) if not isinstance(input_shape, Sequence) else tuple(input_shape)
+    return list(layers), _given_shape(input_shape)
+
+
+def _given_shape(given: Any) -> Shape:
+    """An input shape as given by a user: a number, or any sequence of them. Raises SettingError."""
+    if isinstance(given, np.ndarray):
+        given = given.tolist()
+    shape = tuple(given) if isinstance(given, Sequence) else (given,)
     if len(shape) not in (1, 3):
         raise SettingError(
-            f"input_shape is {input_shape!r}: expected (channels, rows, columns) or (pixels,)"
+            f"input_shape is {given!r}: expected (channels, rows, columns) or (pixels,)"
         )
-    return list(layers), tuple(checks.count("a part of input_shape", size) for size in shape)
+    return tuple(checks.count("a part of input_shape", size) for size in shape)

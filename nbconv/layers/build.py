@@ -27,7 +27,9 @@ def build_layers(
         try:
             layer = spec.build(shape, index, recorder, dtype)
         except SettingError as error:
-            raise SettingError(f"layer {index + 1}, {spec.notation}: {error}") from error
+            raise SettingError(
+                f"layer {index + 1}, {spec.notation}: {error}{_channels_last(input_shape)}"
+            ) from error
         if isinstance(spec, Softmax) and index < len(specs) - 1:
             raise SettingError(
                 f"layer {index + 1} of {len(specs)} is Softmax: expected it only as the last layer"
@@ -58,6 +60,14 @@ def build_layers(
     assert isinstance(last, DenseLayer)
     last.activation = LINEAR  # the cost begins at z
     return layers
+
+
+def _channels_last(shape: Shape) -> str:
+    """How an error goes on where an input's channels seem to be its last number, else ""."""
+    if len(shape) != 3 or shape[2] not in (1, 3) or shape[0] in (1, 3):
+        return ""
+    rows, columns, channels = shape
+    return f"; channels come first: ({channels}, {rows}, {columns})"
 
 
 def check_last(specs: Sequence[LayerSpec]) -> Dense:
