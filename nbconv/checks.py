@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 from .errors import SettingError
@@ -82,6 +83,16 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise SettingError(f"{name} is {quoted(value)}: expected a string")
     return value
+
+
+def path(name: str, value: Any) -> Path:
+    """A path, of a text or as it is. Raises SettingError."""
+    try:
+        return Path(value)
+    except TypeError as error:
+        raise SettingError(
+            f"{name} is {quoted(value)}: expected a path, such as 'run.h5'"
+        ) from error
 
 
 def seed(name: str, value: Any) -> int:

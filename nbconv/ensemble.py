@@ -154,7 +154,7 @@ class Ensemble:
         weights: "best" for those of each member's best epoch, or "last". Raises CheckpointError
         unless all members exist, are trained and have the digests in ensemble.json.
         """
-        folder = Path(folder)
+        folder = checks.path("folder", folder)
         record = _read(folder)
         for name, digest in record.members.items():
             if digest is None:
@@ -211,7 +211,7 @@ def train(
     NbconvError, Interrupted.
     """
     backend, _ = backends.select(backend)  # once, and not in each member's process
-    record = _wanted(Path(folder), settings, count)
+    record = _wanted(checks.path("folder", folder), settings, count)
     folder = _folder(folder)
     if unfinished := processes.unfinished(_jobs(folder, record)):
         _write(folder, record)
@@ -233,7 +233,7 @@ def train_member(
     Raises what `train` raises.
     """
     backend, _ = backends.select(backend)
-    record = _wanted(Path(folder), settings, count)
+    record = _wanted(checks.path("folder", folder), settings, count)
     if checks.count("member", number) > count:
         raise SettingError(f"member is {number} of {count}: expected 1 to {count}")
     folder = _folder(folder)
@@ -248,7 +248,7 @@ def seal(folder: str | os.PathLike[str], backend: str = "auto") -> Ensemble:
 
     Raises CheckpointError, which names those that are not.
     """
-    folder = Path(folder)
+    folder = checks.path("folder", folder)
     record = _begun(folder)
     if unfinished := processes.unfinished(_jobs(folder, record)):
         raise CheckpointError(
@@ -267,7 +267,7 @@ def begun(
 
     They default to those it was begun with. Raises CheckpointError, SettingError.
     """
-    record = _begun(Path(folder))
+    record = _begun(checks.path("folder", folder))
     merged = runs.checked(settings, record.settings)
     # The epochs of an experiment that `net` names do not count.
     merged["epochs"] = settings.get("epochs", record.settings["epochs"])
@@ -287,14 +287,15 @@ def _names(count: int) -> list[str]:
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
-    """A folder, created if necessary. Raises CheckpointError."""
+    """A folder, created if necessary. Raises CheckpointError, SettingError."""
+    path = checks.path("folder", path)
     try:
-        Path(path).mkdir(exist_ok=True)
+        path.mkdir(exist_ok=True)
     except OSError as error:
         raise CheckpointError(
             f"the folder {path} could not be created: {error.strerror}; choose another place"
         ) from error
-    return Path(path)
+    return path
 
 
 def _wanted(folder: Path, settings: Mapping[str, Any], count: int) -> _Record:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -268,7 +267,7 @@ class Network:
                 self.preparation = train.preparation
                 save = checkpoint if callable(checkpoint) else (lambda: None)
                 if checkpoint is not None and not callable(checkpoint):
-                    file = Path(checkpoint)
+                    file = checks.path("checkpoint", checkpoint)
                     check_place(file)
                     save = partial(self.save, file)
                 callback, progress = live.telling(
@@ -551,7 +550,7 @@ class Network:
         Raises CheckpointError.
         """
         with self.engine.turns.between():
-            checkpoint_file.save(Path(path), schema.contents_of(self))
+            checkpoint_file.save(checks.path("path", path), schema.contents_of(self))
 
     def export(self, path: str | os.PathLike[str]) -> None:
         """Write an .onnx file, with which programs without nbconv predict (the extra `onnx`).
@@ -562,7 +561,7 @@ class Network:
         """
         from .onnx import export
 
-        export(self, Path(path))
+        export(self, checks.path("path", path))
 
     @classmethod
     def load(
@@ -575,7 +574,7 @@ class Network:
         is as it was saved.
         """
         checks.choice("weights", weights, ("last", "best"))
-        contents = checkpoint_file.load(Path(path))
+        contents = checkpoint_file.load(checks.path("path", path))
         try:
             network = cls(**schema.arguments_of(contents, backend))
             schema.take(network, contents)

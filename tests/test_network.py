@@ -390,6 +390,18 @@ def test_a_dataset_in_the_place_of_images(digits):
         assert str(refused.value) == line
 
 
+def test_what_is_no_path(digits):
+    network = Network([64, 10])
+    with pytest.raises(SettingError, match=r"^checkpoint is True: expected a path, such as 'run"):
+        network.fit(digits[0], 1, 10, checkpoint=True)
+    for use in (Network.load, network.save, network.export):
+        with pytest.raises(SettingError, match=r"^path is 3: expected a path, such as 'run.h5'$"):
+            use(3)
+    for use in (nbconv.Ensemble.load, nbconv.Ensemble([network]).save):
+        with pytest.raises(SettingError, match=r"^folder is 3: expected a path"):
+            use(3)
+
+
 def test_images_and_labels_in_the_place_of_a_dataset():
     with pytest.raises(nbconv.DataError, match=r"^train is a ndarray: expected a Dataset, such as"):
         Network([64, 10]).fit(np.zeros((2000, 64)), np.arange(2000) % 10, 1, 10)
