@@ -4,6 +4,7 @@ import io
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TextIO
@@ -136,6 +137,8 @@ class Group(click.Group):
         except BrokenPipeError:
             raise  # whoever read the output has gone: click ends quietly
         except OSError as error:
+            if _was_printing(error):
+                raise _unwritten(error) from error
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
         except MemoryError as error:
@@ -168,8 +171,21 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _silence(sys.stdout)
-        raise click.ClickException(f"the output could not be written: {error.strerror}") from error
+        raise _unwritten(error) from error
+
+
+def _was_printing(error: OSError) -> bool:
+    """Whether a command's click.echo raised it: on standard output, as `note` raises nothing."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code is click.echo.__code__ for frame, _ in frames)
+
+
+def _unwritten(error: OSError) -> click.ClickException:
+    """The line for a standard output that has failed, where nothing is written from now on."""
+    _silence(sys.stdout)
+    return click.ClickException(
+        f"standard output could not be written: {error.strerror}; choose another place for it"
+    )
 
 
 def announce_compilation() -> None:

@@ -463,18 +463,23 @@ def test_a_process_ends_with_the_exit_code(command):
 
 
 @LINUX
-def test_full_output_is_no_traceback(command):
-    """Standard output on a full disk: an error, not a traceback."""
+@pytest.mark.parametrize("arguments", [("doctor",), ("predict", "run.h5", "digits")])
+def test_full_output_is_one_line(run, arguments):
+    """Standard output on a full disk."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "nbconv", "doctor"],
+            [sys.executable, "-m", "nbconv", *arguments],
+            cwd=run.parent,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "Error: standard output could not be written: No space left on device; choose another "
+        "place for it"
+    )
 
 
 @LINUX
