@@ -258,7 +258,11 @@ def _read_config(path: Path | None) -> dict[str, Any]:
         ) from error
     except (ValueError, RecursionError) as error:
         raise SettingError(f"{path} cannot be read as TOML: {error}{_meant(path)}") from error
-    named = {name.replace("-", "_"): value for name, value in settings.items()}
+    spelled: dict[str, str] = {}
+    for name in settings:
+        if (other := spelled.setdefault(name.replace("-", "_"), name)) != name:
+            raise SettingError(f"{path} has both {other} and {name}: expected one of them")
+    named = {name: settings[spelling] for name, spelling in spelled.items()}
     if ours := sorted(set(named) & {*ONLY_OPTIONS}):
         raise SettingError(
             f"{path}: {ours[0]} is an option of the command and no setting of the training: "

@@ -177,6 +177,9 @@ def test_a_configuration_file(invoke, tmp_path):
     assert "speed is not a setting: did you mean seed?" in said
     (tmp_path / "bad.toml").write_text("speed = = 3\n")
     assert "cannot be read as TOML" in invoke("train", "bad.toml", code=1).stderr
+    (tmp_path / "bad.toml").write_text("mini-batch-size = 20\nmini_batch_size = 10\n")
+    said = invoke("train", "bad.toml", code=1).stderr
+    assert "bad.toml has both mini-batch-size and mini_batch_size: expected one of them" in said
     (tmp_path / "bad.toml").write_text("find-eta = true\n")
     said = invoke("train", "bad.toml", code=1).stderr
     assert "find_eta is an option of the command and no setting of the training" in said
