@@ -33,6 +33,11 @@ def find(folder: Path) -> Found | None:
         named = {which: _classes(each) for which, each in sets.items()}
         if not any(named.values()):
             return None
+        if len(sets) < len(folders):
+            raise DataError(
+                f"{folder} holds {', '.join(each.name for each in folders)[:100]}: expected one "
+                "folder for each of train, valid and test"
+            )
         for which, classes in named.items():
             if not classes:
                 raise DataError(
@@ -42,6 +47,7 @@ def find(folder: Path) -> Found | None:
         named = {ALL: _classes(folder)}
         if len(named[ALL]) < 2:
             return None
+        _check_no_sets(folder, named[ALL])
     names = sorted({name for classes in named.values() for name in classes}, key=natural_order)
     missing = set(names) - set(named.get("train", named.get(ALL, {})))
     if missing:
@@ -84,6 +90,34 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
             f"{loose[0]}"
         )
     return found
+
+
+def _check_no_sets(folder: Path, classes: dict[str, list[Path]]) -> None:
+    """Raise DataError if what is taken for classes evidently are sets, with the classes in them."""
+    loose = ("",)  # where pictures lie in the folder itself
+    inner = {
+        name: {path.relative_to(folder / name).parts[:-1][:1] or loose for path in files}
+        for name, files in classes.items()
+    }
+    are_alike = len(set(map(frozenset, inner.values()))) == 1
+    for name in sorted(inner, key=lambda name: set_named(name) is None):
+        within = inner[name]
+        if loose in within or len(within) < 2:
+            continue
+        others = [other for other in inner if other != name]
+        if not are_alike:
+            others = [
+                other
+                for other in others
+                if set_named(name) and not set_named(other) and inner[other] <= {*within, loose}
+            ]
+        if others:
+            first, second, *_ = sorted(within)
+            raise DataError(
+                f"{folder}: {name} holds the folders {first[0]} and {second[0]}, so it and "
+                f"{others[0]} look like sets, not classes: expected the names train, valid and "
+                f"test for sets; if they are classes, expected pictures in {name} itself"
+            )
 
 
 def pictures_in(folder: Path) -> list[Path]:

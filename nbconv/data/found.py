@@ -50,8 +50,9 @@ class Found:
 
 
 def set_named(name: str) -> str | None:
-    """The set that the name of a folder or array stands for, such as "valid" for "val"."""
-    return _SET_OF.get(name.casefold())
+    """The set that a folder's name stands for: "valid" for "val", "test" for "test_images"."""
+    which, kind, strange = _meaning(name)
+    return None if which == ALL or strange or kind == "labels" else which
 
 
 def pairs(
@@ -125,7 +126,5 @@ def _meaning(name: str) -> tuple[str, str | None, str]:
     sets = [_SET_OF[token] for token in tokens if token in _SET_OF]
     known = _KIND_OF.keys() | _SET_OF.keys() | _FILLERS
     strange = "_".join(token for token in tokens if token not in known)
-    if not kinds:
-        return ALL, None, strange
-    kind = "labels" if "labels" in kinds else "images"  # train/data, data/labels
+    kind = "labels" if "labels" in kinds else "images" if kinds else None  # train/data, data/labels
     return (sets[0] if sets else ALL), kind, strange

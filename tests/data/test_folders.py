@@ -75,6 +75,50 @@ def test_sets_above_the_classes(tmp_path, sets):
     )
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("training_set", "test_set"), ("train_images", "test-data"), ("trainSet", "X_test")],
+)
+def test_sets_of_several_words(tmp_path, train, test):
+    for name in (train, test):
+        plain(tmp_path / "data" / name, ("cats", "dogs"))
+    sets = load_data(tmp_path / "data")
+    assert [part.class_names for part in sets] == [("cats", "dogs")] * 3
+    assert len(sets[2]) == 14
+    plain(tmp_path / "data" / "test", ("cats", "dogs"))
+    assert "expected one folder for each of train, valid and test" in refusal(
+        load_data, tmp_path / "data"
+    )
+
+
+@pytest.mark.parametrize("names", [("train", "holdout"), ("part1", "part2"), ("test", "valid")])
+def test_sets_are_not_taken_for_classes(tmp_path, names):
+    for name in names:
+        plain(tmp_path / "data" / name, ("cats", "dogs"))
+    message = refusal(load_data, tmp_path / "data")
+    assert f"{names[0]} holds the folders cats and dogs, so it and {names[1]} look like" in message
+    assert "expected the names train, valid and test" in message
+
+
+def test_pictures_without_classes_beside_a_training_set(tmp_path):
+    plain(tmp_path / "data" / "train", ("cats", "dogs"))
+    plain(tmp_path / "data", ("test1",))
+    assert "train holds the folders cats and dogs, so it and test1 look like sets" in refusal(
+        load_data, tmp_path / "data"
+    )
+
+
+@pytest.mark.parametrize(
+    "inner", [(("images",), ("images",)), (("1", "2"), ("2", "3")), (("1", "2"), ())]
+)
+def test_folders_in_class_folders(tmp_path, inner):
+    """A class of vehicles may be called train, and its pictures may lie in folders."""
+    for name, folders in zip(("bus", "car"), inner, strict=True):
+        plain(tmp_path / "data" / name, folders or ("",))
+    plain(tmp_path / "data", ("train",))
+    assert load_data(tmp_path / "data")[0].class_names == ("bus", "car", "train")
+
+
 def test_a_class_that_the_test_set_lacks(tmp_path):
     plain(tmp_path / "data" / "train", ("a", "b", "c"))
     plain(tmp_path / "data" / "test", ("a", "c"))
