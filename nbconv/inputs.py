@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 MANY = 32  # images, some of which are looked at
 
 
+def level_of(network: "Network") -> int:
+    """The whole number that stood for 1 in the network's training images."""
+    return network.preparation.level if network.preparation else BYTE
+
+
 def store(network: "Network", images: ArrayLike | Images) -> Store:
     """Images of the network's input shape, as `Network.predict` takes them. Raises DataError."""
     if isinstance(images, Dataset):
@@ -31,8 +36,13 @@ def store(network: "Network", images: ArrayLike | Images) -> Store:
         has_channels_last = array.ndim == 4 and (array.shape[3], *array.shape[1:3]) == shape
         if array.shape[1:] != network.input_shape and has_channels_last:
             array = np.moveaxis(array, 3, 1)
-        level = network.preparation.level if network.preparation else BYTE
+        level = level_of(network)
         found = image_store(array, level)
+        if array.dtype == np.uint8 and level > BYTE:
+            say(
+                f"images: levels are divided by {level}, as those of the training images: pass "
+                "images / 255 if 255 is white"
+            )
         if found.dtype == np.uint8 and 0 < (high := int(found.max())) <= BYTE // 2:
             say(
                 f"images: the largest level is {high}, and levels are divided by 255, as those "

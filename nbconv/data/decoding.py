@@ -27,12 +27,13 @@ from ..errors import DataError, printable, say
 from ..files import cache_folder, created, identity
 from . import pictures
 from .labels import natural_order
-from .levels import LARGE
+from .levels import BYTE, LARGE
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
 Size = tuple[int, int]  # rows, columns
-VERSION = 2  # of what decoding gives; a new one makes the caches anew
+VERSION = 3  # of what decoding gives; a new one makes the caches anew
+WHITE = np.dtype("<f8")  # of the level that became 255, at a cache's end
 IN_MEMORY_BYTES = 2**24  # of decoded pictures that need no cache
 MANY = 1000  # pictures from which child processes decode: Python lets one thread work at a time
 AT_ONCE = 200  # pictures between two reports of a child
@@ -91,15 +92,15 @@ def _check(picture: Any, k: int, report: Report) -> None:
     pictures.decoded(picture)
 
 
-def _decode(images: Array, picture: Any, k: int, report: Report) -> None:
-    """Put a picture into images[k]."""
+def _decode(images: Array, level: float, picture: Any, k: int, report: Report) -> None:
+    """Put a picture into images[k]. level: as for `pictures.decoded`."""
     said: list[str] = []
     channels, rows, columns = images.shape[1:]
     if picture.format in ("JPEG", "MPO"):  # decodes at a half, a quarter or an eighth
         picture.draft(None, (2 * columns, 2 * rows))
-    plain = pictures.decoded(picture, said)
+    plain = pictures.decoded(picture, said, level)
     images[k] = pictures.fitted(plain, channels, rows, columns)
-    if "white" in plain.info:
+    if plain.mode == "F":
         report.white.append((k, plain.info["white"]))
     silent = "turned upright", "levels to"
     report.notes.update(note for note in said if not note.startswith(silent))
@@ -147,22 +148,28 @@ class Pictures:
             _keep(self._kept("look.json"), report.to_json().encode())
         return report.sizes, report.has_colours
 
-    def decoded(self, channels: int, size: Size, progress: Progress | None = None) -> Array:
-        """All pictures, (n, channels, rows, columns), uint8, from the cache if they are in it.
+    def decoded(
+        self, channels: int, size: Size, progress: Progress | None = None, level: float = BYTE
+    ) -> tuple[Array, float]:
+        """(all pictures, uint8; the level that became 255 in deep ones, 0 if there are none).
 
-        Many pictures stay in a file and are read from it as they are needed. Raises DataError.
+        Pictures are (n, channels, rows, columns), from the cache if they are in it. Many stay in a
+        file and are read from it as they are needed. level: as for `pictures.decoded`. Raises
+        DataError.
         """
         shape = (len(self), channels, *size)
         if int(np.prod(shape)) <= IN_MEMORY_BYTES and len(self) < MANY:
-            return self._in_memory(shape, progress)
-        cache = self._kept(f"{channels} {size}.npy")
-        try:
-            stored: Array = np.load(cache, mmap_mode="r")
-            if stored.shape == shape and stored.dtype == np.uint8:
-                os.utime(cache)
-                return stored
-        except (OSError, ValueError):
-            pass
+            return self._in_memory(shape, progress, level)
+        caches = [self._kept(f"{channels} {size}.npy")]
+        if level > BYTE:  # which deep pictures of their own white have, too, or there are none
+            caches.append(self._kept(f"{channels} {size} {level:g}.npy"))
+        for cache in caches:
+            with suppress(OSError, ValueError):
+                stored, white = _load(cache)
+                is_whole = stored.shape == shape and stored.dtype == np.uint8
+                if is_whole and (level <= BYTE or white in (0, level)):
+                    os.utime(cache)
+                    return stored, white
         try:
             cache.parent.mkdir(parents=True, exist_ok=True)
             _remove_old(cache.parent)
@@ -171,22 +178,26 @@ class Pictures:
                     file, {"descr": "|u1", "fortran_order": False, "shape": shape}
                 )
                 offset = file.tell()
-                _allocate(file, offset + int(np.prod(shape)))
+                _allocate(file, offset + int(np.prod(shape)) + WHITE.itemsize)
                 file.flush()
                 images = np.memmap(file, np.uint8, "r+", offset, shape)
                 place = {"file": os.path.abspath(file.name), "offset": offset, "shape": shape}
-                self._finish(self._all("decode", images, progress, place), images)
+                report = self._all("decode", images, progress, place, level)
+                white = self._finish(report, images, level)
                 images.flush()
-            stored = np.load(cache, mmap_mode="r")
-            return stored
+                file.seek(-WHITE.itemsize, os.SEEK_END)
+                file.write(np.array(white, WHITE).tobytes())
+            return _load(cache)
         except OSError as error:
             say(f"{cache} cannot be written ({error.strerror}): pictures are decoded into memory")
-            return self._in_memory(shape, progress)
+            return self._in_memory(shape, progress, level)
 
-    def _in_memory(self, shape: tuple[int, ...], progress: Progress | None) -> Array:
+    def _in_memory(
+        self, shape: tuple[int, ...], progress: Progress | None, level: float
+    ) -> tuple[Array, float]:
         images = np.empty(shape, np.uint8)
-        self._finish(self._all("decode", images, progress), images)
-        return images
+        report = self._all("decode", images, progress, level=level)
+        return images, self._finish(report, images, level)
 
     def _all(
         self,
@@ -194,6 +205,7 @@ class Pictures:
         images: Array | None,
         progress: Progress | None,
         place: dict[str, Any] | None = None,
+        level: float = BYTE,
     ) -> Report:
         """A task on all pictures: in child processes if they are many, else in threads."""
         is_in_files = all(isinstance(source, Path) for source in self.sources)
@@ -205,9 +217,9 @@ class Pictures:
             and has_place
             and not child.why_not()
         ):
-            return self._in_children(task, progress, place)
+            return self._in_children(task, progress, place, level)
         return self._in_threads(
-            TASKS[task] if images is None else partial(_decode, images), progress
+            TASKS[task] if images is None else partial(_decode, images, level), progress
         )
 
     def _in_threads(
@@ -223,7 +235,7 @@ class Pictures:
         return report
 
     def _in_children(
-        self, task: str, progress: Progress | None, place: dict[str, Any] | None
+        self, task: str, progress: Progress | None, place: dict[str, Any] | None, level: float
     ) -> Report:
         """Each child process has a share of the pictures. Raises DataError if one fails."""
         whole, lock, done = Report(), threading.Lock(), 0
@@ -232,7 +244,7 @@ class Pictures:
 
         def run(first: int, stop: int) -> None:
             nonlocal done
-            job = {"task": task, "first": first, "place": place}
+            job = {"task": task, "first": first, "place": place, "level": level}
             job["sources"] = [os.path.abspath(s) for s in self.sources[first:stop]]
             with subprocess.Popen(
                 child.command("nbconv.data.decoding"),
@@ -271,18 +283,22 @@ class Pictures:
             )
         return whole
 
-    def _finish(self, report: Report, images: Array) -> None:
-        """Refuse bad pictures, and divide the levels of all that are deep by one number."""
+    def _finish(self, report: Report, images: Array, level: float) -> float:
+        """Refuse bad pictures, and divide the levels of all that are deep by one number, its value.
+
+        level: by which they were divided, if it is above 255.
+        """
         self._refuse(report)
-        white = max((level for _, level in report.white), default=0.0)
-        for k, level in report.white:
-            if level < white:
-                images[k] = np.rint(images[k] * (level / white))
+        white = max((own for _, own in report.white), default=0.0)
+        for k, own in report.white:
+            if own < white and level <= BYTE:
+                images[k] = np.rint(images[k] * (own / white))
         if white not in (0, LARGE[-1]):
             many = f"{len(report.white)} pictures of 16 bits or real numbers"
             say(f"{many}: levels divided by {white:g}")
         for note, count in report.notes.most_common(3):
             say(f"{count} pictures: {note}")
+        return white
 
     def _refuse(self, report: Report) -> None:
         """Raise DataError if there are pictures that cannot be read, and name them all."""
@@ -314,6 +330,14 @@ class Pictures:
         """The cache's file for something of these pictures. what: ends with the file's ending."""
         digest = hashlib.sha256(self._identity + f"{VERSION} {what}".encode()).hexdigest()
         return cache_folder() / "pictures" / f"{digest[:32]}{PurePath(what).suffix}"
+
+
+def _load(path: Path) -> tuple[Array, float]:
+    """What `Pictures.decoded` kept: pictures, which stay in the file, and the level behind them."""
+    images: Array = np.load(path, mmap_mode="r")
+    with open(path, "rb") as file:
+        file.seek(-WHITE.itemsize, os.SEEK_END)
+        return images, float(np.frombuffer(file.read(), WHITE)[0])
 
 
 def _keep(path: Path, content: bytes) -> None:
@@ -351,7 +375,7 @@ def main() -> None:
         place = job["place"]
         shape = tuple(place["shape"])
         images = np.memmap(place["file"], np.uint8, "r+", place["offset"], shape)
-        task: Callable[[Any, int, Report], None] = partial(_decode, images)
+        task: Callable[[Any, int, Report], None] = partial(_decode, images, job["level"])
     else:
         task = TASKS[job["task"]]
     report, first = Report(), job["first"]

@@ -122,11 +122,13 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def decoded(picture: "Image", notes: list[str] | None = None) -> "Image":
+def decoded(picture: "Image", notes: list[str] | None = None, level: float = BYTE) -> "Image":
     """A picture upright, without palette and transparency, of the mode L, RGB or F in [0, 255].
 
-    notes: what was done is added to them. One of 16 bits or real numbers has in its info, as
-    "white", the level that became 255. Raises DataError if it is damaged.
+    notes: what was done is added to them. level: of the training images; above 255 it becomes white
+    in pictures of 16 bits or real numbers, too, which else have a white of their own. Such a
+    picture, of the mode F, has in its info, as "white", the level that became 255. Raises DataError
+    if it is damaged.
     """
     from PIL import ImageOps
 
@@ -145,7 +147,7 @@ def decoded(picture: "Image", notes: list[str] | None = None) -> "Image":
         raise DataError(f"it is damaged and cannot be decoded: {str(error)[:100]}") from error
     if is_turned:
         said.append("turned upright")
-    return _plain(upright, said)
+    return _plain(upright, said, level)
 
 
 def orientation(picture: "Image") -> int:
@@ -156,14 +158,14 @@ def orientation(picture: "Image") -> int:
     return number if number in range(1, 9) else 1
 
 
-def _plain(picture: "Image", notes: list[str]) -> "Image":
+def _plain(picture: "Image", notes: list[str], level: float) -> "Image":
     mode = picture.mode
     if mode in ("L", "RGB"):
         return picture if "transparency" not in picture.info else _on_paper(picture.convert("RGBA"))
     if mode == "1":
         return picture.convert("L")
     if mode in ("I", "F") or mode.startswith("I;16"):
-        return _deep(picture, notes)
+        return _deep(picture, notes, level)
     if mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
         return _on_paper(picture.convert("RGBA"))
     return picture.convert("RGB")
@@ -183,7 +185,7 @@ def _on_paper(picture: "Image") -> "Image":
     return flat.convert("L") if is_grey else flat
 
 
-def _deep(picture: "Image", notes: list[str]) -> "Image":
+def _deep(picture: "Image", notes: list[str], level: float) -> "Image":
     """16 bits or real numbers, which convert would clip, as 0 to 255 of the mode F."""
     levels = np.asarray(picture, np.float64)
     low, high = float(levels.min()), float(levels.max())
@@ -192,9 +194,13 @@ def _deep(picture: "Image", notes: list[str]) -> "Image":
     if picture.mode == "F" and low >= 0 and high <= 1:
         full = 1.0
     else:
-        full = float(next((level for level in (BYTE, *LARGE) if high <= level), high))
+        full = float(next((each for each in (BYTE, *LARGE) if high <= each), high))
+        full = level if level > BYTE else full
         levels = levels - min(low, 0.0)
-        if full != LARGE[-1]:
+        if high > full:
+            notes.append(f"levels beyond {full:g}, the training images' white, are cut")
+            levels = np.minimum(levels, full)
+        elif full != LARGE[-1]:
             notes.append(f"levels to {high:g} divided by {full:g}")
     deep: Image = pillow().fromarray((levels * (BYTE / full)).astype(np.float32))
     deep.info["white"] = full

@@ -68,9 +68,10 @@ class Ink:
 class Preparation:
     """What a network's training images have in common.
 
-    level: the whole number that stood for 1. mean, border: the range of the images' mean levels and
-    of the means of their outermost pixels, in [0, 1]. ink: None unless they are ink on one
-    background, normalised in size and place. shape: (channels, rows, columns), None in older files.
+    level: the whole number that stood for 1, also in deep pictures. mean, border: the range of the
+    images' mean levels and of the means of their outermost pixels, in [0, 1]. ink: None unless they
+    are ink on one background, normalised in size and place. shape: (channels, rows, columns), None
+    in older files.
     """
 
     level: int
@@ -246,7 +247,8 @@ def prepare(
         try:
             done: list[str] = []
             with pictures.quiet():
-                image = _one(item, shape, like, done)
+                level = like.level if like else BYTE
+                image = _one(_opened(item, level, done), shape, like, done)
         except DataError as error:
             text = str(error)
             raise DataError(text if text.startswith(name) else f"{name}: {text}") from error
@@ -273,16 +275,23 @@ def _one(item: Any, shape: Shape, like: Preparation | None, done: list[str]) -> 
     return exact
 
 
-def _picture(item: Any, level: int, done: list[str]) -> Any:
-    """Anything as a decoded PIL picture of the mode L, RGB or F."""
+def _opened(item: Any, level: int, done: list[str]) -> Any:
+    """A path, a file's content or a PIL picture as a decoded one; an array as it is."""
     if isinstance(item, (str, os.PathLike)):
         item = Path(item)
     if isinstance(item, (Path, bytes)):
         with pictures.opened(item) as opened:
-            return pictures.decoded(opened, done)
+            return pictures.decoded(opened, done, level)
+    if isinstance(item, pictures.pillow().Image):
+        return pictures.decoded(item, done, level)
+    return item
+
+
+def _picture(item: Any, level: int, done: list[str]) -> Any:
+    """A decoded picture or an array as a PIL picture of the mode L, RGB or F."""
     image = pictures.pillow()
     if isinstance(item, image.Image):
-        return pictures.decoded(item, done)
+        return item
     array = np.asarray(item)
     if array.ndim == 2:
         array = array[None]
@@ -291,6 +300,8 @@ def _picture(item: Any, level: int, done: list[str]) -> Any:
             f"the picture has the shape {show(array.shape) or 'of a single number'}: expected "
             "(rows, columns), (channels, rows, columns) or (rows, columns, channels)"
         )
+    if array.dtype == np.uint8 and level > BYTE:
+        done.append(f"levels divided by {level}, as those of the training images")
     one = array[None]
     pixels = image_store(np.moveaxis(one, 3, 1) if has_channels_last(one.shape) else one, level)[0]
     if pixels.dtype != np.uint8:

@@ -54,7 +54,7 @@ class Options:
     1 for grey, 3 for colours; None for what they are. arrays: the names of a file's arrays by role:
     {"train_images": "train/data"}. like: (channels, rows, columns) for pictures, but not for
     arrays, where size and channels are left out. progress: called with how many pictures are
-    decoded, and of how many.
+    decoded, and of how many. level: of a network's training images, as for `pictures.decoded`.
     """
 
     size: tuple[int, int] | None = None
@@ -62,6 +62,7 @@ class Options:
     arrays: Mapping[str, str] = field(default_factory=dict)
     progress: "Progress | None" = None
     like: checks.Shape | None = None
+    level: int = levels.BYTE
 
 
 def options(
@@ -70,6 +71,7 @@ def options(
     arrays: Any = None,
     progress: "Progress | None" = None,
     like: checks.Shape | None = None,
+    level: int = levels.BYTE,
 ) -> Options:
     """Options, checked.
 
@@ -85,6 +87,7 @@ def options(
         checks.names("arrays", arrays or {}),
         progress,
         like,
+        level,
     )
 
 
@@ -361,7 +364,7 @@ def _stores(parts: Mapping[str, Part], how: Options, name: str) -> tuple[list[St
     """The images of each part as a store, and the level that stood for 1 in all of them."""
     images = [part.images for part in parts.values()]
     if not all(hasattr(each, "shape") for each in images):  # Pictures have none yet
-        return _decoded(images, how, name), levels.BYTE
+        return _decoded(images, how, name)
     for part in parts.values():
         if isinstance(part.images, StoredImages):
             if part.images.has_channels_last:
@@ -440,8 +443,11 @@ def _as_store(images: Any, level: float) -> Store:
     return image_store(images, int(level) if images.dtype.kind in "iu" else levels.BYTE)
 
 
-def _decoded(images: list[Any], how: Options, name: str) -> list[Store]:
-    """Pictures of all sets, decoded to one size and number of channels. Raises DataError."""
+def _decoded(images: list[Any], how: Options, name: str) -> tuple[list[Store], int]:
+    """Pictures of all sets, decoded to one size and number of channels, and the level of deep ones.
+
+    Raises DataError.
+    """
     from . import folders
 
     size, channels = how.size, how.channels
@@ -454,7 +460,13 @@ def _decoded(images: list[Any], how: Options, name: str) -> list[Store]:
             channels = 3 if any(has_colours for _, has_colours in looks) else 1
         if size is None:
             size = folders.common_size(sum((sizes for sizes, _ in looks), start=Counter()))
-    return [each.decoded(channels, size, how.progress) for each in images]
+    found = [each.decoded(channels, size, how.progress, how.level) for each in images]
+    white = max(white for _, white in found)
+    stores = [
+        each.decoded(channels, size, how.progress, white)[0] if 0 < own < white else store
+        for each, (store, own) in zip(images, found, strict=True)
+    ]
+    return stores, int(white) if white in levels.LARGE else levels.BYTE
 
 
 def _check_classes(sets: Mapping[str, Dataset], name: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from .. import checks, inputs, notation
 from ..data import sources
 from ..data.dataset import Dataset
+from ..data.levels import BYTE
 from ..errors import CheckpointError, DataError, SettingError, say
 from ..files import check_place, claimed, keep_old, old_name, one_line
 from ..layers import Dense, LayerSpec
@@ -248,7 +249,9 @@ def images_for(
     if data is None or _whole(data) == own:
         data, split = str(own), split or "test"
         arrays = arrays or run.get("arrays")
-    how = sources.options(run.get("size"), run.get("channels"), arrays, like=network.picture_shape)
+    level = BYTE if data == own else inputs.level_of(network)  # own data have it by themselves
+    shape = network.picture_shape
+    how = sources.options(run.get("size"), run.get("channels"), arrays, like=shape, level=level)
     which, images = sources.split(data, split, how)
     images = images.numbered([network.name_of(k) for k in range(network.classes)])
     inputs.check_data(network, images, data)

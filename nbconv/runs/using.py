@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import inputs
 from ..checks import show
 from ..data import folders, pictures, sources
 from ..data.found import ALL
@@ -93,7 +94,7 @@ def _as_is(network: Network, name: str, item: Any) -> Array:
     shape = network.picture_shape
     if isinstance(item, Path):
         with pictures.opened(item) as opened:
-            picture = pictures.decoded(opened)
+            picture = pictures.decoded(opened, level=inputs.level_of(network))
             if (picture.height, picture.width) != shape[1:]:
                 raise DataError(
                     f"{name} has {picture.height}x{picture.width} pixels: expected "
@@ -128,10 +129,11 @@ def _items(
                 )
             yield source, path
             return
-        level = network.preparation.level if network.preparation else BYTE
-        images = sources.load_images(path, network.picture_shape, level, arrays)
+        images = sources.load_images(path, network.picture_shape, inputs.level_of(network), arrays)
     if images is None:
-        how = sources.options(arrays=arrays, like=network.picture_shape)
+        how = sources.options(
+            arrays=arrays, like=network.picture_shape, level=inputs.level_of(network)
+        )
         which, data = sources.split(source, split, how)
         images, names = data.images, data.files
         source = source if which == ALL else f"{source} {which}"

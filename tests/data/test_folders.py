@@ -14,6 +14,8 @@ from conftest import POSIX
 import nbconv
 from nbconv import load_data
 from nbconv.data import decoding, sources
+from nbconv.runs.run import images_for
+from nbconv.runs.using import answers
 
 from .conftest import refusal
 
@@ -162,6 +164,65 @@ def test_deep_pictures_have_one_scale(tmp_path, monkeypatch, caplog, many):
     for data in load_data(tmp_path / "data"):
         assert set(data.store[:, 0, 3, 3]) == {round(255 * 1000 / 4095)}
     assert "12 pictures of 16 bits or real numbers: levels divided by 4095" in caplog.text
+
+
+def deep(folder, brightest, count=20):
+    """Pictures of 12 bits, in the folder "dim" only to a quarter of what others go to."""
+    random = np.random.default_rng(0)
+    for name, high in (("dim", 900), ("bright", brightest)):
+        (folder / name).mkdir(parents=True)
+        for k in range(count):
+            levels = random.integers(100, high, (8, 8)).astype(np.uint16)
+            levels[0, 0] = high
+            Image.fromarray(levels).save(folder / name / f"{k}.png")
+    return folder
+
+
+def test_deep_pictures_are_read_as_the_training_images(tmp_path, monkeypatch, caplog):
+    """Each alone would have a white of its own, and dim ones be bright."""
+    data = deep(tmp_path / "data", 3900)
+    whole = sources.split(str(data), "all")[1]
+    assert whole.level == 4095
+    net = nbconv.Network([nbconv.Softmax(2)], input_shape=(1, 8, 8))
+    net.fit(whole, 1, 10, 0.1)
+    net.save(tmp_path / "net.h5")
+    net = nbconv.Network.load(tmp_path / "net.h5")
+    files = [data / name for name in whole.files]
+    np.testing.assert_allclose(net.prepare(files), whole.images, atol=1.01 / 255)
+    opened = [Image.open(file) for file in files]
+    np.testing.assert_array_equal(net.prepare(opened), net.prepare(files))
+    for as_is in (False, True):
+        answered = list(answers(net, [str(data)], as_is=as_is))
+        assert [each.label for each in answered] == net.predict(whole.images).tolist()
+    for limit in (2**24, 0, 0):  # in memory, and twice in a file of the cache
+        monkeypatch.setattr(decoding, "IN_MEMORY_BYTES", limit)
+        _, _, again = images_for(net, str(data), "all", "net.h5")
+        np.testing.assert_allclose(again.images, whole.images, atol=1.01 / 255)
+    dim = deep(tmp_path / "dim", 1000)
+    assert sources.split(str(dim), "all")[1].level == 1023
+    _, _, images = images_for(net, str(dim), "all", "net.h5")
+    assert images.level == 4095
+    assert images.store[:].max() == round(255 * 1000 / 4095)
+    beyond = deep(tmp_path / "beyond", 9000, 2)
+    assert images_for(net, str(beyond), "all", "net.h5")[2].images[:].max() == 1
+    assert "2 pictures: levels beyond 4095, the training images' white, are cut" in caplog.text
+    assert any(
+        "levels beyond 4095" in note for each in answers(net, [str(beyond)]) for note in each.done
+    )
+
+
+def test_deep_pictures_of_all_sets_have_one_scale(tmp_path, caplog):
+    deep(tmp_path / "data" / "train", 3900)
+    deep(tmp_path / "data" / "test", 1000)
+    train, _, test = load_data(tmp_path / "data")
+    assert train.level == test.level == 4095
+    assert test.store[:].max() == round(255 * 1000 / 4095)
+    net = nbconv.Network([nbconv.Softmax(2)], input_shape=(1, 8, 8))
+    net.fit(train, 1, 10, 0.1)
+    net.predict(np.zeros((1, 8, 8), np.uint8))
+    assert "divided by 4095, as those of the training images: pass images / 255" in caplog.text
+    (done,) = [each.done for each in net.prepared([("a", np.zeros((8, 8), np.uint8))])]
+    assert done == ["levels divided by 4095, as those of the training images"]
 
 
 def test_proportions_are_kept(tmp_path):

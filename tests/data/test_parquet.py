@@ -68,7 +68,7 @@ def test_one_file(tmp_path, pictures, labels, is_struct):
 
 def test_the_pictures_can_be_decoded(tmp_path):
     found = parquet.read(write(tmp_path / "a.parquet"))
-    decoded = found.parts["all"].images.decoded(1, (6, 5))
+    decoded = found.parts["all"].images.decoded(1, (6, 5))[0]
     np.testing.assert_array_equal(np.asarray(decoded[:])[:, 0], PIXELS)
 
 
