@@ -126,11 +126,13 @@ def load_data(
 def load_images(
     path: Path, shape: checks.Shape, level: int = levels.BYTE, arrays_by_role: Any = None
 ) -> Images | None:
-    """The images of a file without labels: .npy, IDX, or an .npz or .h5 file of images alone.
+    """The images of a file without labels: .npy, IDX, CSV, or .npz or .h5 of images alone.
 
     shape: (channels, rows, columns) of one, so that a single one is known. level: the whole number
     that stands for 1. None if the file is of another kind, or has labels. Raises DataError.
     """
+    from . import tables
+
     name = path.name.lower()
     with formats.reading(path, "images"):
         if name.endswith(".npy"):
@@ -142,6 +144,11 @@ def load_images(
             if set(found) != {ALL} or found[ALL].labels is not None:
                 return None
             images = np.asarray(found[ALL].images[:])
+        elif name.endswith(tables.ENDINGS) and path.is_file():
+            rows = tables.read_images(path, math.prod(shape))
+            if rows is None:
+                return None
+            images = rows
         else:
             return None
         if images.shape in (shape, shape[1:]):

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,27 +52,54 @@ def find(folder: Path) -> Found | None:
     return Found(parts)
 
 
+def read_images(path: Path, pixels: int) -> Array | None:
+    """The images of a CSV file without labels, (n, pixels); None if it has labels.
+
+    pixels: of one image, so that a file of as many columns and no header has no labels. Raises
+    DataError.
+    """
+    with reading(path, WHAT):
+        head = _head(path)
+        has_labels = _label_column(head.names, head.row) is not None
+        if has_labels or (head.names is None and len(head.row) != pixels):
+            return None
+        images: Array = _read(path, head, has_labels=False).images
+        return images
+
+
 def _part(path: Path) -> Part:
     """The images and, if it has any, labels of a CSV file. Raises DataError."""
     with reading(path, WHAT):
-        with open_unpacked(path) as raw:
-            text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-            head = [line for line in (text.readline(_LINE) for _ in range(2)) if line.strip()]
-        refuse_page(path, WHAT)
-        if not head:
-            raise DataError(f"{path} is empty: expected {WHAT}")
-        delimiter = max(",;\t ", key=head[0].count)
-        first, *more = list(csv.reader(head, delimiter=delimiter))
-        row = (more or [[]])[0]
-        has_names = _has_names(first, row)
-        has_header = has_names or (_is_numbering(first) and len(first) > 1)
-        names = [cell.strip().casefold() for cell in first] if has_names else None
-        row = row if has_header else first
-        if has_header and len(row) != len(first):
-            raise DataError(
-                f"{path} has {len(first)} columns in its header and {len(row)} below it"
-            )
-        return _read(path, delimiter, names, row, has_header)
+        return _read(path, _head(path))
+
+
+@dataclass(frozen=True)
+class _Head:
+    """How a table begins. names: of its columns, if it says them. row: its first of numbers."""
+
+    delimiter: str
+    names: list[str] | None
+    row: list[str]
+    has_header: bool
+
+
+def _head(path: Path) -> _Head:
+    with open_unpacked(path) as raw:
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+        head = [line for line in (text.readline(_LINE) for _ in range(2)) if line.strip()]
+    refuse_page(path, WHAT)
+    if not head:
+        raise DataError(f"{path} is empty: expected {WHAT}")
+    delimiter = max(",;\t ", key=head[0].count)
+    first, *more = list(csv.reader(head, delimiter=delimiter))
+    row = (more or [[]])[0]
+    has_names = _has_names(first, row)
+    has_header = has_names or (_is_numbering(first) and len(first) > 1)
+    names = [cell.strip().casefold() for cell in first] if has_names else None
+    row = row if has_header else first
+    if has_header and len(row) != len(first):
+        raise DataError(f"{path} has {len(first)} columns in its header and {len(row)} below it")
+    return _Head(delimiter, names, row, has_header)
 
 
 def _is_numbering(cells: list[str]) -> bool:
@@ -90,10 +118,9 @@ def _has_names(first: list[str], second: list[str]) -> bool:
     return not is_class and (texts != [0] or first[0].strip().casefold() in ("", *LABEL_NAMES))
 
 
-def _read(
-    path: Path, delimiter: str, names: list[str] | None, row: list[str], has_header: bool
-) -> Part:
-    """The table's pixels and labels. row: its first below a header."""
+def _read(path: Path, head: _Head, has_labels: bool = True) -> Part:
+    """The table's pixels and labels. has_labels: they are looked for where no header says so."""
+    names, row = head.names, head.row
     columns = len(row)
     label = _label_column(names, row)
     pixels = [k for k in range(columns) if k != label and not (names and names[k] in NUMBERING)]
@@ -110,10 +137,10 @@ def _read(
 
             converters = {label: number}
         table = np.loadtxt(
-            lines, np.float32, delimiter=delimiter, skiprows=int(has_header), ndmin=2,
+            lines, np.float32, delimiter=head.delimiter, skiprows=int(head.has_header), ndmin=2,
             converters=converters, quotechar='"', comments=None, encoding="utf-8",
         )  # fmt: skip
-    if label is None and names is None:
+    if label is None and names is None and has_labels:
         label = _plausible_label(path, table)
     if label is not None and len(pixels) == columns:
         pixels.remove(label)

@@ -5,9 +5,10 @@ import gzip
 import numpy as np
 import pytest
 
-from nbconv import DataError, load_data
+from nbconv import DataError, Network, Softmax, load_data
 from nbconv.data import splits
-from nbconv.data.sources import split
+from nbconv.data.sources import load_images, split
+from nbconv.runs.using import answers
 
 from .conftest import IMAGES, LABELS, refusal
 
@@ -146,6 +147,23 @@ def test_a_folder_of_tables(tmp_path, caplog):
     np.testing.assert_array_equal(train.labels, LABELS[kept])
     (tmp_path / "mnist_test.csv").write_text(csv(header=header))
     assert "both the test set: expected one of each" in refusal(load_data, tmp_path)
+
+
+@pytest.mark.parametrize("header", [PIXELS, f"id,{PIXELS}", None, ",".join(map(str, range(16)))])
+def test_images_without_labels(tmp_path, header):
+    """As Kaggle's test.csv; with labels it is a data set."""
+    path = tmp_path / "test.csv"
+    rows = [",".join(map(str, row)) for row in FLAT]
+    if header and header.startswith("id"):
+        rows = [f"{k},{row}" for k, row in enumerate(rows)]
+    path.write_text("\n".join([header] * bool(header) + rows))
+    images = load_images(path, (1, 4, 4))
+    assert np.array_equal(images.store, IMAGES[:, None])
+    net = Network([Softmax(3)], input_shape=(1, 4, 4))
+    assert len(list(answers(net, [str(path)]))) == 20
+    for text in (csv(header=f"label,{PIXELS}"), csv(), csv(labels=["a", "b"] * 10)):
+        path.write_text(text)
+        assert load_images(path, (1, 4, 4)) is None
 
 
 @pytest.mark.parametrize(
