@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ Array = NDArray[Any]
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 NUMBERING = ("", "id", "index", "unnamed: 0")  # columns that number the rows
 EXACT = 2**24  # whole numbers that a float32 has are below
+PIXEL_NAMES = re.compile(r"(pixels?|px|p)?[\W_]*#([\W_x]+#)*")  # with # for each number
 LABEL_NAMES = ("label", "labels", "class", "target", "y", "digit", "category")
 WHAT = "a CSV file with a row for each image: its label, then its pixels"
 _LINE = 2**20  # characters at most: 200,000 pixels
@@ -124,6 +126,8 @@ def _read(path: Path, head: _Head, has_labels: bool = True) -> Part:
     columns = len(row)
     label = _label_column(names, row)
     pixels = [k for k in range(columns) if k != label and not (names and names[k] in NUMBERING)]
+    if names:
+        _check_pixels(path, [names[k] for k in pixels])
     with open_unpacked(path) as raw:
         text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
         lines = _Bounded(text)
@@ -196,6 +200,21 @@ def _label_column(names: list[str] | None, row: list[str]) -> int | None:
             f"({row[texts[0]][:20]!r}, {row[texts[1]][:20]!r}): expected {WHAT}"
         )
     return texts[0] if texts else None
+
+
+def _check_pixels(path: Path, names: list[str]) -> None:
+    """Raise DataError if most columns evidently are pixels, by their numbers, and a few are not."""
+    stems = [re.sub(r"\d+", "#", name) for name in names]
+    ((stem, count),) = Counter(stems).most_common(1) or [("", 0)]
+    others = [name for name, its in zip(names, stems, strict=True) if its != stem]
+    is_pixels = PIXEL_NAMES.fullmatch(stem) or ("#" in stem and _is_picture(count))
+    if is_pixels and count >= 16 and others and 4 * len(others) <= count:
+        shown = [name for name, its in zip(names, stems, strict=True) if its == stem]
+        raise DataError(
+            f"{path} has columns {shown[0]} to {shown[-1]}, and {', '.join(others)[:100]} beside "
+            "them: expected a label, pixels and nothing else; drop the others, or rename one to "
+            "label, or to id if it numbers the rows"
+        )
 
 
 def _plausible_label(path: Path, table: Array) -> int | None:

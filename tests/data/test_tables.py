@@ -149,6 +149,42 @@ def test_a_folder_of_tables(tmp_path, caplog):
     assert "both the test set: expected one of each" in refusal(load_data, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "others"),
+    [
+        ([f"pixel{k}" for k in range(16)], ["label_id"]),
+        ([f"{r}x{c}" for r in range(4) for c in range(4)], ["fold", "split"]),
+        ([str(k) for k in range(16)], ["weight"]),
+        ([f"V{k}" for k in range(16)], ["label_id"]),
+    ],
+)
+def test_other_columns_are_no_pixels(tmp_path, pixels, others):
+    path = tmp_path / "data.csv"
+    values = np.concatenate([FLAT, np.tile(LABELS[:, None], len(others))], 1)
+    path.write_text(csv(header=",".join(["label", *pixels, *others]), pixels=values))
+    message = refusal(load_data, path)
+    assert f"has columns {pixels[0].lower()} to {pixels[-1].lower()}, and {', '.join(others)} " in (
+        message
+    )
+    assert "drop the others" in message
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["sepal_length", "sepal_width", "petal_length", "petal_width"],
+        ["time", *(f"v{k}" for k in range(28)), "amount"],
+        ["age", *(f"x{k}" for k in range(4))],
+        [*(f"mean_{k}" for k in range(9)), *(f"sd_{k}" for k in range(9))],
+    ],
+)
+def test_columns_of_all_names(tmp_path, names):
+    """A table of measurements is one row of pixels."""
+    values = np.random.default_rng(0).random((20, len(names))).round(3)
+    (tmp_path / "data.csv").write_text(csv(header=",".join(["label", *names]), pixels=values))
+    assert np.prod(split(tmp_path / "data.csv", None)[1].shape) == len(names)
+
+
 @pytest.mark.parametrize("header", [PIXELS, f"id,{PIXELS}", None, ",".join(map(str, range(16)))])
 def test_images_without_labels(tmp_path, header):
     """As Kaggle's test.csv; with labels it is a data set."""
