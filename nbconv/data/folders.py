@@ -124,16 +124,29 @@ def pictures_in(folder: Path) -> list[Path]:
     """All pictures in a folder and the folders in it, in natural order; others are named."""
     found: list[Path] = []
     others: list[Path] = []
+    special: list[Path] = []
     for root, folders, files in _walk(folder):
         folders[:] = sorted((n for n in folders if not is_hidden(n)), key=natural_order)
         for name in sorted(files, key=natural_order):
-            if not is_hidden(name):
-                (found if pictures.is_picture(name) else others).append(Path(root, name))
+            path = Path(root, name)
+            if is_hidden(name):
+                continue
+            if not pictures.is_picture(name):
+                others.append(path)
+            elif path.is_file() or not path.exists():  # a broken link is named where it is read
+                found.append(path)
+            else:
+                special.append(path)
     if found and others:
         say(
             f"{folder}: {len(others)} files are passed over, for their names are not those of "
             f"pictures: {', '.join(path.name for path in others[:3])}"
             f"{', ...' if len(others) > 3 else ''}"
+        )
+    if special:
+        say(
+            f"{folder}: {len(special)} pipes, sockets or devices are passed over, such as "
+            f"{special[0].name}"
         )
     return found
 

@@ -13,7 +13,7 @@ from conftest import POSIX
 
 import nbconv
 from nbconv import load_data
-from nbconv.data import decoding, sources
+from nbconv.data import decoding, folders, sources
 from nbconv.runs.run import images_for
 from nbconv.runs.using import answers
 
@@ -115,8 +115,8 @@ def test_pictures_without_classes_beside_a_training_set(tmp_path):
 )
 def test_folders_in_class_folders(tmp_path, inner):
     """A class of vehicles may be called train, and its pictures may lie in folders."""
-    for name, folders in zip(("bus", "car"), inner, strict=True):
-        plain(tmp_path / "data" / name, folders or ("",))
+    for name, parts in zip(("bus", "car"), inner, strict=True):
+        plain(tmp_path / "data" / name, parts or ("",))
     plain(tmp_path / "data", ("train",))
     assert load_data(tmp_path / "data")[0].class_names == ("bus", "car", "train")
 
@@ -286,6 +286,19 @@ def test_links(tmp_path):
         (tmp_path / "linked" / name).symlink_to(data / name)
     (data / "a" / "round").symlink_to(data / "a")
     assert sum(map(len, load_data(tmp_path / "linked"))) == 14
+
+
+@POSIX
+def test_pipes_are_no_pictures(tmp_path, caplog):
+    """Reading one would wait for ever."""
+    data = plain(tmp_path / "data", ("a", "b"))
+    os.mkfifo(data / "a" / "pipe.png")
+    (data / "b" / "linked.png").symlink_to(data / "a" / "pipe.png")
+    (data / "b" / "7.png").symlink_to(data / "b" / "6.png")
+    assert len(folders.pictures_in(data)) == 15
+    assert f"{data}: 2 pipes, sockets or devices are passed over, such as pipe.png" in caplog.text
+    (data / "b" / "broken.png").symlink_to(data / "none.png")
+    assert "b/broken.png does not exist" in refusal(load_data, data)
 
 
 def test_pictures_are_decoded_once(tmp_path, cache, monkeypatch, caplog):
