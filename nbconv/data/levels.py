@@ -24,18 +24,23 @@ def of_whole(low: int, high: int, name: str) -> int:
             f"integer images range from {low} to {high}: expected levels of 0 or more; add "
             f"{-low} if that is black"
         )
-    if high == 0 or BYTE // 2 < high <= BYTE:
-        return BYTE
-    found = [level for level in SMALL if high == level] + _full(high, LARGE)
-    if not found:
+    found = BYTE if high == 0 else evident(high)
+    if found is None:
         at_most = "0 to 255" if high > BYTE else f"0 to 255, and {high} is dark for white"
         raise DataError(
             f"integer images range from {low} to {high}: expected levels {at_most}; make them real "
             f"values in [0, 1]: images / {high} if {high} is white, images / 255 if 255 is"
         )
-    if found[0] > 1:
-        say(f"{name}: the largest level is {high}, so levels are divided by {found[0]}, not 255")
-    return found[0]
+    if found not in (1, BYTE):
+        say(f"{name}: the largest level is {high}, so levels are divided by {found}, not 255")
+    return found
+
+
+def evident(high: int) -> int | None:
+    """The level to which whole numbers of at most `high` evidently go; None if that is open."""
+    if BYTE // 2 < high <= BYTE:
+        return BYTE
+    return next(iter([level for level in SMALL if high == level] + _full(high, LARGE)), None)
 
 
 def _full(high: float, levels: Iterable[int]) -> list[int]:

@@ -43,6 +43,8 @@ SOURCES = (
     "class, a folder of IDX, CSV or CIFAR files, .npz, .h5, .csv, .parquet, .mat, .pkl, .zip "
     "or .tar"
 )
+MANY = 50  # images of a set, which are not all dark by chance
+FRACTION = 4  # times the largest level of one set: beyond it others have another scale
 COPY_BYTES = 2**30  # of pictures in a file: fewer are copied into memory in the order of their set
 
 
@@ -407,24 +409,37 @@ def _level_of(parts: Mapping[str, Part], name: str) -> float:
     low = min((low for low, _ in ranges), default=0)
     high = max((high for _, high in ranges), default=0)
     if all(part.images.dtype.kind in "iu" for part in parts.values()):
+        for k, part in enumerate(parts.values()):
+            own = int(ranges[k][1])
+            is_other = 0 < FRACTION * own < high and levels.evident(own) is not None
+            if is_other and len(part.images) >= MANY:
+                raise _differing(parts, ranges, k, name)
         try:
             return levels.of_whole(int(low), int(high), name)
         except DataError as error:
             raise DataError(f"{next(iter(parts.values())).what}: {error}") from error
     within = [low >= 0 and 0 < high <= 1 for low, high in ranges]
     if any(within) and any(high > levels.BYTE // 2 for _, high in ranges):
-        one, other = within.index(True), int(np.argmax([high for _, high in ranges]))
-        what = [part.what for part in parts.values()]
-        raise DataError(
-            f"{name}: the values of {what[one]} go to {ranges[one][1]:g}, those of {what[other]} "
-            f"to {ranges[other][1]:g}: expected the same scale for all images"
-        )
+        raise _differing(parts, ranges, within.index(True), name)
     if (low >= 0 and high <= 1) or not np.isfinite([low, high]).all():
         return 1
     if low < 0 or high not in (*levels.SMALL, levels.BYTE, *levels.LARGE):
         return 1  # which is refused later, with the remedy
     say(f"{name}: values go from {low:g} to {high:g}, so they are divided by {high:g}")
     return float(high)
+
+
+def _differing(
+    parts: Mapping[str, Part], ranges: list[tuple[float, float]], k: int, name: str
+) -> DataError:
+    """What to raise where part k has another scale than the part with the largest numbers."""
+    what = [part.what for part in parts.values()]
+    highs = [high for _, high in ranges]
+    other = int(np.argmax(highs))
+    return DataError(
+        f"{name}: the values of {what[k]} go to {highs[k]:g}, those of {what[other]} to "
+        f"{highs[other]:g}: expected the same scale for all images"
+    )
 
 
 def _range(images: Any) -> tuple[float, float]:

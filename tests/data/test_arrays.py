@@ -267,6 +267,35 @@ def test_whole_numbers_are_divided_by_their_largest_level(level, caplog):
         assert f"expected levels 0 to {level}" in refusal(net.predict, images + 1)
 
 
+@pytest.mark.parametrize(
+    ("dark", "light", "count", "is_refused"),
+    [
+        (16, 240, 50, True),
+        (1, 255, 50, True),
+        (255, 65535, 60, True),
+        (16, 240, 49, False),
+        (64, 255, 50, False),  # not under a quarter
+        (17, 240, 50, False),  # no usual level: dark pictures
+        (0, 255, 50, False),
+    ],
+)
+def test_sets_of_whole_numbers_have_one_scale(tmp_path, dark, light, count, is_refused):
+    random = np.random.default_rng(0)
+    sets = {}
+    for name, high, number in (("train", light, 60), ("test", dark, count)):
+        images = random.integers(0, high + 1, (number, 4, 4)).astype(np.uint16)
+        images[0, 0, 0] = high
+        sets |= {f"x_{name}": images, f"y_{name}": np.arange(number) % 3}
+    np.savez(tmp_path / "data.npz", **sets)
+    if is_refused:
+        assert (
+            f"the values of x_test and y_test go to {dark}, those of x_train and y_train to "
+            f"{light}: expected the same scale for all images"
+        ) in refusal(nbconv.load_data, tmp_path / "data.npz")
+    else:
+        nbconv.load_data(tmp_path / "data.npz")
+
+
 def test_dark_levels_are_not_predicted_without_a_word(caplog):
     """Levels to 16 for a network whose images went to 255: scikit-learn's digits again."""
     net = Network([Dense(3)], input_shape=(2, 3, 4))
