@@ -55,6 +55,11 @@ def set_named(name: str) -> str | None:
     return None if which == ALL or strange or kind == "labels" else which
 
 
+def words(name: str) -> list[str]:
+    """The words of a name, in small letters: "train", "images" of "trainImages"."""
+    return [word.casefold() for word in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name) if word]
+
+
 def pairs(
     names: Iterable[str], arrays: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, str]]:
@@ -121,7 +126,7 @@ def shown(names: Iterable[str]) -> str:
 
 def _meaning(name: str) -> tuple[str, str | None, str]:
     """(set, "images" or "labels" or None, what else the name has) of an array's name."""
-    tokens = [token.casefold() for token in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name) if token]
+    tokens = words(name)
     kinds = [_KIND_OF[token] for token in tokens if token in _KIND_OF]
     sets = [_SET_OF[token] for token in tokens if token in _SET_OF]
     known = _KIND_OF.keys() | _SET_OF.keys() | _FILLERS

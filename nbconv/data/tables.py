@@ -5,6 +5,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, say
 from .dataset import square_shape
 from .formats import MAX_BYTES, open_unpacked, reading, refuse_page
-from .found import ALL, Found, Part, set_named
+from .found import ALL, Found, Part, pairs, set_named, words
 
 Array = NDArray[Any]
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -32,18 +33,28 @@ def read(path: Path) -> Found:
 
 
 def find(folder: Path) -> Found | None:
-    """The sets in a folder of CSV files named train, test, maybe validation; None without them."""
+    """The sets in a folder of CSV files named train, test, maybe validation; None without them.
+
+    Images and labels may be in files of their own, such as X_train.csv and y_train.csv.
+    """
     parts: dict[str, Part] = {}
+    files: dict[str, tuple[str, Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.lower().endswith(ENDINGS) and not path.name.startswith("."):
-            words = re.split(r"[\W_]+", path.name.lower())
-            if which := next((name for word in words if (name := set_named(word))), None):
-                if which in parts:
-                    raise DataError(
-                        f"{folder} holds {parts[which].what} and {path.name}, both the {which} "
-                        "set: expected one of each; or name a single file"
-                    )
-                parts[which] = _part(path)
+        stem = re.sub(r"\.[ct]sv(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+        if stem != path.name and path.is_file() and not path.name.startswith("."):
+            which = next((name for word in words(stem) if (name := set_named(word))), None)
+            if which:
+                files[stem] = which, path
+    for which, pair in pairs(files).items():
+        if len(pair) == 2:
+            parts[which] = _joined(*(files.pop(pair[kind])[1] for kind in ("images", "labels")))
+    for which, path in files.values():
+        if which in parts:
+            raise DataError(
+                f"{folder} holds {parts[which].what} and {path.name}, both the {which} set: "
+                "expected one of each; or name a single file"
+            )
+        parts[which] = _part(path)
     if "train" not in parts:
         return None
     for which in [name for name, part in parts.items() if part.labels is None]:
@@ -73,6 +84,37 @@ def _part(path: Path) -> Part:
     """The images and, if it has any, labels of a CSV file. Raises DataError."""
     with reading(path, WHAT):
         return _read(path, _head(path))
+
+
+def _joined(path: Path, of_labels: Path) -> Part:
+    """A file of images alone, and one with a column of their labels. Raises DataError."""
+    with reading(path, WHAT):
+        head = _head(path)
+        if head.names is not None and _label_column(head.names, head.row) is not None:
+            raise DataError(f"it has labels, and {of_labels.name}, too: expected them in one file")
+        images = _read(path, head, has_labels=False).images
+    what = "a CSV file with a column of labels"
+    with reading(of_labels, what), open_unpacked(of_labels) as raw:
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+        lines = _Bounded(text)
+        first = next(lines, "")
+        delimiter = max(",;\t", key=first.count)
+        rows = [row for row in csv.reader(chain([first], lines), delimiter=delimiter) if row]
+        widths = {len(row) for row in rows}
+        width = max(widths, default=0)
+        header = rows.pop(0) if len(rows) == len(images) + 1 else []
+        if len(rows) != len(images):
+            raise DataError(
+                f"it has {len(rows)} rows, and {path.name} {len(images)} images: expected a label "
+                "for each image"
+            )
+        numbering = [k for k, cell in enumerate(header) if cell.strip().casefold() in NUMBERING]
+        columns = [k for k in range(width) if width == 1 or k not in numbering]
+        if len(columns) != 1 or len(widths) > 1:
+            raise DataError(f"it has rows of {width} columns: expected one column of labels")
+        cells = [row[columns[0]].strip() for row in rows]
+    labels = np.array(cells, np.float64 if all(map(_is_number, cells)) else np.str_)
+    return Part(images, labels, f"{path.name} and {of_labels.name}")
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,49 @@ def test_a_folder_of_tables(tmp_path, caplog):
     assert "both the test set: expected one of each" in refusal(load_data, tmp_path)
 
 
+@pytest.mark.parametrize("headers", [(PIXELS, "label"), (None, None), (f",{PIXELS}", ",0")])
+@pytest.mark.parametrize("names", [None, ("cat", "fire truck", "dog")])
+def test_labels_in_a_file_of_their_own(tmp_path, headers, names):
+    """As scikit-learn's train_test_split leaves them, with pandas' index or without."""
+    for kind, rows, header in zip("Xy", (FLAT, LABELS[:, None]), headers, strict=True):
+        texts = [",".join(map(str, row)) for row in rows]
+        if kind == "y" and names:
+            texts = [names[int(text)] for text in texts]
+        if header and header.startswith(","):
+            texts = [f"{90 - k},{text}" for k, text in enumerate(texts)]
+        for which in ("train", "test"):
+            (tmp_path / f"{kind}_{which}.csv").write_text(
+                "\n".join([header] * bool(header) + texts)
+            )
+    train, valid, test = load_data(tmp_path)
+    assert [len(train), len(valid), len(test)] == [17, 3, 20]
+    np.testing.assert_array_equal(test.store, IMAGES[:, None])
+    order = range(3) if names is None else [sorted(names).index(name) for name in names]
+    np.testing.assert_array_equal(test.labels, np.array(order)[LABELS])
+    assert test.class_names == (names and tuple(sorted(names)))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (None, "1\n2\n", "y_train.csv: it has 2 rows, and X_train.csv 20 images: expected a label"),
+        (
+            None,
+            "1,2\n" * 20,
+            "y_train.csv: it has rows of 2 columns: expected one column of labels",
+        ),
+        (f"label,{PIXELS}", "1\n" * 20, "X_train.csv: it has labels, and y_train.csv, too"),
+        (None, "a,b,c\n" + "1\n" * 20, "expected one column of labels"),
+        (None, "", "y_train.csv: it has 0 rows"),
+    ],
+)
+def test_labels_that_do_not_fit_their_images(tmp_path, images, labels, said):
+    text = csv(header=images) if images else "\n".join(",".join(map(str, row)) for row in FLAT)
+    (tmp_path / "X_train.csv").write_text(text)
+    (tmp_path / "y_train.csv").write_text(labels)
+    assert said in refusal(load_data, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("pixels", "others"),
     [
