@@ -14,7 +14,7 @@ from .. import display
 from ..checks import Shape, show
 from ..errors import DataError, say
 from . import levels
-from .labels import ClassNames, check_class_names, numbers_of
+from .labels import ClassNames, check_class_names, check_unmasked, numbers_of
 
 if TYPE_CHECKING:
     from .preparation import Preparation
@@ -97,6 +97,7 @@ class Rows:
 
 def as_array(values: ArrayLike, name: str) -> Array:
     """A caller's values as an array. Raises DataError."""
+    check_unmasked(values, name)
     try:
         return np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -84,8 +84,18 @@ def _named(
     return [np.array([number[str(name)] for name in each], np.int64) for each in texts], names
 
 
+def check_unmasked(values: Any, name: str) -> None:
+    """Raise DataError for an array of which some values are masked, as they would be used."""
+    if isinstance(values, np.ma.MaskedArray) and (count := int(np.ma.getmaskarray(values).sum())):
+        raise DataError(
+            f"{name} are a masked array, and {count} of {values.size} values are masked: expected "
+            "none; .filled(0) puts 0 in their place"
+        )
+
+
 def _flat(labels: ArrayLike, count: int) -> Array:
     """One value for each image: whole numbers, floats, bools, or texts. Raises DataError."""
+    check_unmasked(labels, "labels")
     try:
         array = np.asarray(labels)
     except (TypeError, ValueError, RuntimeError) as error:

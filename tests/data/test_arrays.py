@@ -296,6 +296,19 @@ def test_sets_of_whole_numbers_have_one_scale(tmp_path, dark, light, count, is_r
         nbconv.load_data(tmp_path / "data.npz")
 
 
+def test_masks_are_not_dropped():
+    """What is masked would be used as if it were not."""
+    images, labels = (
+        np.ma.MaskedArray(each, np.zeros(each.shape, bool)) for each in (LEVELS, LABELS)
+    )
+    assert len(Dataset(images, labels)) == len(LABELS)
+    images[0, 0, 0, :2] = labels[3] = np.ma.masked
+    assert "images are a masked array, and 2 of 144 values are masked: expected none" in refusal(
+        Dataset, images, LABELS
+    )
+    assert "labels are a masked array, and 1 of 6 values" in refusal(Dataset, LEVELS, labels)
+
+
 def test_dark_levels_are_not_predicted_without_a_word(caplog):
     """Levels to 16 for a network whose images went to 255: scikit-learn's digits again."""
     net = Network([Dense(3)], input_shape=(2, 3, 4))
