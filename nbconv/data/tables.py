@@ -5,7 +5,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -119,37 +119,60 @@ def _joined(path: Path, of_labels: Path) -> Part:
 
 @dataclass(frozen=True)
 class _Head:
-    """How a table begins. names: of its columns, if it says them. row: its first of numbers."""
+    """How a table begins.
+
+    names: of its columns, if it says them. row: its first of numbers. skipped: lines that are
+    empty, and the header.
+    """
 
     delimiter: str
     names: list[str] | None
     row: list[str]
-    has_header: bool
+    skipped: int
 
 
 def _head(path: Path) -> _Head:
-    with open_unpacked(path) as raw:
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-        head = [line for line in (text.readline(_LINE) for _ in range(2)) if line.strip()]
     refuse_page(path, WHAT)
+    with open_unpacked(path) as raw:
+        lines = enumerate(_Bounded(io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")))
+        filled = list(islice(((k, line) for k, line in lines if line.strip()), 2))
+    head = [line for _, line in filled]
     if not head:
         raise DataError(f"{path} is empty: expected {WHAT}")
     delimiter = max(",;\t ", key=head[0].count)
     first, *more = list(csv.reader(head, delimiter=delimiter))
     row = (more or [[]])[0]
     has_names = _has_names(first, row)
-    has_header = has_names or (_is_numbering(first) and len(first) > 1)
+    was_a_row = not has_names and _was_a_row(first, row)
+    if was_a_row:
+        say(
+            f"{path}: its first line is passed over as a header, a row in which pandas made equal "
+            f"numbers different ({', '.join(first[:3])}, ...): read_csv(..., header=None) keeps it"
+        )
+    has_header = has_names or was_a_row or (_is_numbering(first) and len(first) > 1)
     names = [cell.strip().casefold() for cell in first] if has_names else None
     row = row if has_header else first
     if has_header and len(row) != len(first):
         raise DataError(f"{path} has {len(first)} columns in its header and {len(row)} below it")
-    return _Head(delimiter, names, row, has_header)
+    return _Head(delimiter, names, row, filled[0][0] + has_header)
 
 
 def _is_numbering(cells: list[str]) -> bool:
     """Whether these number the columns, from 0, as pandas does, or from 1."""
     texts = [cell.strip() for cell in cells]
     return any(texts == [str(k + first) for k in range(len(texts))] for first in (0, 1))
+
+
+def _was_a_row(first: list[str], second: list[str]) -> bool:
+    """Whether a header is a row of whole numbers, the k-th repetition of n written as n.k."""
+    seen: Counter[str] = Counter()
+    for cell in first:
+        number, _, repetition = cell.strip().partition(".")
+        if not number.isdecimal() or repetition != (str(seen[number]) if seen[number] else ""):
+            return False
+        seen[number] += 1
+    is_whole = all(cell.strip().isdecimal() for cell in second)
+    return is_whole and max(seen.values()) > 1 and len(first) >= 10
 
 
 def _has_names(first: list[str], second: list[str]) -> bool:
@@ -178,12 +201,13 @@ def _read(path: Path, head: _Head, has_labels: bool = True) -> Part:
         if label is not None and not _is_number(row[label]):
 
             def number(cell: str) -> float:
-                texts.append(cell.strip().strip('"'))
+                text = cell.strip()
+                texts.append(text.strip('"') if cell[:1].isspace() else text)
                 return len(texts) - 1
 
             converters = {label: number}
         table = np.loadtxt(
-            lines, np.float32, delimiter=head.delimiter, skiprows=int(head.has_header), ndmin=2,
+            lines, np.float32, delimiter=head.delimiter, skiprows=head.skipped, ndmin=2,
             converters=converters, quotechar='"', comments=None, encoding="utf-8",
         )  # fmt: skip
     if label is None and names is None and has_labels:

@@ -60,6 +60,38 @@ def test_tables(tmp_path, text, names, is_gzipped):
     assert [len(part) for part in load_data(path)] == [14, 3, 3]
 
 
+def test_quotes_in_the_name_of_a_class(tmp_path):
+    quoted = ['"say ""x"""', '"""x"""', ' "cat"', "dog "]
+    (tmp_path / "data.csv").write_text(csv(labels=quoted * 5, header=f"label,{PIXELS}"))
+    data = split(tmp_path / "data.csv", None)[1]
+    assert [data.name_of(label) for label in data.labels[:4]] == ['say "x"', '"x"', "cat", "dog"]
+
+
+def test_a_row_that_pandas_made_a_header(tmp_path, caplog):
+    """It numbers the repetitions of a column's name: 0, 0.1, 0.2."""
+    numbers = [7, *[0] * 12, 255, 0, 3, 7]
+    header = ",".join(
+        str(n) if n not in numbers[:k] else f"{n}.{numbers[:k].count(n)}"
+        for k, n in enumerate(numbers)
+    )
+    assert ",0.10,0.11,255,0.12,3,7.1" in header
+    (tmp_path / "data.csv").write_text(csv(header=header))
+    data = split(tmp_path / "data.csv", None)[1]
+    assert np.array_equal(data.store, IMAGES[:, None])
+    assert "its first line is passed over as a header" in caplog.text
+    reals = np.concatenate([np.arange(16)[None] / 10, np.zeros((19, 16))]).round(1) / 2
+    (tmp_path / "data.csv").write_text(csv(pixels=reals))
+    assert len(split(tmp_path / "data.csv", None)[1]) == 20
+
+
+@pytest.mark.parametrize("header", [None, f"label,{PIXELS}"])
+def test_empty_lines_in_front(tmp_path, header):
+    (tmp_path / "data.csv").write_text("\n \n\r\n" + csv(header=header))
+    data = split(tmp_path / "data.csv", None)[1]
+    assert np.array_equal(data.store, IMAGES[:, None])
+    assert np.array_equal(data.labels, LABELS)
+
+
 def test_tables_that_pandas_writes(tmp_path):
     """Columns by number, with or without one that numbers the rows."""
     numbers = ",".join(map(str, range(17)))
