@@ -1,10 +1,10 @@
 """How long the page of nbconv demo takes for a frame while one draws: python benchmarks/demo.py
 
 Needs playwright and Chromium. A stroke is answered in two frames. In the first the drawing is
-prepared, the network's forward pass computed and every map of it drawn; the second, with
---learning, has the backward pass, and always the panel beside. A frame's time is that of the script
-and of the browser's painting after it; CPU is how long the page's thread computed for both,
-whatever else the machine did meanwhile.
+prepared and the network's forward pass computed; the second has every map of it, with --learning
+the backward pass, and the panel beside. A frame's time is that of the script and of the browser's
+painting after it; CPU is how long the page's thread computed for both, whatever else the machine
+did meanwhile.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import math
 import shutil
 import statistics
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -20,10 +21,11 @@ from nbconv import Network, demo, notation
 from nbconv.data.preparation import Ink, Preparation
 
 FRAMES = 100
+ASKING = 0.01  # seconds between two questions, which the page's thread answers
 SETTLING = 1000  # milliseconds, in which the page has been drawn
 # A message that is sent within a frame comes when the frame has been painted.
 TIMED = """() => {
-    window.times = { seeBoard: [], showBackward: [] };
+    window.times = { seeBoard: [], showRest: [] };
     for (const [name, times] of Object.entries(window.times)) {
         const compute = page[name].bind(page), channel = new MessageChannel();
         let begin;
@@ -83,14 +85,14 @@ def main() -> None:
             angle = 2 * math.pi * k / FRAMES
             x, y = 0.5 + 0.3 * math.cos(angle), 0.5 + 0.35 * math.sin(2 * angle)
             page.mouse.move(board["x"] + x * board["width"], board["y"] + y * board["height"])
-            while page.evaluate("times.showBackward.length") <= k:
-                pass
+            while page.evaluate("times.showRest.length") <= k:
+                time.sleep(ASKING)
             cpu.append(busy())
         times = page.evaluate("times")
         browser.close()
         size = path.stat().st_size
     print(f"{options.net}, {net.engine.count:,} parameters, a page of {size / 1e6:.1f} MB")
-    named = {"forward": times["seeBoard"], "backward": times["showBackward"], "CPU": cpu}
+    named = {"first": times["seeBoard"], "second": times["showRest"], "CPU": cpu}
     for name, values in named.items():
         print(f"{name}: median {statistics.median(values):.1f} ms, worst {max(values):.1f} ms")
 

@@ -162,12 +162,12 @@ class Page {
     });
   }
 
-  /** The drawing so far. Its gradients come after the frame, so that strokes do not wait for them. */
+  /** The drawing so far. Maps and gradients come after the frame: strokes do not wait for them. */
   seeBoard() {
     this.take(prepare(this.board.picture(), this.pictureShape, this.preparation));
-    this.showForward();
+    this.showAnswer();
     clearTimeout(this.following);
-    this.following = setTimeout(() => this.showBackward());
+    this.following = setTimeout(() => this.showRest());
   }
 
   see(prepared) {
@@ -183,20 +183,20 @@ class Page {
 
   /** Everything again, from the image on. */
   update() {
-    this.showForward();
-    this.showBackward();
+    this.showAnswer();
+    this.showRest();
   }
 
-  showForward() {
+  showAnswer() {
     this.net.forward(this.image);
     this.seen.draw(this.image);
     this.answer.show();
-    this.figures.forEach((figure, number) => figure.draw(this.net.layers[number].a));
     this.tell();
   }
 
-  /** The gradients, if a label is chosen, and the panel, which has some of them. */
-  showBackward() {
+  /** All maps; the gradients, if a label is chosen, and the panel, which has some of them. */
+  showRest() {
+    this.figures.forEach((figure, number) => figure.draw(this.net.layers[number].a));
     if (this.label !== null) this.cost = this.net.backward(this.label);
     this.panel.show(this.neuron);
     this.learning.show();
