@@ -113,8 +113,8 @@ def compiling_meanwhile(
     """Run a module with `argument()` as a process beside the block, if nothing is compiled yet.
 
     It compiles into the same cache on a second core; where there is none, or it is not to be used,
-    it is not started. Whether
-    it starts, fails or is stopped changes nothing else; -v says that it failed.
+    it is not started. Whether it starts, fails or is stopped changes nothing else; -v says that it
+    failed.
     """
     process = None
     if (
