@@ -227,7 +227,8 @@ class Network:
         one with class_weights and label_smoothing), "seconds" (training alone), "validation_..."
         and (with monitor_training) "training_..." "cost" and "accuracy", "test_accuracy" at the
         best validation epoch so far; with monitor_layers those of `monitor` for the first 1,000
-        training images. Accuracies are shares in [0, 1].
+        training images, with ema_decay those of the training's own weights. Accuracies are shares
+        in [0, 1].
 
         SIGINT and SIGTERM stop between two mini-batches, after saving, with Interrupted; a second
         one at once. A cost or weight that becomes infinite, NaN or larger than 1e12 raises

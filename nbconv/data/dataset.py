@@ -276,9 +276,10 @@ class Dataset:
     byte order; a last axis of 1, 3 or 4 behind two larger ones is taken for the channels. Whole
     numbers are levels, 255 the largest, or what the largest evidently is (a line says so); booleans
     and real numbers are values in [0, 1]. They are never changed, and copied only if the kernels
-    cannot read them as they are. labels: for each image a whole number, 0 for the first class, or
-    the class's name; also as one column, as floats, or as one-hot rows. class_names: of class 0
-    first; left out where labels are names, those, sorted. Raises DataError.
+    cannot read them as they are: what is written into the array later changes the images. labels:
+    for each image a whole number, 0 for the first class, or the class's name; also as one column,
+    as floats, or as one-hot rows. class_names: of class 0 first; left out where labels are names,
+    those, sorted. Raises DataError.
 
     Attributes: images, labels, class_names (or None), classes (the largest label plus 1), level
     (what whole number stood for 1), files (a name for each image, if they came from files).
