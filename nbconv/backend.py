@@ -136,10 +136,10 @@ def compiling_meanwhile(
         yield
     finally:
         if process is not None:
-            has_failed = process.poll()
+            code = process.poll()
             process.kill()
             _, said = process.communicate()
-            if has_failed:
+            if code:
                 line = f"compiling in a second process failed: {said.strip()[-500:]}"
                 logging.getLogger("nbconv").info(line)
 

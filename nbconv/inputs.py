@@ -48,8 +48,8 @@ def store(network: "Network", images: ArrayLike | Images) -> Store:
                 f"images: the largest level is {high}, and levels are divided by 255, as those "
                 f"of the training images: pass images / {high} if {high} is white"
             )
-        if len(found) > MANY:
-            tell_dark(found[:MANY])
+        if found.dtype != np.uint8 and len(found) > MANY:
+            tell_dark(float(found[:MANY].max()))
     _check_shape(network, tuple(found.shape[1:]), "images")
     return found
 

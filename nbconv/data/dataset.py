@@ -201,10 +201,13 @@ def image_store(images: ArrayLike, level: int = levels.BYTE) -> Array:
         return np.require(array, dtype, ["C", "A"]).reshape(shape)
 
 
-def check_pixels(store: Store, only_unit_range: bool = True) -> None:
-    """Raise DataError if pixels are NaN, infinite or, with `only_unit_range`, outside [0, 1]."""
-    if store.dtype == np.uint8:
-        return
+def check_pixels(store: Store, only_unit_range: bool = True) -> float:
+    """The largest value; that of levels, and of no images, counts as 1.
+
+    Raises DataError if pixels are NaN, infinite or, with `only_unit_range`, outside [0, 1].
+    """
+    if store.dtype == np.uint8 or not store.shape[0]:
+        return 1.0
     low, high = np.inf, -np.inf
     for piece in pieces(store):
         images = store[piece]
@@ -222,13 +225,11 @@ def check_pixels(store: Store, only_unit_range: bool = True) -> None:
             f"image values range from {low:.9g} to {high:.9g}: expected [0, 1]; "
             f"{levels.remedy(low, high)}"
         )
+    return high
 
 
-def tell_dark(store: Store) -> None:
-    """Say so if images are so dark that levels may have been divided by 255 twice."""
-    if store.dtype == np.uint8 or not store.shape[0]:
-        return
-    largest = max(float(store[piece].max()) for piece in pieces(store))
+def tell_dark(largest: float) -> None:
+    """Say so if images go to so small a value that levels may have been divided by 255 twice."""
     if 0 < largest < DARK:
         say(
             f"image values go to {largest:.3g}, and 1 is white: were they divided by 255 twice? "
@@ -301,8 +302,7 @@ class Dataset:
             if array.dtype.kind in "iu" and array.size:
                 level = levels.of_whole(int(array.min()), int(array.max()), "images")
             store = image_store(array, level)
-        check_pixels(store)
-        tell_dark(store)
+        tell_dark(check_pixels(store))
         names = check_class_names(class_names)
         (numbers,), names = numbers_of([labels], [store.shape[0]], names)
         self._set(store, numbers, names, level)

@@ -215,5 +215,6 @@ def takes_settings(function: Function) -> Function:
 
     method.__doc__ = "\n".join([described, "", "Settings:", "", *lines])
     signature = signature.replace(parameters=list(parameters.values()))
+    # What inspect and help read; mypy knows no such attribute of a function.
     method.__signature__ = signature  # type: ignore[attr-defined]
     return cast("Function", method)
