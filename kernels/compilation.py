@@ -25,6 +25,8 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
 
+from .linking import machine_code_when_called
+
 # "nnan" and "ninf" are left out: with them the guards against NaN would be compiled away. Only sums
 # of products may be reordered, which is what lets them be vectorised; in `scalar.exp_negative` the
 # order carries the precision.
@@ -214,8 +216,10 @@ def njit(*, cache: bool, **flags: Any) -> Any:
 
     def decorate(function: Any) -> Any:
         kernel: Any = numba.njit(**flags)(function)
-        if cache and CACHE is not None and isinstance(kernel, Dispatcher):
-            vars(kernel)["_cache"] = _Cache(function)
+        if isinstance(kernel, Dispatcher):  # not with NUMBA_DISABLE_JIT=1
+            vars(kernel)["compile"] = machine_code_when_called()(kernel.compile)
+            if cache and CACHE is not None:
+                vars(kernel)["_cache"] = _Cache(function)
         return kernel
 
     return decorate

@@ -19,6 +19,7 @@ from ..checks import Shape, show
 from ..errors import DataError
 from . import pictures
 from .dataset import Dataset, has_channels_last, image_store
+from .ink import STROKE, box_of, large_parts, separated, spread, stroke_width, without_frame
 from .levels import BYTE
 from .pictures import border
 
@@ -28,19 +29,7 @@ INK = 0.2  # difference from the background, of the whole range, from which a pi
 USUAL = (0.1, 99.9)  # percentiles between which the training images' mean and border lie
 MARGIN = 0.1  # by which a picture may lie outside of them
 FLAT_BACKGROUND = 0.15  # spread of the border among images that have one background
-STROKE = 0.4  # of the ink's strength, from which a pixel belongs to a stroke
-GRAIN = 0.12  # of the ink's strength, below which it is the paper's grain
-FAINT = 0.08  # difference from the paper, below which nothing is ink
-PARTS = 64  # pixels of the longer side in which separate parts are told
-WHOLE = 0.8  # of the edges of a part's box that a frame has
-MAX_PARTS = 40  # that are looked at
-SMALL_PART = 0.06  # of the largest part's area
-NEARLY_INK, SHADOW_SHARE = 0.7, 0.12  # of the ink's strength; of the border that may be in shadow
-PAPER = 96  # pixels of the longer side in which the paper's level is looked for
-WIDEST_STROKE = 0.25  # of a picture's longer side
-FRAME = 0.3  # difference from the paper, from which a line along an edge is a frame's
 ALL_ALONG = 0.5  # of the border that has ink, as grain, rasters and squared paper do
-WIDEST_FRAME = 0.1  # of a picture's side
 THIN = 0.75  # of the training images' width of strokes, below which strokes are thin
 ANALYSIS = 512  # pixels, of the longer side of what is searched for ink
 BOX_SLACK = 1.0  # pixels by which boxes and centres may differ among images that were normalised
@@ -187,13 +176,13 @@ def _ink_of(images: Array) -> Ink | None:
     if fits.mean() < NORMALISED_SHARE:
         return None
     row, column = (round(float(each), 3) for each in middles[centre])
-    widths = [_stroke_width(np.abs(image[0] - background)) for image in images]
+    widths = [stroke_width(np.abs(image[0] - background)) for image in images]
     return Ink(box, centre, (row, column), round(background, 3), round(float(np.median(widths)), 3))
 
 
 def _place(ink: Array) -> tuple[float, ...] | None:
     """(longer side of the box, centre of mass, centre of the box) of ink (rows, columns)."""
-    box = _box(ink > INK)
+    box = box_of(ink > INK)
     if box is None:
         return None
     top, bottom, left, right = box
@@ -203,17 +192,6 @@ def _place(ink: Array) -> tuple[float, ...] | None:
         (top + bottom - 1) / 2,
         (left + right - 1) / 2,
     )
-
-
-Box = tuple[int, int, int, int]  # top, bottom, left, right; the ends exclusive
-
-
-def _box(is_ink: Array) -> Box | None:
-    """The box around what is true; None if nothing is."""
-    rows, columns = np.flatnonzero(is_ink.any(axis=1)), np.flatnonzero(is_ink.any(axis=0))
-    if not len(rows):
-        return None
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
 def _centre_of_mass(ink: Array) -> tuple[float, float]:
@@ -365,8 +343,8 @@ def _normalised(picture: Any, shape: Shape, ink: Ink, done: list[str]) -> Array:
         size = tuple(max(1, round(side * ANALYSIS / longer)) for side in picture.size)
         picture = picture.resize(size, image.Resampling.BOX, reducing_gap=3.0)
     grey = np.asarray(picture if picture.mode in ("L", "F") else picture.convert("L"), np.float32)
-    grey = _without_frame(grey / np.float32(BYTE), done)
-    strength, is_dark = _separated(grey)
+    grey = without_frame(grey / np.float32(BYTE), done)
+    strength, is_dark = separated(grey)
     if strength is None:
         done.append("no ink was found")
         flat = image.fromarray(np.rint(grey * BYTE).astype(np.uint8))
@@ -374,41 +352,22 @@ def _normalised(picture: Any, shape: Shape, ink: Ink, done: list[str]) -> Array:
     if is_dark != (ink.background > 0.5):
         done.append("inverted")
     strong = strength > STROKE
-    kept = _large_parts(strong)
-    top, bottom, left, right = _box(kept & strong) or (0, grey.shape[0], 0, grey.shape[1])
+    kept = large_parts(strong)
+    top, bottom, left, right = box_of(kept & strong) or (0, grey.shape[0], 0, grey.shape[1])
     crop = np.where(kept, strength, 0)[top:bottom, left:right]
     done.append(f"ink of {bottom - top}x{right - left} moved and scaled")
     if border(kept).mean() > ALL_ALONG:
         done.append("marks all along the edges, where plain paper is expected")
     small = _scaled(crop, ink.box)
-    width = _stroke_width(small)
+    width = stroke_width(small)
     if ink.stroke and width < THIN * ink.stroke:
         radius = (ink.stroke - width) / 2 * max(crop.shape) / ink.box
-        crop = _spread(np.pad(crop, math.ceil(radius)), 2 * round(radius) + 1, np.max)
+        crop = spread(np.pad(crop, math.ceil(radius)), 2 * round(radius) + 1, np.max)
         small = _scaled(crop, ink.box)
         done.append("thin strokes made thicker")
     placed = _placed(small, rows, columns, ink)
     result: Array = placed if ink.background <= 0.5 else 1 - placed
     return result[None].astype(np.float32)
-
-
-def _without_frame(grey: Array, done: list[str]) -> Array:
-    """A picture without what runs along all four of its edges, as the dark rim of a scan does."""
-    paper = np.median(grey.reshape(-1)[::8])  # of some pixels, for the page does it in a frame
-
-    def depth(lines: Array) -> int:
-        differs = np.abs(np.median(lines, axis=1) - paper) > FRAME
-        return len(lines) if differs.all() else int(np.argmin(differs))
-
-    rows, columns = grey.shape
-    top, bottom, left, right = map(depth, (grey, grey[::-1], grey.T, grey.T[::-1]))
-    is_narrow = max(top, bottom) <= WIDEST_FRAME * rows and max(left, right) <= (
-        WIDEST_FRAME * columns
-    )
-    if not (min(top, bottom, left, right) and is_narrow):
-        return grey
-    done.append("a frame cut away")
-    return grey[top + 1 : rows - bottom - 1, left + 1 : columns - right - 1]  # and where it fades
 
 
 def _scaled(strength: Array, box: int) -> Array:
@@ -420,144 +379,6 @@ def _scaled(strength: Array, box: int) -> Array:
     small: Array = np.asarray(picture).clip(0, 1)
     peak = np.percentile(small[small > INK], 90) if (small > INK).any() else 1.0
     return (small / max(peak, INK)).clip(0, 1)  # thin strokes fade when they are made smaller
-
-
-def _stroke_width(ink: Array) -> float:
-    """The mean width of strokes (rows, columns) in pixels: twice their area over their outline."""
-    padded = np.pad(ink, 1)
-    outline = np.hypot(np.diff(padded, axis=0)[:, :-1], np.diff(padded, axis=1)[:-1]).sum()
-    return float(2 * ink.sum() / max(outline, 1e-6))
-
-
-def _separated(grey: Array) -> tuple[Array | None, bool]:
-    """(the strength of the ink in [0, 1] of each pixel, whether it is darker than the paper).
-
-    None if nothing differs from the paper.
-    """
-    plane, errors = _plane(grey)
-    difference = grey - plane
-    smooth = _smoothed(difference) if min(grey.shape) >= 64 else difference
-    is_dark = float(-smooth.min()) > float(smooth.max())
-    # At the border a shadow is between paper and ink; strokes that touch it are ink.
-    shares = errors / max(float(np.abs(smooth).max()), FAINT)
-    is_flat = np.mean((shares > GRAIN) & (shares < NEARLY_INK)) < SHADOW_SHARE
-    light = 1 - grey if is_dark else grey
-    paper = (1 - plane if is_dark else plane) if is_flat else _paper(light)
-    ink = np.maximum(light - paper, 0)
-    smooth = _smoothed(ink) if min(grey.shape) >= 64 else ink
-    peak = float(smooth.max())
-    if peak < FAINT:
-        return None, is_dark
-    strong = ink[ink > peak / 2]
-    strength = (ink / float(np.median(strong))).clip(0, 1)
-    # Grain, ruled lines and shadows are weak, and not where strokes are.
-    reach = 2 * (max(grey.shape) // 64) + 1
-    near = _spread((strength > STROKE).astype(np.float32), reach, np.max) > 0
-    strength[~near | (strength < GRAIN)] = 0
-    return strength.astype(np.float32), is_dark
-
-
-def _plane(grey: Array) -> tuple[Array, Array]:
-    """(the paper's level as a plane through most of the border, how far the border is from it).
-
-    Light from a side gives such a plane; a shadow on the paper does not.
-    """
-    rows, columns = grey.shape
-    y, x = np.mgrid[0:rows, 0:columns]
-    depth = max(1, min(rows, columns) // 20)
-    edge = np.ones(grey.shape, bool)
-    edge[depth:-depth, depth:-depth] = False
-    levels = grey[edge].astype(np.float64)
-    terms = np.stack([np.ones(len(levels)), y[edge] / rows, x[edge] / columns], axis=1)
-    fits = np.abs(levels - np.median(levels)) <= 0.25
-    for _ in range(3):
-        plane, *_ = np.linalg.lstsq(terms[fits], levels[fits], rcond=None)
-        errors = np.abs(terms @ plane - levels)
-        fits = errors <= max(0.02, 2.5 * float(np.median(errors[fits])))
-    level: Array = plane[0] + plane[1] * y / rows + plane[2] * x / columns
-    return level.astype(np.float32), errors
-
-
-def _paper(light: Array) -> Array:
-    """The paper's level at each pixel, where ink is lighter: what remains without lines of ink.
-
-    A morphological opening: the least level around each pixel, then the largest of those. Shadows
-    are wider than strokes and stay.
-    """
-    image = pictures.pillow()
-    rows, columns = light.shape
-    scale = min(1.0, PAPER / max(rows, columns))
-    size = max(1, round(columns * scale)), max(1, round(rows * scale))
-    small = np.asarray(image.fromarray(light).resize(size, image.Resampling.BOX))
-    reach = 2 * round(max(small.shape) * WIDEST_STROKE / 2) + 1
-    opened = _spread(_spread(small, reach, np.min), reach, np.max)
-    paper = image.fromarray(opened).resize((columns, rows), image.Resampling.BILINEAR)
-    return np.asarray(paper)
-
-
-def _spread(values: Array, reach: int, choose: Any) -> Array:
-    """The least or largest (choose) of `reach` x `reach` values around each."""
-    for axis in (0, 1):
-        edges = [(0, 0), (0, 0)]
-        edges[axis] = (reach // 2, reach // 2)
-        padded = np.pad(values, edges, mode="edge")
-        values = choose(np.lib.stride_tricks.sliding_window_view(padded, reach, axis=axis), axis=-1)
-    return np.ascontiguousarray(values)
-
-
-def _smoothed(values: Array) -> Array:
-    """The mean of 3 x 3 pixels, so that a single one decides nothing."""
-    padded = np.pad(values, 1, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
-    mean: Array = windows.mean(axis=(2, 3))
-    return mean
-
-
-def _large_parts(is_ink: Array) -> Array:
-    """Where ink is or is near, without parts that are small beside the largest: specks, edges."""
-    image = pictures.pillow()
-    rows, columns = is_ink.shape
-    scale = min(1.0, PARTS / max(rows, columns))
-    size = max(1, round(columns * scale)), max(1, round(rows * scale))
-    levels = np.asarray(
-        image.fromarray(is_ink.astype(np.float32)).resize(size, image.Resampling.BOX)
-    )
-    left = levels > 0
-    parts: list[tuple[float, Array]] = []
-    while left.any() and len(parts) < MAX_PARTS:
-        part = np.zeros_like(left)
-        part[np.unravel_index(int(np.argmax(levels * left)), left.shape)] = True
-        while True:
-            grown = (_spread(part.astype(np.uint8), 3, np.max) > 0) & left
-            if (grown == part).all():
-                break
-            part = grown
-        parts.append((float(levels[part].sum()), part))
-        left = left & ~part
-    if not parts:
-        return is_ink
-    largest = max(area for area, _ in parts)
-    large = [part for area, part in parts if area >= SMALL_PART * largest]
-    boxes = [_box(part) or (0, 0, 0, 0) for part in large]
-    kept = np.any(
-        [part for part, box in zip(large, boxes, strict=True) if not _is_frame(part, box, boxes)],
-        axis=0,
-    )
-    near = _spread(kept.astype(np.float32), 3, np.max)
-    wide = image.fromarray(near).resize((columns, rows), image.Resampling.NEAREST)
-    return np.asarray(wide) > 0
-
-
-def _is_frame(part: Array, box: Box, boxes: list[Box]) -> bool:
-    """Whether a part runs along all edges of its box (top, bottom, left, right) around another."""
-    top, bottom, left, right = box
-    inner = part[top:bottom, left:right]
-    edges = inner[:2].any(axis=0), inner[-2:].any(axis=0), inner[:, :2].any(axis=1)
-    is_whole = all(edge.mean() >= WHOLE for edge in (*edges, inner[:, -2:].any(axis=1)))
-    return is_whole and any(
-        top < up and down < bottom and left < first and last < right
-        for up, down, first, last in boxes
-    )
 
 
 def _placed(small: Array, rows: int, columns: int, ink: Ink) -> Array:

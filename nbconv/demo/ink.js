@@ -1,6 +1,6 @@
 "use strict";
-// Ink on any paper made like the training images' ink: the second half of
-// nbconv/data/preparation.py, with its names and steps.
+// Ink on any paper made like the training images' ink: nbconv/data/ink.py and what
+// nbconv/data/preparation.py does with it, with their names and steps.
 
 const STROKE = 0.4; // of the ink's strength, from which a pixel belongs to a stroke
 const GRAIN = 0.12; // of the ink's strength, below which it is the paper's grain
