@@ -44,9 +44,18 @@ FIRST = ("test_ptx", "test_training", "test_processors", "test_gradients")
 
 
 def pytest_collection_modifyitems(items):
+    """The files in their order; the CPU's kernels in float64, compiled a second time, are slow.
+
+    `make check` has the reference's gradients in float64, and the CPU's kernels beside it in
+    float32.
+    """
     items.sort(
         key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST)
     )
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if parameters.get("kernels") == "cpu" and parameters.get("dtype") == "float64":
+            item.add_marker("slow")
 
 
 # NBCONV_TEST_BACKENDS=cuda: on a GPU, or in numba-cuda's simulator with NUMBA_ENABLE_CUDASIM=1
@@ -111,6 +120,9 @@ def kernels(request):
     """Each backend's kernels."""
     module = importlib.import_module(f"nbconv.kernels.{request.param}")
     return OnDevice(module) if request.param == "cuda" else module
+
+
+DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]  # of the CPU
 
 
 @pytest.fixture(params=unless_simulated(["float32", "float64"], ["float32"]))

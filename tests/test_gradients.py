@@ -10,14 +10,17 @@ import nbconv
 from nbconv.diagnostics import gradcheck
 from nbconv.layers import AvgPool2D, Conv2D, Dense, L2Pool2D, MaxPool2D, Randomness, Softmax
 
+BACKENDS = [pytest.param("cpu", marks=pytest.mark.slow), "reference"]  # conftest says why
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", gradcheck.CASES)
 def test_every_layer_kind(name, backend):
     result = gradcheck.check(name, *gradcheck.CASES[name], backend=backend)
     assert result.error < gradcheck.BOUND, f"{result}"
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     channels=st.integers(1, 3), rows=st.integers(5, 9), columns=st.integers(5, 9),
@@ -56,7 +59,7 @@ def test_any_geometry(
     assert result.error < gradcheck.BOUND, f"{result}"
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["log-likelihood cost", "cross-entropy cost", "quadratic cost"])
 def test_class_weights_and_label_smoothing(name, backend):
     """A step of one mini-batch against differences of the training's cost in the history."""
@@ -91,11 +94,12 @@ def test_a_wrong_gradient_is_found(monkeypatch):
         return out
 
     monkeypatch.setattr(DenseLayer, "backward", wrong)
-    assert gradcheck.check("wrong", [Dense(4), Softmax(3)], (5,), None).error > 1e-4
+    result = gradcheck.check("wrong", [Dense(4), Softmax(3)], (5,), None, backend="reference")
+    assert result.error > 1e-4
 
 
 def test_public_gradients_are_the_mean_over_the_images():
-    network = nbconv.Network([5, 4, 3], dtype="float64", seed=3)
+    network = nbconv.Network([5, 4, 3], dtype="float64", seed=3, backend="reference")
     random = np.random.default_rng(0)
     images, labels = random.uniform(size=(7, 5)), random.integers(0, 3, 7)
     whole = network.gradients(images, labels)
@@ -111,6 +115,7 @@ def test_public_gradients_are_the_mean_over_the_images():
         assert np.allclose(arrays["biases"], pair[1], rtol=1e-6, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_float32_gradients_agree_with_float64():
     layers = [Conv2D(3, 3, activation="tanh"), MaxPool2D(2), Dense(6, dropout=0.5), Softmax(4)]
     random = np.random.default_rng(5)
@@ -123,6 +128,7 @@ def test_float32_gradients_agree_with_float64():
     assert np.abs(ours - right).max() <= 1e-5 * np.abs(right).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 15, 64, 65, 150, 300])
 @pytest.mark.parametrize("channels", [2, 20])
 def test_slices_change_nothing(count, channels):
@@ -142,9 +148,8 @@ def test_slices_change_nothing(count, channels):
 
 def test_dropout_leaves_the_mean_of_the_inputs():
     """While training z = w x' + b, x' the kept inputs over 1 - p."""
-    network = nbconv.Network(
-        [Dense(3, activation="linear", dropout=0.4)], (20,), cost="quadratic", dtype="float64"
-    )
+    layers = [Dense(3, activation="linear", dropout=0.4)]
+    network = nbconv.Network(layers, (20,), cost="quadratic", dtype="float64", backend="reference")
     x, labels = np.random.default_rng(0).random((4, 20)), np.array([0, 1, 2, 1])
     (layer,) = network.parameters()
     kept = np.array([oracle.uniform(1, 2, 0, i) >= 0.4 for i in range(x.size)]).reshape(x.shape)

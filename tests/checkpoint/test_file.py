@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import LINUX, POSIX
+from conftest import DTYPES, LINUX, POSIX
 
 import nbconv
 from nbconv import CheckpointError, Conv2D, Dense, DivergedError, Network, Softmax, files
@@ -23,8 +23,9 @@ from nbconv import CheckpointError, Conv2D, Dense, DivergedError, Network, Softm
 from .conftest import FIT, ONLY_ROOT, copy, network, one_line, python, same
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_everything_comes_back(few, tmp_path, dtype):
-    net = network(dtype.name)
+    net = network(dtype)
     net.state.run = {"net": "a name", "patience": None}
     net.fit(few[0], 1, lmbda_l1=0.01, **FIT)
     net.fit(few[0], 2, validation=few[1], test=few[2], expand=True, **FIT)
