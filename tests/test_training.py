@@ -80,13 +80,14 @@ def test_it_learns(digits):
     assert net.evaluate(test)["accuracy"] == history["test_accuracy"][-1]
 
 
+@pytest.mark.slow
 def test_one_step_is_the_equations(digits):
     """One mini-batch by hand: gradient from the public face, update from the oracle.
 
     Both have L2 over n images.
     """
     train = digits[0][:10]
-    net = Network([64, 12, 10], seed=2)
+    net = Network([64, 12, 10], dtype="float64", seed=2)
     gradient = net.engine.mean_gradient(train)
     right, _ = oracle.sgd(
         net.engine.parameters,
@@ -100,7 +101,7 @@ def test_one_step_is_the_equations(digits):
         False,
     )
     net.fit(train, epochs=1, mini_batch_size=10, eta=0.5, lmbda=3.0)
-    assert np.allclose(net.engine.parameters, right, rtol=1e-6, atol=1e-7)
+    assert np.allclose(net.engine.parameters, right, rtol=1e-12, atol=1e-14)
 
 
 def test_the_last_smaller_mini_batch_is_trained_on(few):

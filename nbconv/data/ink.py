@@ -170,7 +170,9 @@ def _parts(levels: Array) -> list[tuple[float, Array]]:
     around = [row * width + column for row in (-1, 0, 1) for column in (-1, 0, 1)]
     parts: list[tuple[float, Array]] = []
     for first in np.argsort(-padded, axis=None, kind="stable")[: len(left)].tolist():
-        if first not in left or len(parts) == MAX_PARTS:
+        if len(parts) == MAX_PARTS:
+            break
+        if first not in left:
             continue
         part, waiting = np.zeros(padded.size, bool), {first}
         while waiting:
