@@ -423,6 +423,7 @@ class Memory(Protocol):
     # Whether a Program compiles its kernels, so that a second process can do so ahead.
     PRECOMPILES: bool
     HAS_THREADS: bool  # whether CPU threads share a kernel's work
+    ON_HOST: bool  # whether arrays lie in the host's memory, for whoever has their address
 
     def zeros(self, shape: tuple[int, ...], dtype: Any, /) -> Array:
         """A new array of the backend, filled with zeros."""
@@ -431,7 +432,10 @@ class Memory(Protocol):
         """The array's contents for the host. May be no copy: valid until the next kernel call."""
 
     def write(self, array: Array, values: Any, /) -> None:
-        """Set an array of the backend to a number or to an array of the host."""
+        """Set an array of the backend to a number, or to an array of the host or the backend."""
+
+    def wait(self) -> None:
+        """Back when the kernels that were called are done: others may then read the arrays."""
 
     def resident(self, array: Array, /) -> Array | None:
         """An array of the host where kernels can read it; None if it is too large.

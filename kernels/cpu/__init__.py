@@ -27,6 +27,7 @@ from ..reference import (
     resident,
     softmax,
     upload,
+    wait,
     write,
 )
 from .activation import activation_backward, activation_forward
@@ -43,7 +44,7 @@ from .conv_pool_backward import conv2d_max_pool_backward
 from .dense import dense_backward_input, dense_backward_weights, dense_descend, dense_forward
 from .distort import gather_distorted
 from .layout import gather, images_first, images_last, outside_unit
-from .memory import HAS_THREADS, INFERENCE_BATCH, PRECOMPILES, micro_batches, zeros
+from .memory import HAS_THREADS, INFERENCE_BATCH, ON_HOST, PRECOMPILES, micro_batches, zeros
 from .pool import max_pool2d_backward, max_pool2d_forward
 from .program import Program
 from .update import adam, clip, sgd

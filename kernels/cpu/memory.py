@@ -15,6 +15,7 @@ MICRO_BATCHES = 4  # that a mini-batch is cut into, where each has MIN_IMAGES
 INFERENCE_BATCH = 8 * MAX_IMAGES  # images at a time where nothing is trained
 PRECOMPILES = True  # a Program compiles its kernels: a second process can do so ahead
 HAS_THREADS = True
+ON_HOST = True
 
 
 def zeros(shape, dtype):

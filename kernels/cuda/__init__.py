@@ -33,12 +33,14 @@ from .layout import gather, images_first, images_last, outside_unit
 from .memory import (
     HAS_THREADS,
     INFERENCE_BATCH,
+    ON_HOST,
     PRECOMPILES,
     images_per_upload,
     micro_batches,
     read,
     resident,
     upload,
+    wait,
     write,
     zeros,
 )

@@ -207,8 +207,8 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Any:
         return cuda.device_array(shape, dtype)
 
 
-def put(array: Any, values: np.ndarray[Any, Any]) -> None:
-    """array = values of the host, of the same shape and dtype; back when it is done."""
+def put(array: Any, values: Any) -> None:
+    """array = values of host or device, of the same shape and dtype; back when it is done."""
     with told():
         array.copy_to_device(values, stream=_compute())
     wait()

@@ -17,6 +17,7 @@ INFERENCE_BATCH = 2048  # images at a time where nothing is trained
 # Kernels are compiled when launched; a second process would only take the device's memory.
 PRECOMPILES = False
 HAS_THREADS = False
+ON_HOST = device.IS_SIMULATED
 RESIDENT_SHARE = 0.5
 PIECE_BYTES = 2**28  # bytes of images at most in a piece, of which two are on the device
 
@@ -43,8 +44,15 @@ def read(array):
 
 
 def write(array, values):
-    """array = values, a number or an array of the host, before the kernels' next call."""
-    device.put(array, np.array(np.broadcast_to(values, tuple(array.shape)), array.dtype, order="C"))
+    """array = values, a number or an array of host or device, before the kernels' next call."""
+    if not device.is_here(values):
+        values = np.array(np.broadcast_to(values, tuple(array.shape)), array.dtype, order="C")
+    device.put(array, values)
+
+
+def wait():
+    """Back when the device has done what it was asked to: others may then read the arrays."""
+    device.wait()
 
 
 def resident(array):

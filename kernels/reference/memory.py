@@ -5,6 +5,7 @@ import numpy as np
 INFERENCE_BATCH = 512  # images at a time where nothing is trained
 PRECOMPILES = False  # a kernel is compiled when it is first called
 HAS_THREADS = False
+ON_HOST = True
 PIECE_BYTES = 2**24  # bytes of images that are read from a file at a time
 
 
@@ -19,8 +20,12 @@ def read(array):
 
 
 def write(array, values):
-    """array = values, a number or an array of the host, before the kernels' next call."""
+    """array = values, a number or an array, before the kernels' next call."""
     array[...] = values
+
+
+def wait():
+    """A kernel that was called is done."""
 
 
 def resident(array):

@@ -4,6 +4,7 @@ Nothing here starts or finds processes: `mpiexec` does. Every rank goes through 
 with the same data and settings, and has the same weights. Rank 0 alone saves and tells.
 """
 
+import ctypes
 import os
 import platform
 import sys
@@ -14,12 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .. import threads
 from ..errors import BackendError, Interrupted, NbconvError, SettingError, printable
 from ..files import one_line
+from ..kernels.interface import Array, Backend
 
 FORWARDING = 0.5  # seconds for mpiexec to pass on what is said: when it aborts, it drops the rest
 TAG = 5739  # of messages: a program's own, on the same communicator, do not meet them
@@ -91,8 +90,15 @@ class Ranks:
         """The value of each rank, a small one."""
         return [value] if self.communicator is None else list(self.communicator.allgather(value))
 
-    def exchange(self, distance: int, mine: NDArray[np.uint8], other: NDArray[np.uint8]) -> None:
-        """other = what the rank whose number differs in the bit `distance` sends for `mine`."""
+    def reach(self, backend: Backend) -> bool:
+        """Whether the ranks can exchange what lies in a backend's memory."""
+        return backend.ON_HOST or self.size == 1 or _is_cuda_aware()
+
+    def exchange(self, distance: int, mine: Array, other: Array) -> None:
+        """other = what the rank whose number differs in the bit `distance` sends for `mine`.
+
+        Arrays of a backend that the ranks `reach`, with the same number of bytes.
+        """
         partner = self.rank ^ distance
         self.communicator.Sendrecv(mine, partner, TAG, other, partner, TAG)
 
@@ -163,6 +169,16 @@ class Ranks:
                         f"{each[having.index(usual)][name]}: expected the same on all"
                     )
                 )
+
+
+def _is_cuda_aware() -> bool:
+    """Whether MPI says that it sends from a GPU's memory and receives there: MPICH and Open MPI."""
+    from mpi4py import MPI
+
+    try:
+        return bool(ctypes.CDLL(MPI.__file__).MPIX_Query_cuda_support())
+    except (OSError, AttributeError):  # with other MPIs the sums are made in the host's memory
+        return False
 
 
 def _cores() -> frozenset[int]:

@@ -6,6 +6,9 @@ number of ranks. Each rank has consecutive shards, so it adds up a subtree. Then
 pairs of pairs and so on exchange: of the numbers that it has, each keeps one half, adds its
 partner's to it and leaves the other half to its partner. In the end every rank has the sums of some
 numbers, and they go back the same way. As a + b = b + a, they are those of the tree.
+
+The sums are made where the engine's arrays lie if MPI can send from there, else in the host's
+memory.
 """
 
 from collections.abc import Callable
@@ -14,29 +17,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend import select
 from ..data.dataset import Dataset
 from ..engine.engine import Engine
 from ..engine.plan import DIVERGED, PLAIN, Descent
 from ..errors import SettingError
+from ..kernels.interface import Backend
 from ..layers import Distortion, Randomness
 from .ranks import Ranks
+from .signals import SIGNALS
 
 Array = NDArray[Any]
 
 
 class Message:
-    """A sum over shards, in one piece of memory: of cost, right answers and gradient.
+    """A sum over shards, in one piece of a backend's memory.
 
-    signal: the largest number of a signal that a rank has received.
+    gradient: count numbers. others: summed cost, right answers, and how often each of SIGNALS has
+    been received.
     """
 
-    def __init__(self, count: int, dtype: np.dtype[Any]):
+    def __init__(self, backend: Backend, count: int, dtype: np.dtype[Any]):
         end = -(-count * dtype.itemsize // 8) * 8  # of the gradient, and what else begins there
-        self.memory = np.zeros(end + 24, np.uint8)
+        self.backend = backend
+        self.memory = backend.zeros((end + 8 * (2 + len(SIGNALS)),), np.uint8)
         self.numbers = range(count + 1)  # of the gradient, and one that stands for all else
         self.gradient = self.memory[: count * dtype.itemsize].view(dtype)
-        self.sums = self.memory[end : end + 16].view(np.float64)
-        self.signal = self.memory[end + 16 :].view(np.int64)
+        self.others = self.memory[end:].view(np.float64)
 
     def part(self, numbers: range) -> Array:
         """The memory of these numbers."""
@@ -45,11 +52,11 @@ class Message:
 
     def add(self, other: "Message", numbers: range) -> None:
         """Add these numbers of another sum to this one's."""
-        part = slice(numbers.start, numbers.stop)
-        self.gradient[part] += other.gradient[part]
+        part = slice(numbers.start, min(numbers.stop, self.gradient.size))
+        if part.start < part.stop:
+            self.backend.add(self.gradient[part], other.gradient[part])
         if numbers.stop == self.numbers.stop:
-            self.sums += other.sums
-            np.maximum(self.signal, other.signal, out=self.signal)
+            self.backend.add(self.others, other.others)
 
 
 class Shards:
@@ -76,10 +83,12 @@ class Shards:
         self.stop = 0
         own = number // ranks.size
         self.mine = range(ranks.rank * own, (ranks.rank + 1) * own)
+        _, host = select("reference")
+        backend = engine.backend if ranks.reach(engine.backend) else host
         # Sums of subtrees, and what another rank sends.
         levels = range(max(2, own.bit_length()))
-        self._gradients = [Message(engine.count, engine.dtype) for _ in levels]
-        self._scores = [Message(0, engine.dtype) for _ in levels]
+        self._gradients = [Message(backend, engine.count, engine.dtype) for _ in levels]
+        self._scores = [Message(host, 0, engine.dtype) for _ in levels]
 
     def _total(self, messages: list[Message], one: Callable[[int, Message], None]) -> Message:
         """The sum over all shards. one: makes a message that of a shard."""
@@ -98,9 +107,11 @@ class Shards:
         for bit in range(self.ranks.size.bit_length() - 1):
             halves = mine[: len(mine) // 2], mine[len(mine) // 2 :]
             mine, left = halves if not self.ranks.rank >> bit & 1 else halves[::-1]
+            total.backend.wait()
             self.ranks.exchange(1 << bit, total.part(left), other.part(mine))
             total.add(other, mine)
             exchanges.append((1 << bit, mine, left))
+        total.backend.wait()
         for distance, mine, left in reversed(exchanges):
             self.ranks.exchange(distance, total.part(mine), total.part(left))
         return total
@@ -128,20 +139,25 @@ class Shards:
 
         def gradient_of(shard: int, message: Message) -> None:
             part = self._part(shard, len(images))
-            message.sums[:], message.signal[0] = 0, self.signal()
+            backend, signals = message.backend, [self.signal() == number for number in SIGNALS]
             if not part:
-                message.gradient[:] = 0
+                backend.write(message.gradient, 0)
+                backend.write(message.others, [0, 0, *signals])
                 return
             key = Randomness(now.seed, now.step * self.number + shard)
             mine = images[part.start : part.stop], len(images), key
             how = shifts, distortion, smoothing
-            message.sums[:] = engine.shard_gradient(data, *mine, *how)
-            message.gradient[:] = engine.read(engine.gradient)
+            sums = engine.shard_gradient(data, *mine, *how)
+            is_there = backend is engine.backend
+            gradient = engine.gradient if is_there else engine.read(engine.gradient)
+            backend.write(message.gradient, gradient)
+            backend.write(message.others, [*sums, *signals])
 
         with engine.lock:
             total = self._total(self._gradients, gradient_of)
-            self.stop = int(total.signal[0])
-            engine.write(engine.sums, engine.read(engine.sums) + total.sums)
+            sums, signals = np.split(total.backend.read(total.others), [2])
+            self.stop = max((number for number, count in zip(SIGNALS, signals) if count), default=0)
+            engine.write(engine.sums, engine.read(engine.sums) + sums)
             if not engine.read(engine.sums)[0] < DIVERGED:
                 return 0
             engine.write(engine.gradient, total.gradient)
@@ -153,7 +169,7 @@ class Shards:
 
         def scores_of(shard: int, message: Message) -> None:
             part = self._part(shard, len(data))
-            message.sums[:] = self.engine.evaluate(data, part=part) if part else 0
+            message.others[:2] = self.engine.evaluate(data, part=part) if part else 0
 
-        cost, correct = self._total(self._scores, scores_of).sums
+        cost, correct = self._total(self._scores, scores_of).others[:2]
         return float(cost), int(correct)

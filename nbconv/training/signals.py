@@ -9,6 +9,12 @@ from types import FrameType
 from ..errors import Interrupted
 
 
+# Those that there are: Windows has no SIGHUP.
+SIGNALS = tuple(
+    number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))
+)
+
+
 @contextmanager
 def signals() -> Iterator[Callable[[], int]]:
     """A function that gives the number of SIGINT, SIGTERM or SIGHUP if it has come, else 0.
@@ -30,9 +36,8 @@ def signals() -> Iterator[Callable[[], int]]:
         return
     before = {
         number: signal.signal(number, remember)
-        for name in ("SIGINT", "SIGTERM", "SIGHUP")
-        if (number := getattr(signal, name, None))
-        and signal.getsignal(number) not in (signal.SIG_IGN, None)
+        for number in SIGNALS
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
     try:
         yield first
