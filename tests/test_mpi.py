@@ -1,6 +1,7 @@
 """One training on several processes that mpiexec starts: the same bits, ends, what is refused."""
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -116,6 +117,67 @@ if ranks.rank == 0:
         assert json.loads(mpiexec(tmp_path, ranks, script).stdout) == expected
     begun = Network.load(tmp_path / "of 4.h5")
     assert digest(fitted("dropout", digits, 1, begun)) == expected["dropout"]
+
+
+ON_GPUS = """
+import simulator
+from nbconv.training import shards
+
+simulator.use()
+made = shards.Message.__init__
+places = set()
+
+
+def noted(message, backend, count, dtype):
+    made(message, backend, count, dtype)
+    if count:
+        places.add(backend.__name__.rpartition(".")[2])
+
+
+shards.Message.__init__ = noted
+digits = nbconv.load_data("digits")
+digests = []
+for can_reach in (Ranks.reach, lambda *_: False):
+    Ranks.reach = can_reach
+    network = Network([Dense(5), Softmax(10)], (1, 8, 8), seed=3, backend="cuda")
+    network.fit(digits[0][:8], 1, 4, 0.1, shards=2, communicator=ranks)
+    digests.append(digest(network))
+if ranks.rank == 0:
+    print(json.dumps([*digests, *sorted(places)]))
+"""
+
+
+@WITH_MPI
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("numba_cuda") is None, reason="needs numba-cuda's simulator"
+)
+def test_gradients_of_gpus_are_added_up_there_or_on_the_host(tmp_path, monkeypatch):
+    """In the simulator, whose memory any MPI can reach: the same bits, for one process and for two."""
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    one, two = [json.loads(mpiexec(tmp_path, ranks, ON_GPUS).stdout) for ranks in (1, 2)]
+    assert one[0] == one[1]
+    assert one[2:] == ["cuda", "reference"]
+    assert two == one
+
+
+@WITH_MPI
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not list(importlib.metadata.distributions(name="mpich")), reason="needs the wheel of MPICH"
+)
+def test_an_mpi_without_cuda_says_so():
+    """The wheel of MPICH, asked by its own function."""
+    asked = """
+import ctypes
+from mpi4py import MPI
+from nbconv.training.ranks import _is_cuda_aware
+print(hasattr(ctypes.CDLL(MPI.__file__), "MPIX_Query_cuda_support"), _is_cuda_aware())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert done.stdout == "True False\n"
 
 
 def test_shards_are_a_setting_of_the_training(digits):
@@ -323,5 +385,6 @@ def test_each_rank_of_a_machine_takes_a_gpu(monkeypatch, visible, taken):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    ranks.take_gpu()
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == taken
+    for _ in range(2):  # by what the launcher says, before MPI begins, and then again
+        ranks.take_gpu()
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == taken

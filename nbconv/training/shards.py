@@ -156,7 +156,8 @@ class Shards:
         with engine.lock:
             total = self._total(self._gradients, gradient_of)
             sums, signals = np.split(total.backend.read(total.others), [2])
-            self.stop = max((number for number, count in zip(SIGNALS, signals) if count), default=0)
+            came = [number for number, count in zip(SIGNALS, signals, strict=True) if count]
+            self.stop = max(came, default=0)
             engine.write(engine.sums, engine.read(engine.sums) + sums)
             if not engine.read(engine.sums)[0] < DIVERGED:
                 return 0

@@ -8,7 +8,6 @@ from types import FrameType
 
 from ..errors import Interrupted
 
-
 # Those that there are: Windows has no SIGHUP.
 SIGNALS = tuple(
     number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))
