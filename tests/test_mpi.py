@@ -153,7 +153,7 @@ if ranks.rank == 0:
     importlib.util.find_spec("numba_cuda") is None, reason="needs numba-cuda's simulator"
 )
 def test_gradients_of_gpus_are_added_up_there_or_on_the_host(tmp_path, monkeypatch):
-    """In the simulator, whose memory any MPI can reach: the same bits, for one process and for two."""
+    """In the simulator, whose memory any MPI can reach: the same bits for one process and two."""
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
     one, two = [json.loads(mpiexec(tmp_path, ranks, ON_GPUS).stdout) for ranks in (1, 2)]
     assert one[0] == one[1]
