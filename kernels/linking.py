@@ -8,6 +8,7 @@ address is asked for. Kernels are as fast as before; where the flags let LLVM ch
 it may choose otherwise, as it does for the coordinates of distorted images.
 """
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -77,12 +78,19 @@ class _Waiting(JITCodeLibrary):
 
 @contextmanager
 def machine_code_when_called() -> Iterator[None]:
-    """What is compiled within waits for its first call. Other code of this process does not."""
+    """What is compiled within waits for its first call. Other code of this process does not.
+
+    Meanwhile Python does not search for garbage: it would walk through what Numba builds, again and
+    again, and that takes a tenth of the time.
+    """
     codegen: Any = cpu_target.target_context.codegen()
     with global_compiler_lock:
-        before = codegen._library_class
+        before, is_collecting = codegen._library_class, gc.isenabled()
         codegen._library_class = _Waiting
+        gc.disable()
         try:
             yield
         finally:
             codegen._library_class = before
+            if is_collecting:
+                gc.enable()

@@ -59,7 +59,9 @@ def pytest_collection_modifyitems(items):
     )
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        if parameters.get("kernels") == "cpu" and parameters.get("dtype") == "float64":
+        dtype, kernels = parameters.get("dtype"), parameters.get("kernels", "cpu")
+        is_double = dtype in ("float64", np.float64) and item.path.parent.name != "data"
+        if is_double and kernels == "cpu":
             item.add_marker("slow")
 
 
@@ -125,9 +127,6 @@ def kernels(request):
     """Each backend's kernels."""
     module = importlib.import_module(f"nbconv.kernels.{request.param}")
     return OnDevice(module) if request.param == "cuda" else module
-
-
-DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]  # of the CPU
 
 
 @pytest.fixture(params=unless_simulated(["float32", "float64"], ["float32"]))

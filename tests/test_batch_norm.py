@@ -33,6 +33,7 @@ LAYERS = [
 ]  # fmt: skip
 FIT = {"mini_batch_size": 10, "eta": 0.05}
 EPSILON = 1e-5
+IN_FLOAT64 = pytest.mark.slow  # on the CPU: make check has the reference's gradients of BN layers
 
 
 def network(**options):
@@ -93,6 +94,7 @@ def test_it_begins_with_what_changes_nothing():
         assert (variance == 1).all()
 
 
+@IN_FLOAT64
 def test_training_uses_the_mini_batch_s_statistics(few):
     net, data = scaled(network()), few[0][:12]
     z, _ = by_hand(net, data.store)
@@ -101,6 +103,7 @@ def test_training_uses_the_mini_batch_s_statistics(few):
     assert cost == pytest.approx(right, rel=1e-12)
 
 
+@IN_FLOAT64
 def test_the_running_statistics_are_the_training_s(few):
     """Two mini-batches: 0.9 of what was, 0.1 of the new. Nothing else changes them."""
     net, data = scaled(network()), few[0][:24]
@@ -125,6 +128,7 @@ def test_the_running_statistics_are_the_training_s(few):
     assert np.array_equal(engine.statistics, before)
 
 
+@IN_FLOAT64
 def test_public_gradients_take_the_running_statistics(few):
     """So they are the mean over the images, however many at a time."""
     net, data = scaled(network()), few[0]
@@ -137,6 +141,7 @@ def test_public_gradients_take_the_running_statistics(few):
         )
 
 
+@IN_FLOAT64
 def test_plain_descent_is_sgd_s(few):
     """Neurons are updated on the way back, feature maps at the end. Gamma, too, has L2."""
     nets = []
@@ -149,6 +154,7 @@ def test_plain_descent_is_sgd_s(few):
     assert not np.allclose(nets[0], scaled(network()).engine.parameters)
 
 
+@IN_FLOAT64
 def test_behind_a_layer_of_another_kind(few):
     """What its z is, nbconv does not know: predictions normalise it as training does."""
     net = Network([Doubled(6, "relu"), BatchNorm(), Softmax(10)], (64,), seed=1)
@@ -158,6 +164,7 @@ def test_behind_a_layer_of_another_kind(few):
     )
 
 
+@IN_FLOAT64
 @pytest.mark.parametrize("size", [10, 100])
 def test_threads_change_no_bit(few, size):
     """The layers of feature maps take the mini-batch whole, for it has one mean."""
@@ -170,6 +177,7 @@ def test_threads_change_no_bit(few, size):
     assert len(found) == 1
 
 
+@IN_FLOAT64
 def test_copies_and_checkpoints_go_on_with_the_same_bits(few, tmp_path):
     net = network()
     net.fit(few[0], 2, validation=few[1], **FIT)
@@ -191,6 +199,7 @@ def test_copies_and_checkpoints_go_on_with_the_same_bits(few, tmp_path):
         assert np.array_equal(other.state.best.statistics, net.state.best.statistics)
 
 
+@IN_FLOAT64
 def test_the_best_epoch_has_its_own_statistics(few, tmp_path):
     net = network(dtype="float32")
     net.fit(few[0], 6, validation=few[1], **FIT)
@@ -206,6 +215,7 @@ def test_the_best_epoch_has_its_own_statistics(few, tmp_path):
     assert np.array_equal(loaded.engine.statistics, best.statistics)
 
 
+@IN_FLOAT64
 def test_a_divergence_takes_them_back(few):
     net = network()
     net.fit(few[0], 1, **FIT)
@@ -215,6 +225,7 @@ def test_a_divergence_takes_them_back(few):
     assert np.array_equal(net.engine.statistics, before)
 
 
+@IN_FLOAT64
 def test_a_last_mini_batch_of_one_image(few):
     """Its neurons have no variance: they are beta, and the running statistics stay."""
     net, data = network(), few[0][:11]
@@ -230,6 +241,7 @@ def test_a_last_mini_batch_of_one_image(few):
     assert np.isfinite(net.engine.parameters).all()
 
 
+@IN_FLOAT64
 def test_feature_maps_take_one_image_at_a_time(few):
     net = Network([Conv2D(3, 3), BatchNorm(), Softmax(10)], (1, 8, 8))
     net.fit(few[0], 1, 1, 0.01)
@@ -262,6 +274,7 @@ def test_other_places_are_refused(layers, message):
         Network(layers, (1, 8, 8))
 
 
+@IN_FLOAT64
 def test_a_checkpoint_has_them_only_if_the_network_has(few, tmp_path):
     import h5py
 
