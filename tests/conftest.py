@@ -43,11 +43,6 @@ with suppress(ModuleNotFoundError):  # make gpu does without it
 FIRST = ("test_ptx", "test_training", "test_processors", "test_gradients")
 
 
-def pytest_xdist_auto_num_workers():
-    """A process more than cores: some tests wait, for signals and for processes of their own."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
     """The files in their order; the CPU's kernels in float64, compiled a second time, are slow.
 
