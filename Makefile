@@ -5,13 +5,16 @@ SOURCES := nbconv kernels cli tests benchmarks docs setup.py
 # A process for each core; a file's tests, which share what they have made, stay in one.
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: train check test test-sim test-ptx coverage gpu lint types docs bench clean
+.PHONY: train check fast test test-sim test-ptx coverage gpu lint types docs bench clean
 
 train: .venv/ready
 	$(BIN)/nbconv train --out digits.h5
 
 # What to run while working: all but the slow tests.
-check: lint types
+check: lint
+	@$(MAKE) --no-print-directory -j 2 types fast
+
+fast: .venv/ready
 	$(PYTEST) -m "not slow"
 
 test: lint types

@@ -9,6 +9,7 @@ of arguments that it was given, and assembled by NVIDIA's linker, whose log has 
 shared memory, the stack and the spills. Neither needs a driver.
 """
 
+import gc
 import json
 import os
 import re
@@ -92,6 +93,7 @@ def report(architectures=ARCHITECTURES):
     """What each kernel takes, by architecture."""
     # numba-cuda compiles a kernel to LLVM's language once; NVVM and the linker take that to each
     # architecture. The text of the PTX is the same as from a compilation for it alone.
+    gc.disable()  # it would walk through what Numba builds, again and again
     cc = 7, 5
     dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=cc)
     found = {architecture: [] for architecture in architectures}

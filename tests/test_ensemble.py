@@ -331,6 +331,7 @@ def test_members_trained_one_by_one(command, tmp_path):
             ensemble.train_member(folder, number, SETTINGS, 2)
 
 
+@pytest.mark.slow
 def test_members_of_other_data_are_not_sealed(tmp_path):
     """The data have changed between two jobs."""
     images, labels = np.random.default_rng(0).random((60, 16)), np.arange(60) % 2

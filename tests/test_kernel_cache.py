@@ -121,6 +121,7 @@ def test_a_filled_cache_need_not_be_writable(tmp_path):
 
 
 @LINUX
+@pytest.mark.slow
 def test_no_right_to_write_is_one_line(tmp_path):
     """The kernels are then in a temporary folder, which goes with the process."""
     head = f"import tempfile\ntempfile.tempdir = {str(tmp_path)!r}\n"

@@ -209,7 +209,7 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
     images = images if stored == np.uint8 else images / images.dtype.type(255)
     labels = np.arange(6) * 3
     order = random.permutation(30)
-    a = np.full((30, 24) if flat else (2, 4, 3, 30), np.nan, dtype)
+    a = np.full((30, 24, 1) if flat else (1, 24, 30), np.nan, dtype)
     y = np.full(30, -1)
     orders = np.stack([order[::-1], np.concatenate([order[:2], order[:-2]]), order])
     counters = np.array([0, 0, 1, 0])
@@ -234,7 +234,7 @@ def test_gather_with_moves(kernels, dtype, stored, flat):
         kernels.gather(a, y, images, labels, orders, counters, 0, 5, scale, given.astype(dtype))
         assert np.array_equal(y, labels[order // 5])
         right = moved if each is None else [oracle.standardised(image, each) for image in moved]
-        ours = a.reshape(30, 2, 4, 3) if flat else oracle.first(a)
+        ours = a.reshape(30, 2, 4, 3) if flat else oracle.first(a.reshape(2, 4, 3, 30))
         close(ours, right, dtype)
     pixels = dtype.type(scale) * images.astype(dtype)
     assert np.array_equal(ours[order % 5 == 0], pixels[order[order % 5 == 0] // 5])
@@ -283,17 +283,15 @@ def test_gather_distorted(kernels, dtype, stored, flat, amounts):
 
     def gathered(first, after, standard=UNCHANGED):
         size = after - first
-        a = np.full(
-            (size, channels * rows * columns) if flat else (channels, rows, columns, size),
-            np.nan,
-            dtype,
-        )
+        pixels = channels * rows * columns
+        a = np.full((size, pixels, 1) if flat else (1, pixels, size), np.nan, dtype)
         y, lines = np.full(size, -1), drawn(kernels, size, rows, columns, amounts, counters, first)
         framed = np.zeros((size, channels, rows + 2, columns + 2), np.float32)
         source = images, labels, order, counters, first
         kernels.gather_distorted(a, y, *source, lines, framed, scale, standard.astype(dtype))
         assert np.array_equal(y, labels[order[1, first:after]])
-        return a.reshape(size, channels, rows, columns) if flat else oracle.first(a)
+        shape = channels, rows, columns
+        return a.reshape(size, *shape) if flat else oracle.first(a.reshape(*shape, size))
 
     ours = gathered(0, count)
     for n, image in enumerate(order[1]):
@@ -320,7 +318,8 @@ def test_flips_and_crops_are_exact(kernels, shape, flip, crop):
     lines = drawn(kernels, count, rows, columns, (0.0, 0.0, 0.0, 0.0, flip, float(crop)), counters)
     framed = np.zeros((count, channels, rows + 2, columns + 2), np.float32)
     source, standard = (images, labels, order, counters, 0), UNCHANGED.astype(np.float32)
-    kernels.gather_distorted(a, y, *source, lines, framed, 1 / 255, standard)
+    out = a.reshape(1, -1, count)
+    kernels.gather_distorted(out, y, *source, lines, framed, 1 / 255, standard)
     pixels = np.float32(1 / 255) * images.astype(np.float32)
     padded = np.pad(pixels, ((0, 0), (0, 0), (crop, crop), (crop, crop)))
     seen = set()

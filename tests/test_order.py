@@ -161,6 +161,7 @@ def test_selected_images_have_their_chunks(digits):
     assert np.array_equal(chunks(digits[0][:3].store), [0, 0, 0])
 
 
+@pytest.mark.slow
 def test_as_a_command(command, digits, tmp_path):
     """It is resumed in the middle; not with other chunks, which would be another order."""
 

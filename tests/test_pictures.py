@@ -154,6 +154,7 @@ def test_json_and_as_is(invoke, tmp_path, digits_net):
     )
 
 
+@pytest.mark.slow
 def test_one_set_of_a_folder_is_predicted(invoke, photos, digits_net):
     net = digits_net
     every = json.loads(invoke("predict", net, photos, "--json").stdout)

@@ -26,10 +26,8 @@ def _distorted_row(a, a0, a_step, framed, at, lines, first, rows, columns, mean,
 def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale, standard):
     """Image n of a is (x - m) / s, x: scale times image order[mini_batch, first + n], distorted.
 
-    a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten. images, labels, order, counters, standard: as in `gather`. lines: of
-    `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten
-    within.
+    a, y, images, labels, order, counters, standard: as in `gather`. lines: of `draw_distortions`.
+    framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten within.
     """
     _, channels, rows, columns = images.shape
     count, height = y.size, channels * rows
@@ -44,7 +42,7 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
     a_flat, framed_flat, lines_flat = a.reshape(-1), framed.reshape(-1), lines.reshape(-1)
     size, width = uint64((rows + 2) * (columns + 2)), uint64(lines.shape[2])
     plane = uint64(channels * rows * columns // standard.shape[1])
-    rows_first = a.ndim == 2 or count == 1
+    rows_first = a.shape[2] == 1
     # Each thread has images of its own or, where the last axis is the image, rows of pixels, as in
     # `gather`.
     for p in prange(count if rows_first else height):

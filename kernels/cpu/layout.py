@@ -51,7 +51,7 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale, standard
     factor = a.dtype.type(scale)
     for n in range(count):
         y[n] = labels[order_flat[start + n] // shifts]
-    rows_first = a.ndim == 2 or count == 1
+    rows_first = a.shape[2] == 1
     parts = y.size if rows_first else height
     for p in prange(parts):
         if rows_first:

@@ -108,10 +108,9 @@ def draw_distortions(lines, points, amounts, columns, counters, first):
 def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale, standard):
     """Image n of a is (x - m) / s, x: scale times image order[mini_batch, first + n], distorted.
 
-    a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten. images, labels, order, counters, standard: as in `gather`. lines: of
-    `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten
-    within. Thread mapping: one for each pixel.
+    a, y, images, labels, order, counters, standard: as in `gather`. lines: of `draw_distortions`.
+    framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten within. Thread mapping:
+    one for each pixel.
     """
     sizes, flat = tuple(images.shape)[1:], framed.reshape(-1)
     factor = np.float32(scale)
@@ -130,5 +129,5 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
         sizes,
     )
     standards = standard.reshape(-1), a.size // (y.size * standard.shape[1])
-    arrays, numbers = (a.reshape(-1), flat, lines.reshape(-1)), (y.size, sizes, a.ndim == 2)
+    arrays, numbers = (a.reshape(-1), flat, lines.reshape(-1)), (y.size, sizes, a.shape[2] == 1)
     each(_distorted, a.size, *arrays, *standards, *numbers)

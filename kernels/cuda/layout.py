@@ -71,7 +71,7 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale, standard
     flat = a.reshape(-1), y, images.reshape(-1), labels, order.reshape(-1), counters
     numbers, sizes = (first, order.shape[1], shifts, a.dtype.type(scale)), tuple(images.shape)[1:]
     standards = standard.reshape(-1), a.size // (y.size * standard.shape[1])
-    each(_gather, a.size, *flat, *numbers, *standards, sizes, a.ndim == 2)
+    each(_gather, a.size, *flat, *numbers, *standards, sizes, a.shape[2] == 1)
 
 
 def outside_unit(count, a):

@@ -46,10 +46,9 @@ def draw_distortions(lines, points, amounts, columns, counters, first):
 def gather_distorted(a, y, images, labels, order, counters, first, lines, framed, scale, standard):
     """Image n of a is (x - m) / s, x: scale times image order[mini_batch, first + n], distorted.
 
-    a: (channels, rows, columns, n) or, before a dense layer, (n, pixels), overwritten. y: (n,),
-    overwritten with the labels. images, labels, order, counters, standard: as in `gather`. lines:
-    of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0, overwritten
-    within.
+    a, images, labels, order, counters, standard: as in `gather`. y: (n,), overwritten with the
+    labels. lines: of `draw_distortions`. framed: (n, channels, rows + 2, columns + 2), its frame 0,
+    overwritten within.
     """
     _, channels, rows, columns = images.shape
     factor, lines_flat, framed_flat = np.float32(scale), lines.reshape(-1), framed.reshape(-1)
@@ -68,7 +67,8 @@ def gather_distorted(a, y, images, labels, order, counters, first, lines, framed
                     sy, sx = place(lines_flat, line, s, columns)
                     pixel = a.dtype.type(sampled(framed_flat, picture, sy, sx, rows, columns))
                     pixel = (pixel - mean) / deviation
-                    if a.ndim == 2:
-                        a[n, (c * rows + r) * columns + s] = pixel
+                    p = (c * rows + r) * columns + s
+                    if a.shape[2] == 1:
+                        a[n, p, 0] = pixel
                     else:
-                        a[c, r, s, n] = pixel
+                        a[0, p, n] = pixel

@@ -10,10 +10,10 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale, standard
 
     e = order[mini_batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are shifted
     by one pixel up, down, left and right, with 0 at the emptied edge (chapter 6, "Expanding the
-    training data"). a: (channels, rows, columns, n) or, before a dense layer, (n, pixels),
-    overwritten. y: (n,), overwritten with the labels. images: (count, channels, rows, columns),
-    uint8 or float. labels: (count,). order: (mini-batches, images of each). counters: see
-    `advance`. standard: (2, channels), or (2, 1) for all: m and s, 0 and 1 for pixels as they are.
+    training data"). a: (1, pixels, n) or, before a dense layer, (n, pixels, 1), overwritten. y:
+    (n,), overwritten with the labels. images: (count, channels, rows, columns), uint8 or float.
+    labels: (count,). order: (mini-batches, images of each). counters: see `advance`. standard: (2,
+    channels), or (2, 1) for all: m and s, 0 and 1 for pixels as they are.
     """
     _, channels, rows, columns = images.shape
     scale = a.dtype.type(scale)
@@ -31,10 +31,11 @@ def gather(a, y, images, labels, order, counters, first, shifts, scale, standard
                     if 0 <= r - down < rows and 0 <= s - right < columns:
                         pixel = scale * a.dtype.type(images[image, c, r - down, s - right])
                     pixel = (pixel - mean) / deviation
-                    if a.ndim == 2:
-                        a[n, (c * rows + r) * columns + s] = pixel
+                    p = (c * rows + r) * columns + s
+                    if a.shape[2] == 1:
+                        a[n, p, 0] = pixel
                     else:
-                        a[c, r, s, n] = pixel
+                        a[0, p, n] = pixel
 
 
 @njit(**FLAGS)

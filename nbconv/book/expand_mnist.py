@@ -34,7 +34,7 @@ def expanded(data: Dataset) -> Arrays:
     labels = np.empty(order.size, np.int64)
     counters, standard = np.zeros(4, np.int64), np.array([[0], [1]], np.float32)
     source = data.images[:], data.labels, order, counters, 0
-    kernels.gather(images, labels, *source, SHIFTS, 1.0, standard)
+    kernels.gather(images[..., None], labels, *source, SHIFTS, 1.0, standard)
     return images, labels
 
 

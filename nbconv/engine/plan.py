@@ -139,6 +139,8 @@ class Planner:
         out: list[Array] = []
 
         def gather(a: Array, buffers: Workspace, first: int, stop: int) -> None:
+            size, is_flat = stop - first, a.ndim == 2
+            a = a.reshape(size, -1, 1) if is_flat else a.reshape(1, -1, size)
             scale = 1 / 255 if dtype == np.uint8 else 1.0
             source = images, all_labels, order, registers.counters, first
             y, read_as = labels[first:stop], (scale, registers.standard)
