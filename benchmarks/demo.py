@@ -1,10 +1,10 @@
 """How long the page of nbconv demo takes for a frame while one draws: python benchmarks/demo.py
 
-Needs playwright and Chromium. A stroke is answered in two frames. In the first the drawing is
-prepared and the network's forward pass computed; the second has every map of it, with --learning
-the backward pass, and the panel beside. A frame's time is that of the script and of the browser's
-painting after it; CPU is how long the page's thread computed for both, whatever else the machine
-did meanwhile.
+Needs playwright and Chromium. A stroke is answered in three frames. In the first the drawing is
+prepared and the network's forward pass computed; the second has every map of it; the third, with
+--learning, the backward pass, and the panel beside. A frame's time is that of the script and of the
+browser's painting after it; CPU is how long the page's thread computed for all three, whatever else
+the machine did meanwhile.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ASKING = 0.01  # seconds between two questions, which the page's thread answers
 SETTLING = 1000  # milliseconds, in which the page has been drawn
 # A message that is sent within a frame comes when the frame has been painted.
 TIMED = """() => {
-    window.times = { seeBoard: [], showRest: [] };
+    window.times = { seeBoard: [], showMaps: [], showGradients: [] };
     for (const [name, times] of Object.entries(window.times)) {
         const compute = page[name].bind(page), channel = new MessageChannel();
         let begin;
@@ -85,14 +85,19 @@ def main() -> None:
             angle = 2 * math.pi * k / FRAMES
             x, y = 0.5 + 0.3 * math.cos(angle), 0.5 + 0.35 * math.sin(2 * angle)
             page.mouse.move(board["x"] + x * board["width"], board["y"] + y * board["height"])
-            while page.evaluate("times.showRest.length") <= k:
+            while page.evaluate("times.showGradients.length") <= k:
                 time.sleep(ASKING)
             cpu.append(busy())
         times = page.evaluate("times")
         browser.close()
         size = path.stat().st_size
     print(f"{options.net}, {net.engine.count:,} parameters, a page of {size / 1e6:.1f} MB")
-    named = {"first": times["seeBoard"], "second": times["showRest"], "CPU": cpu}
+    named = {
+        "first": times["seeBoard"],
+        "second": times["showMaps"],
+        "third": times["showGradients"],
+        "CPU": cpu,
+    }
     for name, values in named.items():
         print(f"{name}: median {statistics.median(values):.1f} ms, worst {max(values):.1f} ms")
 

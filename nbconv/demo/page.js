@@ -162,12 +162,17 @@ class Page {
     });
   }
 
-  /** The drawing so far. Maps and gradients come after the frame: strokes do not wait for them. */
+  /** The drawing so far. Maps, then gradients come after the frame: strokes do not wait for them. */
   seeBoard() {
     this.take(prepare(this.board.picture(), this.pictureShape, this.preparation));
     this.showAnswer();
+    this.follow(() => this.showMaps(), () => this.showGradients());
+  }
+
+  /** Do these one by one, between frames. What is still to do is left out when this is called. */
+  follow(next, ...others) {
     clearTimeout(this.following);
-    this.following = setTimeout(() => this.showRest());
+    if (next) this.following = setTimeout(() => { next(); this.follow(...others); });
   }
 
   see(prepared) {
@@ -183,8 +188,10 @@ class Page {
 
   /** Everything again, from the image on. */
   update() {
+    this.follow();
     this.showAnswer();
-    this.showRest();
+    this.showMaps();
+    this.showGradients();
   }
 
   showAnswer() {
@@ -194,9 +201,12 @@ class Page {
     this.tell();
   }
 
-  /** All maps; the gradients, if a label is chosen, and the panel, which has some of them. */
-  showRest() {
+  showMaps() {
     this.figures.forEach((figure, number) => figure.draw(this.net.layers[number].a));
+  }
+
+  /** The gradients, if a label is chosen, and the panel, which has some of them. */
+  showGradients() {
     if (this.label !== null) this.cost = this.net.backward(this.label);
     this.panel.show(this.neuron);
     this.learning.show();
