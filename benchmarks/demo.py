@@ -1,10 +1,10 @@
 """How long the page of nbconv demo takes for a frame while one draws: python benchmarks/demo.py
 
-Needs playwright and Chromium. A stroke is answered in three frames. In the first the drawing is
-prepared and the network's forward pass computed; the second has every map of it; the third, with
---learning, the backward pass, and the panel beside. A frame's time is that of the script and of the
-browser's painting after it; CPU is how long the page's thread computed for all three, whatever else
-the machine did meanwhile.
+Needs playwright and Chromium. A stroke is answered in three steps. In the first the drawing is
+prepared and the network's forward pass computed; the second draws every map; the third computes
+the gradients, with --learning, and shows the panel beside. The first step's time is that of the
+script and of the browser's painting after it, the others' that of the script. CPU is how long the
+page's thread computed for all three and their painting, whatever else the machine did meanwhile.
 """
 
 import argparse

@@ -324,10 +324,10 @@ class Kernels(Protocol):
         e = order[mini-batch, first + n]. Version 0 is the picture as it is; 1, 2, 3 and 4 are
         shifted by one pixel up, down, left and right, with 0 at the emptied edge (chapter 6,
         "Expanding the training data"). a: (1, pixels, n) or, before a dense layer, (n, pixels, 1),
-        overwritten. y: (n,), overwritten with the labels. images: (count, channels,
-        rows, columns), uint8 or float. order: (mini-batches, images of each). counters: see
-        `advance`. standard: (2, channels), or (2, 1) for all of them, of a's dtype: mean and
-        standard deviation, 0 and 1 for pixels as they are.
+        pixels being channels x rows x columns, overwritten. y: (n,), overwritten with the labels.
+        images: (count, channels, rows, columns), uint8 or float. order: (mini-batches, images of
+        each). counters: see `advance`. standard: (2, channels), or (2, 1) for all of them, of a's
+        dtype: mean and standard deviation, 0 and 1 for pixels as they are.
         """
 
     def draw_distortions(

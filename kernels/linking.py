@@ -5,7 +5,7 @@ calls it; a loop in a helper of a parallel kernel goes through that eight times.
 that kernels take to compile goes into code that nobody calls. Here a function's code waits as it
 is, is linked into its callers and optimised there, and becomes machine code of its own when its
 address is asked for. Kernels are as fast as before; where the flags let LLVM choose how to round,
-it may choose otherwise, as it does for the coordinates of distorted images and in a network with
+it may choose otherwise, as it does for the coordinates of distorted images and in a network of
 batch normalisation, L2 and average pooling.
 """
 
@@ -82,7 +82,7 @@ def machine_code_when_called() -> Iterator[None]:
     """What is compiled within waits for its first call. Other code of this process does not.
 
     Meanwhile Python does not search for garbage: it would walk through what Numba builds, again and
-    again, and that takes a tenth of the time.
+    again.
     """
     codegen: Any = cpu_target.target_context.codegen()
     with global_compiler_lock:

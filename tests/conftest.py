@@ -47,7 +47,8 @@ def pytest_collection_modifyitems(items):
     """The files in their order; the CPU's kernels in float64, compiled a second time, are slow.
 
     `make check` has the reference's gradients in float64, and the CPU's kernels beside it in
-    float32.
+    float32. A test of networks in float64 without a parameter `kernels` runs on the CPU; those of
+    data compile nothing.
     """
     items.sort(
         key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST)

@@ -33,7 +33,7 @@ LAYERS = [
 ]  # fmt: skip
 FIT = {"mini_batch_size": 10, "eta": 0.05}
 EPSILON = 1e-5
-IN_FLOAT64 = pytest.mark.slow  # on the CPU: make check has the reference's gradients of BN layers
+IN_FLOAT64 = pytest.mark.slow  # the CPU's kernels are compiled for it: see conftest.py
 
 
 def network(**options):
@@ -154,7 +154,6 @@ def test_plain_descent_is_sgd_s(few):
     assert not np.allclose(nets[0], scaled(network()).engine.parameters)
 
 
-@IN_FLOAT64
 def test_behind_a_layer_of_another_kind(few):
     """What its z is, nbconv does not know: predictions normalise it as training does."""
     net = Network([Doubled(6, "relu"), BatchNorm(), Softmax(10)], (64,), seed=1)
@@ -164,7 +163,6 @@ def test_behind_a_layer_of_another_kind(few):
     )
 
 
-@IN_FLOAT64
 @pytest.mark.parametrize("size", [10, 100])
 def test_threads_change_no_bit(few, size):
     """The layers of feature maps take the mini-batch whole, for it has one mean."""
@@ -199,7 +197,6 @@ def test_copies_and_checkpoints_go_on_with_the_same_bits(few, tmp_path):
         assert np.array_equal(other.state.best.statistics, net.state.best.statistics)
 
 
-@IN_FLOAT64
 def test_the_best_epoch_has_its_own_statistics(few, tmp_path):
     net = network(dtype="float32")
     net.fit(few[0], 6, validation=few[1], **FIT)
@@ -241,7 +238,6 @@ def test_a_last_mini_batch_of_one_image(few):
     assert np.isfinite(net.engine.parameters).all()
 
 
-@IN_FLOAT64
 def test_feature_maps_take_one_image_at_a_time(few):
     net = Network([Conv2D(3, 3), BatchNorm(), Softmax(10)], (1, 8, 8))
     net.fit(few[0], 1, 1, 0.01)

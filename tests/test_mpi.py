@@ -5,19 +5,24 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import which
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from test_order import stored
 
 import nbconv
 from nbconv import Conv2D, Dense, MaxPool2D, Network, SettingError, Softmax
 from nbconv.training.ranks import Ranks
+from nbconv.training.shards import Shards
 
 MPIEXEC = which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 WITH_MPI = pytest.mark.skipif(
@@ -159,6 +164,96 @@ def test_gradients_of_gpus_are_added_up_there_or_on_the_host(tmp_path, monkeypat
     assert one[0] == one[1]
     assert one[2:] == ["cuda", "reference"]
     assert two == one
+
+
+class OnGpu:
+    """Numbers on a GPU, with no more than the arrays of numba-cuda have."""
+
+    def __init__(self, numbers):
+        self._numbers = numbers
+        self.dtype, self.size, self.shape = numbers.dtype, numbers.size, numbers.shape
+
+    def __getitem__(self, part):
+        return OnGpu(self._numbers[part])
+
+    def view(self, dtype):
+        return OnGpu(self._numbers.view(dtype))
+
+
+class Gpu:
+    """A backend whose arrays are such, and which is told to finish before others read them."""
+
+    is_busy = False
+
+    def zeros(self, shape, dtype):
+        return OnGpu(np.zeros(shape, dtype))
+
+    def write(self, array, values):
+        array._numbers[...] = values
+
+    def add(self, total, part):
+        self.is_busy = True
+        total._numbers += part._numbers
+
+    def wait(self):
+        self.is_busy = False
+
+
+class Two(Ranks):
+    """One of two ranks of this process, with a GPU each."""
+
+    def __init__(self, rank, backend, sending, receiving):
+        self.rank, self.size, self.communicator = rank, 2, self
+        self.backend, self.sending, self.receiving = backend, sending, receiving
+
+    def reach(self, backend):
+        return True
+
+    def Sendrecv(self, mine, to, tag, other, *_):
+        assert not self.backend.is_busy, "MPI would read what is not there yet"
+        self.sending.put(mine._numbers.copy())
+        other._numbers[...] = self.receiving.get(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_sums_on_gpus_that_mpi_reaches(count):
+    """Four shards of two ranks: the tree's sums, and the GPU is waited for."""
+    numbers = np.random.default_rng(0).standard_normal((4, count)).astype(np.float32)
+    ways = [queue.Queue(), queue.Queue()]
+
+    def sums_of(rank):
+        gpu = Gpu()
+        engine = SimpleNamespace(
+            count=count, dtype=np.dtype("float32"), backend=gpu, with_statistics=False
+        )
+        shards = Shards(engine, 4, Two(rank, gpu, ways[rank], ways[1 - rank]))
+
+        def one(shard, message):
+            gpu.write(message.gradient, numbers[shard])
+            gpu.write(message.others, [shard, 1, 0, 0, 0][: message.others.size])
+
+        total = shards._total(shards._gradients, one)
+        return total.gradient._numbers, total.others._numbers[:2]
+
+    with ThreadPoolExecutor(2) as pool:
+        for gradient, others in pool.map(sums_of, range(2)):
+            right = (numbers[0] + numbers[1]) + (numbers[2] + numbers[3])
+            assert np.array_equal(gradient, right)
+            assert others.tolist() == [6, 4]
+
+
+@WITH_MPI
+@pytest.mark.slow
+def test_a_process_has_its_gpu_before_mpi_begins(tmp_path, monkeypatch):
+    """By the number that the launcher tells."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    asked = "from nbconv.training.ranks import world; world(); import os; print(os.environ['%s'])"
+    command = [sys.executable, "-c", asked % "CUDA_VISIBLE_DEVICES"]
+    done = subprocess.run(
+        [MPIEXEC, "-n", "2", *command], env=environment(), cwd=tmp_path, capture_output=True,
+        text=True, check=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert sorted("".join(done.stdout.split())) == ["2", "5"]
 
 
 @WITH_MPI
@@ -385,6 +480,6 @@ def test_each_rank_of_a_machine_takes_a_gpu(monkeypatch, visible, taken):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    for _ in range(2):  # by what the launcher says, before MPI begins, and then again
+    for _ in range(2):  # a second time changes nothing
         ranks.take_gpu()
         assert os.environ["CUDA_VISIBLE_DEVICES"] == taken

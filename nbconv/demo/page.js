@@ -162,14 +162,14 @@ class Page {
     });
   }
 
-  /** The drawing so far. Maps, then gradients come after the frame: strokes do not wait for them. */
+  /** The drawing so far. Maps, then gradients come after the frame: a stroke waits for one only. */
   seeBoard() {
     this.take(prepare(this.board.picture(), this.pictureShape, this.preparation));
     this.showAnswer();
     this.follow(() => this.showMaps(), () => this.showGradients());
   }
 
-  /** Do these one by one, between frames. What is still to do is left out when this is called. */
+  /** Do these one by one, as soon as there is time. What is still to do is then left out. */
   follow(next, ...others) {
     clearTimeout(this.following);
     if (next) this.following = setTimeout(() => { next(); this.follow(...others); });

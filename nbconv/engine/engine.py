@@ -173,7 +173,7 @@ class Engine:
         return self.backend.read(array)
 
     def write(self, array: Array, values: Any) -> None:
-        """Put a number, or an array of the host, into one of the engine's arrays."""
+        """Put a number, or an array of host or backend, into one of the engine's arrays."""
         self.backend.write(array, values)
 
     def views(self, flat: Array) -> list[tuple[Array, Array]]:

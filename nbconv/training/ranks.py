@@ -32,10 +32,14 @@ MISSING = (
 
 
 def world() -> Any:
-    """mpi4py's communicator of all processes that mpiexec has started. Raises BackendError."""
+    """mpi4py's communicator of all processes that mpiexec has started. Raises BackendError.
+
+    Leaves this process one GPU, if the launcher says which number it has on its machine: an MPI
+    that knows CUDA may look at the GPUs as soon as it begins.
+    """
     local_ranks = [os.environ[name] for name in LOCAL_RANKS if name in os.environ]
     if launched()[0] > 1 and local_ranks and local_ranks[0].isdecimal():
-        take_gpu(int(local_ranks[0]))  # before an MPI that knows CUDA looks at the GPUs
+        _leave_one_gpu(int(local_ranks[0]))
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # without mpi4py, and without an MPI
@@ -52,7 +56,7 @@ def launched() -> tuple[int, int]:
     return 1, 0
 
 
-def take_gpu(local_rank: int) -> None:
+def _leave_one_gpu(local_rank: int) -> None:
     """Leave this process one of the GPUs that it may see: before CUDA is used."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible == "":
@@ -94,7 +98,7 @@ class Ranks:
     def take_gpu(self) -> None:
         """Leave this rank one of the GPUs that it may see, by its local rank: before CUDA."""
         if self.size > 1:
-            take_gpu(self.local_rank)
+            _leave_one_gpu(self.local_rank)
 
     def each(self, value: Any) -> list[Any]:
         """The value of each rank, a small one."""

@@ -15,26 +15,23 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..backend import select
 from ..data.dataset import Dataset
 from ..engine.engine import Engine
 from ..engine.plan import DIVERGED, PLAIN, Descent
 from ..errors import SettingError
-from ..kernels.interface import Backend
+from ..kernels.interface import Array, Backend
 from ..layers import Distortion, Randomness
 from .ranks import Ranks
 from .signals import SIGNALS
-
-Array = NDArray[Any]
 
 
 class Message:
     """A sum over shards, in one piece of a backend's memory.
 
-    gradient: count numbers. others: summed cost, right answers, and how often each of SIGNALS has
-    been received.
+    gradient: count numbers. others: summed cost, right answers, and in how many shards each of
+    SIGNALS had come.
     """
 
     def __init__(self, backend: Backend, count: int, dtype: np.dtype[Any]):
@@ -47,16 +44,20 @@ class Message:
 
     def part(self, numbers: range) -> Array:
         """The memory of these numbers."""
-        size, is_last = self.gradient.itemsize, numbers.stop == self.numbers.stop
+        size, is_last = self.gradient.dtype.itemsize, numbers.stop == self.numbers.stop
         return self.memory[numbers.start * size : None if is_last else numbers.stop * size]
 
     def add(self, other: "Message", numbers: range) -> None:
         """Add these numbers of another sum to this one's."""
-        part = slice(numbers.start, min(numbers.stop, self.gradient.size))
-        if part.start < part.stop:
-            self.backend.add(self.gradient[part], other.gradient[part])
-        if numbers.stop == self.numbers.stop:
-            self.backend.add(self.others, other.others)
+        part, is_last = slice(numbers.start, numbers.stop), numbers.stop == self.numbers.stop
+        pairs: list[tuple[Any, Any]] = [(self.gradient[part], other.gradient[part])]
+        if is_last:
+            pairs.append((self.others, other.others))
+        for mine, added in pairs:
+            if isinstance(mine, np.ndarray):
+                np.add(mine, added, out=mine)  # a kernel would take all threads that there are
+            elif mine.size:
+                self.backend.add(mine, added)
 
 
 class Shards:
@@ -111,7 +112,8 @@ class Shards:
             self.ranks.exchange(1 << bit, total.part(left), other.part(mine))
             total.add(other, mine)
             exchanges.append((1 << bit, mine, left))
-        total.backend.wait()
+        if exchanges:
+            total.backend.wait()
         for distance, mine, left in reversed(exchanges):
             self.ranks.exchange(distance, total.part(mine), total.part(left))
         return total
