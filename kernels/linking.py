@@ -9,7 +9,6 @@ it may choose otherwise, as it does for the coordinates of distorted images and 
 batch normalisation, L2 and average pooling.
 """
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -79,19 +78,12 @@ class _Waiting(JITCodeLibrary):
 
 @contextmanager
 def machine_code_when_called() -> Iterator[None]:
-    """What is compiled within waits for its first call. Other code of this process does not.
-
-    Meanwhile Python does not search for garbage: it would walk through what Numba builds, again and
-    again.
-    """
+    """What is compiled within waits for its first call. Other code of this process does not."""
     codegen: Any = cpu_target.target_context.codegen()
     with global_compiler_lock:
-        before, is_collecting = codegen._library_class, gc.isenabled()
+        before = codegen._library_class
         codegen._library_class = _Waiting
-        gc.disable()
         try:
             yield
         finally:
             codegen._library_class = before
-            if is_collecting:
-                gc.enable()

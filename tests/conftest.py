@@ -1,6 +1,7 @@
 """What the tests share: the backends, MNIST, the command line in this process and in its own."""
 
 import functools
+import gc
 import importlib
 import inspect
 import os
@@ -20,6 +21,8 @@ from nbconv.cli import main
 import nbconv
 from nbconv import backend
 
+# Python's search for garbage walks through all that Numba builds: here a tenth of the time.
+gc.set_threshold(50_000, 20, 50)
 # Run in the background or under nohup, tests inherit ignored signals, and nbconv leaves those so.
 for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
     if (_number := getattr(signal, _name, None)) and signal.getsignal(_number) == signal.SIG_IGN:

@@ -1,7 +1,5 @@
 """Machine code is made of what is called, and of nothing that is linked into it."""
 
-import gc
-
 import numba
 import numpy as np
 import pytest
@@ -87,23 +85,3 @@ def test_other_code_of_the_process_is_compiled_as_ever():
     with machine_code_when_called():
         assert codegen._library_class is _Waiting
     assert codegen._library_class is not _Waiting
-
-
-@pytest.mark.parametrize("is_collecting", [True, False])
-def test_python_collects_garbage_as_before(is_collecting):
-    """After a compilation that succeeds, and after one that fails."""
-
-    @njit(**FLAGS | NOT_KEPT)
-    def kernel(value):
-        return value.nothing if value else 0
-
-    if not is_collecting:
-        gc.disable()
-    try:
-        with machine_code_when_called():
-            assert not gc.isenabled()
-        with pytest.raises(numba.TypingError):
-            kernel(1)
-        assert gc.isenabled() == is_collecting
-    finally:
-        gc.enable()
