@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from statistics import mean, median_low
 from typing import Any
 
 import numba
@@ -23,7 +24,8 @@ from .errors import SettingError
 
 SAMPLE = 0.01  # seconds of work that make one measurement
 TRIAL = 0.004  # of a trial of another number of threads; the next samples have to confirm it
-CONFIRMATIONS = 4
+CONFIRMATIONS = 4  # samples that a number of threads has to be faster in
+REFUTATIONS = 3  # that fewer threads have to be slower in
 MUCH_FASTER = 0.6  # of fewer threads: needs no confirmation
 FASTER = 0.93  # a number of threads is taken if it needs so much of the time
 SLOWER = 1.5  # work that needs so much more time than before: something else has begun to run
@@ -261,21 +263,22 @@ class Pace:
         assert self._mean is not None
         assert self._trial is not None
         self._trials.append(sample)
-        mean = sum(self._trials) / len(self._trials)
         # A share of a core comes and goes. More threads have to be faster than the fewer were at
-        # their best.
+        # their best; fewer threads do not fail by one sample in which their core was away.
         is_upward = self._trial > self.threads
-        is_faster = mean < FASTER * (min(self._recent) if is_upward else self._mean)
-        is_clear = mean < MUCH_FASTER * self._mean and not is_upward
-        if is_faster and len(self._trials) < CONFIRMATIONS and not is_clear:
+        taken = mean(self._trials) if is_upward else median_low(self._trials)
+        is_faster = taken < FASTER * (min(self._recent) if is_upward else self._mean)
+        is_clear = taken < MUCH_FASTER * self._mean and not is_upward
+        samples = CONFIRMATIONS if is_faster else 1 if is_upward else REFUTATIONS
+        if len(self._trials) < samples and not is_clear:
             return
         if is_faster:
             self._is_upward = is_upward
-            self.threads, self._mean = self._trial, mean
+            self.threads, self._mean = self._trial, taken
             self._recent.clear()
-            self._recent.append(mean)
+            self._recent.append(taken)
             self._wait = 0.0  # the next neighbour may be faster still
-        elif mean > SLOWER * self._mean:
+        elif taken > SLOWER * self._mean:
             self._wait = LAST_WAIT
         else:
             self._wait = min(max(FIRST_WAIT, 2 * self._wait), LAST_WAIT)

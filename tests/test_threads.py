@@ -58,6 +58,17 @@ def test_where_one_is_faster_one_is_found():
     assert share(steps, 1, since=0.3) > 0.97
 
 
+def test_one_sample_without_a_core_fails_no_trial_of_fewer():
+    """Beside busy programs the system may take the only core away, just then."""
+    seen = []
+
+    def seconds_of(now, number):
+        seen.append(number)
+        return 0.001 * (3 if number == 2 else 1 if seen.count(1) > 1 else 50)
+
+    assert share(run(Pace(2), seconds_of, 20), 1, since=0.5) > 0.97
+
+
 def test_it_follows_what_happens_on_the_machine():
     """From the fifth to the tenth second another program wants a core."""
 
