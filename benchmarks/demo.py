@@ -25,6 +25,9 @@ ASKING = 0.01  # seconds between two questions, which the page's thread answers
 SETTLING = 1000  # milliseconds, in which the page has been drawn
 # A message that is sent within a frame comes when the frame has been painted.
 TIMED = """() => {
+    window.long = [];
+    new PerformanceObserver((found) => long.push(...found.getEntries().map((f) => f.duration)))
+        .observe({ type: "long-animation-frame" });
     window.times = { seeBoard: [], showMaps: [], showGradients: [] };
     for (const [name, times] of Object.entries(window.times)) {
         const compute = page[name].bind(page), channel = new MessageChannel();
@@ -88,7 +91,7 @@ def main() -> None:
             while page.evaluate("times.showGradients.length") <= k:
                 time.sleep(ASKING)
             cpu.append(busy())
-        times = page.evaluate("times")
+        times, long = page.evaluate("times"), page.evaluate("long")
         browser.close()
         size = path.stat().st_size
     print(f"{options.net}, {net.engine.count:,} parameters, a page of {size / 1e6:.1f} MB")
@@ -98,6 +101,7 @@ def main() -> None:
         "third": times["showGradients"],
         "CPU": cpu,
     }
+    print(f"frames of more than 50 ms, says the browser: {len(long)} {[round(t) for t in long]}")
     for name, values in named.items():
         print(f"{name}: median {statistics.median(values):.1f} ms, worst {max(values):.1f} ms")
 
