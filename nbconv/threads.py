@@ -193,8 +193,9 @@ class Pace:
     """Finds the number of threads that is fastest for one kind of work, and goes on looking.
 
     The work is measured in units (mini-batches) as it is done. Now and then a neighbouring number
-    gets a trial; it stays if it is faster. A trial that fails makes the next one wait longer, one
-    that fails clearly much longer; work that slows down makes it come at once.
+    gets a trial; it stays if it is faster. A trial that fails makes the next one wait longer; work
+    that slows down makes it come at once. Where fewer threads are clearly slower, the next wait is
+    the longest. It is not where more are: one sample without a core says so, too.
     """
 
     def __init__(self, most: int):
@@ -278,7 +279,7 @@ class Pace:
             self._recent.clear()
             self._recent.append(taken)
             self._wait = 0.0  # the next neighbour may be faster still
-        elif taken > SLOWER * self._mean:
+        elif taken > SLOWER * self._mean and not is_upward:
             self._wait = LAST_WAIT
         else:
             self._wait = min(max(FIRST_WAIT, 2 * self._wait), LAST_WAIT)
