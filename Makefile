@@ -5,7 +5,10 @@ SOURCES := nbconv kernels cli tests benchmarks docs setup.py
 # A process for each core; a file's tests, which share what they have made, stay in one.
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: train check fast test test-sim test-ptx coverage gpu lint types docs bench clean
+# Tests start Python hundreds of times: what it compiles of the sources is kept.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: train check fast test whole test-sim test-ptx coverage gpu lint types docs bench clean
 
 train: .venv/ready
 	$(BIN)/nbconv train --out digits.h5
@@ -17,8 +20,11 @@ check: lint
 fast: .venv/ready
 	$(PYTEST) -m "not slow"
 
-test: lint types
+whole: .venv/ready
 	$(PYTEST)
+
+test: lint
+	@$(MAKE) --no-print-directory -j 2 types whole
 	$(MAKE) --no-print-directory -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) test-sim coverage
 
 # The CUDA kernels and the whole backend in numba-cuda's simulator, which needs no GPU. Whole numbers wrap around there with a warning.

@@ -178,8 +178,9 @@ def concurrently(statuses, counts, entries, runner):
     """
     for p in prange(counts.size):
         statuses[p] = _run(runner, counts[p], entries[p])
-    if statuses.any():
-        raise MemoryError
+    for p in range(statuses.size):  # with any() Numba would read in SciPy as this kernel is loaded
+        if statuses[p]:
+            raise MemoryError
 
 
 def _threads_can_nest() -> bool:
@@ -237,7 +238,7 @@ def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
         if isinstance(kind, types.UniTuple | types.Tuple):
             return context.make_tuple(build, kind, [value(part) for part in kind.types])
         if isinstance(kind, types.Array):
-            array = context.make_array(kind)(context, build)
+            array = cgutils.create_struct_proxy(kind)(context, build)
             array.meminfo = array.parent = cgutils.get_null_value(
                 NULL
             )  # nobody counts references to it
