@@ -238,16 +238,15 @@ def _caller(returns: Any, kinds: tuple[Any, ...]) -> int:
         if isinstance(kind, types.UniTuple | types.Tuple):
             return context.make_tuple(build, kind, [value(part) for part in kind.types])
         if isinstance(kind, types.Array):
-            array = cgutils.create_struct_proxy(kind)(context, build)
-            array.meminfo = array.parent = cgutils.get_null_value(
-                NULL
-            )  # nobody counts references to it
-            array.data = build.inttoptr(word(), array.data.type)
-            array.nitems, array.itemsize = word(), word()
-            array.shape, array.strides = (
-                cgutils.pack_array(build, [word() for _ in range(kind.ndim)]) for _ in "ab"
-            )
-            return array._getvalue()
+            model = context.data_model_manager[kind]
+            null = cgutils.get_null_value(NULL)  # nobody counts references to it
+            parts = {"meminfo": null, "parent": null}
+            parts |= {name: word() for name in ("data", "nitems", "itemsize")}
+            pointer = context.get_value_type(model.get_type("data"))
+            parts["data"] = build.inttoptr(parts["data"], pointer)
+            for name in ("shape", "strides"):
+                parts[name] = cgutils.pack_array(build, [word() for _ in range(kind.ndim)])
+            return cgutils.make_anonymous_struct(build, [parts[name] for name in model._fields])
         if isinstance(kind, types.Float):
             return build.bitcast(word(), ir.DoubleType())
         return build.trunc(word(), ir.IntType(1)) if isinstance(kind, types.Boolean) else word()
