@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from networks import calls_for, images_for
 
-SHORTEST = float(os.environ.get("BENCHMARK_SECONDS", "0.1"))  # that are timed
+SHORTEST = float(os.environ.get("BENCHMARK_SECONDS", "0.1"))  # seconds timed
 Prepare = Callable[[str, int], Callable[[], object]]
 
 

@@ -30,6 +30,7 @@ MUCH_FASTER = 0.6  # of fewer threads: needs no confirmation
 FASTER = 0.93  # a number of threads is taken if it needs so much of the time
 SLOWER = 1.5  # work that needs so much more time than before: something else has begun to run
 FIRST_WAIT, LAST_WAIT = 0.1, 3.0  # seconds between two trials: doubled when one has failed
+COST = 10  # times as long as a failed trial is the wait after it, or longer
 RECENT = 16  # measurements whose best one more threads have to beat
 WEIGHT = 0.2  # of a measurement in the running mean
 
@@ -195,7 +196,8 @@ class Pace:
     The work is measured in units (mini-batches) as it is done. Now and then a neighbouring number
     gets a trial; it stays if it is faster. A trial that fails makes the next one wait longer; work
     that slows down makes it come at once. Where fewer threads are clearly slower, the next wait is
-    the longest. It is not where more are: one sample without a core says so, too.
+    the longest. Not so where more are: a single sample whose core was away looks the same. But a
+    trial costs a tenth of the time until the next one at most.
     """
 
     def __init__(self, most: int):
@@ -208,6 +210,7 @@ class Pace:
         self._is_upward = False  # where the next trial goes
         self._seconds, self._units = 0.0, 0  # of the sample being taken
         self._trials: list[float] = []
+        self._spent = 0.0  # seconds in the trial
 
     def now(self) -> int:
         """With how many threads to do the next units."""
@@ -233,6 +236,8 @@ class Pace:
             return
         sample = self._seconds / self._units
         self._since += self._seconds
+        if self._trial is not None:
+            self._spent += self._seconds
         self._seconds, self._units = 0.0, 0
         if self._trial is not None:
             self._judge(sample)
@@ -282,5 +287,6 @@ class Pace:
         elif taken > SLOWER * self._mean and not is_upward:
             self._wait = LAST_WAIT
         else:
-            self._wait = min(max(FIRST_WAIT, 2 * self._wait), LAST_WAIT)
-        self._trial, self._trials, self._since = None, [], 0.0
+            doubled = min(max(FIRST_WAIT, 2 * self._wait), LAST_WAIT)
+            self._wait = max(doubled, COST * self._spent)
+        self._trial, self._trials, self._spent, self._since = None, [], 0.0, 0.0

@@ -139,7 +139,7 @@ def test_what_is_refused(run, invoke, tmp_path):
 )
 def test_networks_that_are_refused(layers, shape, said, tmp_path):
     with pytest.raises(nbconv.SettingError) as error:
-        demo.save(nbconv.Network(layers, shape), tmp_path / "demo.html")
+        demo.save(nbconv.Network(layers, shape), str(tmp_path / "demo.html"))
     assert str(error.value) == said
     assert not list(tmp_path.iterdir())
 

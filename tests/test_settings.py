@@ -163,7 +163,8 @@ def test_a_new_setting_is_one_field(tmp_path):
         ("kernels", "nbconv/kernels"),
         ("cli", "nbconv/cli"),
     ):
-        shutil.copytree(ROOT / source, tmp_path / place)
+        ignore = shutil.ignore_patterns("__pycache__")  # which other tests write to
+        shutil.copytree(ROOT / source, tmp_path / place, ignore=ignore)
     file = tmp_path / "nbconv" / "training" / "settings.py"
     before, end, after = file.read_text().partition("\n    def __post_init__")
     file.write_text(before + A_FIELD + end + after)

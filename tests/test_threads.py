@@ -82,6 +82,12 @@ def test_one_sample_without_a_core_puts_off_no_trial_of_more():
     assert share(run(Pace(2), seconds_of, 20), 2, since=1.8) > 0.97
 
 
+def test_trials_that_fail_cost_a_tenth_at_most():
+    """A mini-batch of 20 ms is the least that a trial does, here with two threads of many more."""
+    steps = run(Pace(2), lambda now, number: 0.02 * (10 if number == 2 else 1), 5)
+    assert share(steps, 1, since=0.5) > 0.85
+
+
 def test_it_follows_what_happens_on_the_machine():
     """From the fifth to the tenth second another program wants a core."""
 

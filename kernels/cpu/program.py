@@ -178,7 +178,7 @@ def concurrently(statuses, counts, entries, runner):
     """
     for p in prange(counts.size):
         statuses[p] = _run(runner, counts[p], entries[p])
-    for p in range(statuses.size):  # with any() Numba would read in SciPy as this kernel is loaded
+    for p in range(statuses.size):  # to load any(), Numba would import scipy.linalg
         if statuses[p]:
             raise MemoryError
 

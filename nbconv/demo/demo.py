@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import math
+import os
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
@@ -56,12 +57,13 @@ MOST_PRODUCTS = 50_000_000  # of a weight and an activation, for one picture
 MOST_EXAMPLES = 10
 
 
-def save(network: Network, path: Path, examples: Dataset | None = None) -> None:
+def save(network: Network, path: str | os.PathLike[str], examples: Dataset | None = None) -> None:
     """Write the page atomically to an .html file.
 
     examples: a data set, of which one image of each class, up to ten, goes into the page. Raises
     SettingError for a network that the page cannot show, and if the file cannot be written.
     """
+    path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"{path} has an unknown extension: expected .html")
     write(path, page(network, examples).encode())

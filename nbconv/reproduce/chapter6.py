@@ -35,7 +35,7 @@ ACCURACIES = {
     "dropout": 99.60,
 }
 BEYOND = "beyond"  # an experiment that is not in the book
-POSITIONS = "mean of nine positions"  # of an image, each a pixel from the next
+POSITIONS = "nine positions averaged"  # of an image: see `nine_positions`
 MEMBERS = 5
 ENSEMBLE = 9967  # correctly classified test images of 10,000, by the book's ensemble
 # The book's numbers of parameters.
@@ -94,8 +94,8 @@ def experiment(name: str, context: Context) -> None:
 def nine_positions(predict: Callable[[Any], NDArray[Any]], images: Any) -> NDArray[np.float64]:
     """The mean of what is predicted for each image and for it moved by a pixel in 8 directions.
 
-    predict: takes images (n, channels, rows, columns), as `Network.predict_proba` does; so does
-    the mean take them.
+    predict: a function of images (n, channels, rows, columns), such as `Network.predict_proba`; the
+    mean has the shape of what it returns. Pixels that move in from outside are 0.
     """
     rows, columns = images.shape[2:]
     framed = np.pad(images[:], ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -124,11 +124,11 @@ def ensemble(name: str, book: int | None, context: Context) -> None:
     if name == BEYOND:
         activations = nine_positions(five.members_proba, test.images)
         rows += [
-            [f"member, seed {context.seed + k}, {POSITIONS}", None, int(right)]
+            [f"{POSITIONS}: member, seed {context.seed + k}", None, int(right)]
             for k, right in enumerate((activations.argmax(2) == test.labels).sum(axis=1))
         ]
-        labels, votes = _votes(activations, test.labels, None)
-        rows += [[f"{what}, {POSITIONS}", *numbers] for what, *numbers in votes]
+        _, votes = _votes(activations, test.labels, None)
+        rows += [[f"{POSITIONS}: {what}", *numbers] for what, *numbers in votes]
     columns = {f"five networks, {name}": "", "book, right of 10,000": ",.0f", "ours": ",.0f"}
     context.table("The ensemble", columns, *rows)
     axes = plots.errors(test.images, test.labels, labels)
