@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import POSIX
 
@@ -102,15 +101,6 @@ def test_the_chain_of_neurons(tmp_path):
     assert vanishing[5] > 16
     assert exploding[1] == "25 25 25"
     assert exploding[5] == pytest.approx(1 / 25**2)
-
-
-def test_nine_positions():
-    """A pixel is spread over the nine around it; what is moved out of the image is not seen."""
-    images = np.zeros((2, 1, 3, 4), np.float32)
-    images[0, 0, 1, 1], images[1, 0, 0, 3] = 9, 18
-    found = chapter6.nine_positions(lambda moved: moved.reshape(2, -1), images)
-    assert found[0].reshape(3, 4).tolist() == [[1, 1, 1, 0]] * 3
-    assert found[1].reshape(3, 4).tolist() == [[0, 0, 2, 2], [0, 0, 2, 2], [0, 0, 0, 0]]
 
 
 def test_parameters(tmp_path):

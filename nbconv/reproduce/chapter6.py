@@ -5,11 +5,10 @@ The experiments' settings are in nbconv/book/experiments.py.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import combinations, product
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..book.experiments import EXPERIMENTS
 from ..ensemble import Ensemble, vote
@@ -35,7 +34,6 @@ ACCURACIES = {
     "dropout": 99.60,
 }
 BEYOND = "beyond"  # an experiment that is not in the book
-POSITIONS = "nine positions averaged"  # of an image: see `nine_positions`
 MEMBERS = 5
 ENSEMBLE = 9967  # correctly classified test images of 10,000, by the book's ensemble
 # The book's numbers of parameters.
@@ -76,32 +74,8 @@ def experiment(name: str, context: Context) -> None:
         "runs": "d",
         "min a run": ".1f",
     }
-    if name != BEYOND:
-        context.table("Test accuracy at the epoch with the best validation accuracy", columns, row)
-        return
-    test = context.mnist[2]
-    networks = [Network.load(run.path, weights="best", backend=context.backend) for run in runs]
-    found = [nine_positions(network.predict_proba, test.images) for network in networks]
-    averaged = statistics([100 * float((a.argmax(1) == test.labels).mean()) for a in found])
-    context.table(
-        "Beyond the book, test accuracy at the epoch with the best validation accuracy",
-        columns,
-        row,
-        [f"{name}, {POSITIONS}", *row[1:5], *averaged.values(), len(runs), None],
-    )
-
-
-def nine_positions(predict: Callable[[Any], NDArray[Any]], images: Any) -> NDArray[np.float64]:
-    """The mean of what is predicted for each image and for it moved by a pixel in 8 directions.
-
-    predict: a function of images (n, channels, rows, columns), such as `Network.predict_proba`; the
-    mean has the shape of what it returns. Pixels that move in from outside are 0.
-    """
-    rows, columns = images.shape[2:]
-    framed = np.pad(images[:], ((0, 0), (0, 0), (1, 1), (1, 1)))
-    moved = (framed[:, :, i : i + rows, j : j + columns] for i, j in product(range(3), repeat=2))
-    mean: NDArray[np.float64] = np.mean([predict(each) for each in moved], axis=0)
-    return mean
+    what = "Beyond the book, test" if name == BEYOND else "Test"
+    context.table(f"{what} accuracy at the epoch with the best validation accuracy", columns, row)
 
 
 def ensemble(name: str, book: int | None, context: Context) -> None:
@@ -114,21 +88,24 @@ def ensemble(name: str, book: int | None, context: Context) -> None:
     test = context.mnist[2]
     _, runs = _runs(context, name, range(context.seed, context.seed + MEMBERS))
     five = Ensemble.from_checkpoints([run.path for run in runs], backend=context.backend)
-    activations = five.members_proba(test.images)
-    rows: list[list[Any]] = [
+    answers, activations = five.members_predict(test.images), five.members_proba(test.images)
+    labels = vote(answers, activations)
+
+    def correct(predictions: Any) -> int:
+        return int((predictions == test.labels).sum())
+
+    fours = combinations(range(MEMBERS), MEMBERS - 1)
+    of_four = [correct(vote(answers[[*four]], activations[[*four]])) for four in fours]
+    of_mean = correct(activations.mean(axis=0).argmax(axis=1))
+    rows = [
         [f"member, seed {context.seed + k}", None, 100 * run.test_accuracy]
         for k, run in enumerate(runs)
     ]
-    labels, votes = _votes(activations, test.labels, book)
-    rows += votes
-    if name == BEYOND:
-        activations = nine_positions(five.members_proba, test.images)
-        rows += [
-            [f"{POSITIONS}: member, seed {context.seed + k}", None, int(right)]
-            for k, right in enumerate((activations.argmax(2) == test.labels).sum(axis=1))
-        ]
-        _, votes = _votes(activations, test.labels, None)
-        rows += [[f"{POSITIONS}: {what}", *numbers] for what, *numbers in votes]
+    rows += [
+        ["vote of all five", book, correct(labels)],
+        ["mean probability of all five", None, of_mean],
+        [f"votes of four: {min(of_four):,} to {max(of_four):,}", None, float(np.mean(of_four))],
+    ]
     columns = {f"five networks, {name}": "", "book, right of 10,000": ",.0f", "ours": ",.0f"}
     context.table("The ensemble", columns, *rows)
     axes = plots.errors(test.images, test.labels, labels)
@@ -137,27 +114,6 @@ def ensemble(name: str, book: int | None, context: Context) -> None:
         "misclassifies: correct and predicted label"
     )
     context.picture(f"{name}-errors", caption, axes)
-
-
-def _votes(
-    activations: NDArray[np.float64], correct: NDArray[Any], book: int | None
-) -> tuple[NDArray[np.int64], list[list[Any]]]:
-    """(labels by vote, the table's rows of all members' votes and of four of them).
-
-    activations: (members, n, classes). correct: the n labels.
-    """
-
-    def right(members: list[int]) -> int:
-        chosen = activations[members]
-        return int((vote(chosen.argmax(2), chosen) == correct).sum())
-
-    of_four = [right([*four]) for four in combinations(range(MEMBERS), MEMBERS - 1)]
-    of_mean = int((activations.mean(axis=0).argmax(1) == correct).sum())
-    return vote(activations.argmax(2), activations), [
-        ["vote of all five", book, right([*range(MEMBERS)])],
-        ["mean probability of all five", None, of_mean],
-        [f"votes of four: {min(of_four):,} to {max(of_four):,}", None, float(np.mean(of_four))],
-    ]
 
 
 def parameters(context: Context) -> None:
