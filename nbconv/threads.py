@@ -206,11 +206,11 @@ class Pace:
         self._trial: int | None = None
         self._mean: float | None = None  # seconds a unit, with `threads`
         self._recent: deque[float] = deque(maxlen=RECENT)  # samples
-        self._wait, self._since = FIRST_WAIT, 0.0
+        self._wait = FIRST_WAIT
+        self._since = 0.0  # seconds since a trial began or ended
         self._is_upward = False  # where the next trial goes
         self._seconds, self._units = 0.0, 0  # of the sample being taken
         self._trials: list[float] = []
-        self._spent = 0.0  # seconds in the trial
 
     def now(self) -> int:
         """With how many threads to do the next units."""
@@ -236,8 +236,6 @@ class Pace:
             return
         sample = self._seconds / self._units
         self._since += self._seconds
-        if self._trial is not None:
-            self._spent += self._seconds
         self._seconds, self._units = 0.0, 0
         if self._trial is not None:
             self._judge(sample)
@@ -249,7 +247,7 @@ class Pace:
         self._mean += (sample - self._mean) * WEIGHT
         self._recent.append(sample)
         if self._since >= self._wait:
-            self._trial = self._neighbour()
+            self._trial, self._since = self._neighbour(), 0.0
 
     def _neighbour(self) -> int:
         """The number to try next: by a factor of about two, up and down in turn."""
@@ -288,5 +286,5 @@ class Pace:
             self._wait = LAST_WAIT
         else:
             doubled = min(max(FIRST_WAIT, 2 * self._wait), LAST_WAIT)
-            self._wait = max(doubled, COST * self._spent)
-        self._trial, self._trials, self._spent, self._since = None, [], 0.0, 0.0
+            self._wait = max(doubled, COST * self._since)
+        self._trial, self._trials, self._since = None, [], 0.0
