@@ -100,8 +100,12 @@ def train(
         path = shlex.quote(str(folder))
         click.echo(f"member-{member} of {count} is trained. After all: nbconv ensemble seal {path}")
         return
-    _, validation, test = runs.load(trained.networks[0].state.run)
-    results = {"validation": trained.evaluate(validation), "test": trained.evaluate(test)}
+    _, *sets = runs.load(trained.networks[0].state.run)
+    results = {
+        name: trained.evaluate(data)
+        for name, data in zip(("validation", "test"), sets, strict=True)
+        if data is not None
+    }
     if as_json:
         print_json({"ensemble": str(folder), **results})
     else:

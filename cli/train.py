@@ -204,9 +204,10 @@ def _train(
     state = run.network.state
     progress = Progress(state.epoch, state.epoch + run.arguments["epochs"])
     note(f"{run.network.summary()}\n")
+    aside = f"{len(run.validation):,}" if run.validation else "none"
     tell(
-        f"{len(run.train):,} training images, {len(run.validation):,} for validation and "
-        f"{len(run.test):,} for the test from {state.run['data']}"
+        f"{len(run.train):,} training images, {aside} for validation and {len(run.test):,} for the "
+        f"test from {state.run['data']}"
     )
     tell(f"Checkpoint: {run.out}")
     tell(runs.classes_line(run.train, run.arguments["class_weights"]))
@@ -287,7 +288,7 @@ def _meant(path: Path) -> str:
 
 def _print_result(run: Any, as_json: bool) -> None:
     state = run.network.state
-    best = state.best
+    best, accuracy = state.best, state.test_accuracy
     seconds = sum(state.history["seconds"])
     warning = run.still_guessing() and state.warning
     if as_json:
@@ -298,9 +299,9 @@ def _print_result(run: Any, as_json: bool) -> None:
                 "parameters": run.network.engine.count,
                 "epochs": state.epoch,
                 "seconds": seconds,
-                "best_epoch": best.epoch,
-                "validation_accuracy": best.validation_accuracy,
-                "test_accuracy": best.test_accuracy,
+                "best_epoch": best and best.epoch,
+                "validation_accuracy": best and best.validation_accuracy,
+                "test_accuracy": accuracy,
                 "warning": warning or None,
                 "settings": state.run,
                 "history": dict(state.history),
@@ -308,11 +309,13 @@ def _print_result(run: Any, as_json: bool) -> None:
         )
         return
     total = len(run.test)
-    click.echo(
-        f"Test accuracy {percent(best.test_accuracy)} "
-        f"({round(best.test_accuracy * total)} of {total}) at epoch {best.epoch}, "
-        f"best in validation ({percent(best.validation_accuracy)})."
+    when = (
+        f"at epoch {best.epoch}, best in validation ({percent(best.validation_accuracy)})"
+        if best
+        else f"after the last epoch, {state.epoch}"
     )
+    right = f"{round(accuracy * total)} of {total}"
+    click.echo(f"Test accuracy {percent(accuracy)} ({right}) {when}.")
     if warning:
         click.echo(printable(f"Nothing was learned. {warning}"))
     epochs = f"{state.epoch} epoch{'s' if state.epoch > 1 else ''}"

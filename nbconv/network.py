@@ -256,9 +256,7 @@ class Network:
                 for name, data in (("validation", validation), ("test", test)):
                     if data is not None:
                         inputs.check_data(self, data, name, like=train)
-                if validation is None and (
-                    checked.patience is not None or checked.schedule.startswith("halve")
-                ):
+                if validation is None and checked.needs_validation:
                     raise SettingError(
                         "patience and the schedule 'halve' look at the validation accuracy: "
                         "expected validation data"

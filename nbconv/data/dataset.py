@@ -95,6 +95,34 @@ class Rows:
         return images[(slice(None),) * np.ndim(self._indices[first]) + tuple(rest)]
 
 
+class Joined:
+    """The images of one store and, after them, another's; they are read when they are indexed."""
+
+    def __init__(self, first: Store, second: Store):
+        self._first, self._second = first, second
+        self.shape: Shape = (first.shape[0] + second.shape[0], *first.shape[1:])
+        self.dtype = first.dtype
+
+    def select(self, part: Any) -> Rows:
+        """The images of a slice or with these indices, which are not read yet."""
+        return Rows(self, np.arange(self.shape[0])[part])
+
+    def chunks(self) -> NDArray[np.int64]:
+        """See `chunks`."""
+        first = chunks(self._first)
+        return np.concatenate([first, first.max() + 1 + chunks(self._second)])
+
+    def __getitem__(self, key: Any) -> Array:
+        first, *rest = key if isinstance(key, tuple) and key else (key,)
+        indices = np.arange(self.shape[0])[first]
+        flat, begin = indices.reshape(-1), self._first.shape[0]
+        images = np.empty((len(flat), *self.shape[1:]), self.dtype)
+        images[flat < begin] = self._first[flat[flat < begin]]
+        images[flat >= begin] = self._second[flat[flat >= begin] - begin]
+        images = images.reshape(*indices.shape, *self.shape[1:])
+        return images[(slice(None),) * indices.ndim + tuple(rest)]
+
+
 def as_array(values: ArrayLike, name: str) -> Array:
     """A caller's values as an array. Raises DataError."""
     check_unmasked(values, name)
@@ -410,6 +438,25 @@ class Dataset:
         return Dataset.from_store(
             select(self.store, part), labels, self.class_names, self.level, files
         )
+
+    def joined(self, other: "Dataset") -> "Dataset":
+        """A dataset of these images and then another's of the same classes. Raises DataError.
+
+        Images in a file are not read yet.
+        """
+        first, second = self.store, other.store
+        if first.dtype != second.dtype or self.shape != other.shape:
+            raise DataError(
+                f"images of {show(self.shape)}, stored as {first.dtype}, cannot be joined with "
+                f"images of {show(other.shape)}, stored as {second.dtype}: expected the same"
+            )
+        are_in_memory = all(type(store) is np.ndarray for store in (first, second))
+        store = np.concatenate([first, second]) if are_in_memory else Joined(first, second)
+        files = None
+        if self.files is not None and other.files is not None:
+            files = [*self.files, *other.files]
+        labels = np.concatenate([self.labels, other.labels])
+        return Dataset.from_store(store, labels, self.class_names, self.level, files)
 
     def in_memory(self, indices: NDArray[np.int64]) -> "Dataset":
         """A dataset of the images with these increasing indices, which are read now."""

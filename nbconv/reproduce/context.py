@@ -1,5 +1,6 @@
 """What the parts of a chapter share: the options, trained networks, tables and pictures."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,17 +19,17 @@ class Run:
     """A finished training: its checkpoint and its results."""
 
     path: Path
-    validation_accuracy: float  # in percent, of the best epoch (the first of equal ones)
-    test_accuracy: float  # in percent, of the same epoch
+    validation_accuracy: float  # in percent, of the best epoch (the first of equal ones), or NaN
+    test_accuracy: float  # in percent, of the same epoch; without validation images of the last
     seconds: float  # training time, without evaluation
 
     @classmethod
     def load(cls, path: Path) -> "Run":
         """Read the results from a checkpoint. Raises CheckpointError."""
         state = Network.load(path, backend="cpu").state
-        assert state.best is not None  # the runs have validation data
-        accuracies = 100 * state.best.validation_accuracy, 100 * state.best.test_accuracy
-        return cls(path, *accuracies, sum(state.history["seconds"]))
+        validation = state.best.validation_accuracy if state.best else math.nan
+        seconds = sum(state.history["seconds"])
+        return cls(path, 100 * validation, 100 * state.test_accuracy, seconds)
 
 
 @dataclass

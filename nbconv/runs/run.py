@@ -38,7 +38,7 @@ class Run:
 
     network: Network
     train: Dataset
-    validation: Dataset
+    validation: Dataset | None  # None if its images are among those trained on
     test: Dataset
     arguments: dict[str, Any]
     out: Path
@@ -73,10 +73,14 @@ class Run:
             )
 
     def still_guessing(self) -> bool:
-        """Whether the best epoch's answers are no better than naming the commonest class."""
-        best = self.network.state.best
-        share = np.bincount(self.validation.labels).max() / len(self.validation)
-        return best is not None and bool(best.validation_accuracy <= diagnosis.CHANCE * share)
+        """Whether the answers are no better than naming the commonest class.
+
+        In the best epoch or, without validation images, in the last one, on the test images.
+        """
+        state, judged = self.network.state, self.validation or self.test
+        accuracy = state.best.validation_accuracy if state.best else state.test_accuracy
+        share = np.bincount(judged.labels).max() / len(judged)
+        return bool(accuracy <= diagnosis.CHANCE * share)
 
     def save(self) -> None:
         """Save to `out`; another run's file there is kept first."""
@@ -88,13 +92,17 @@ class Run:
 
 def load(
     settings: Mapping[str, Any], decoding: Callable[[int, int], None] | None = None
-) -> sources.Splits:
-    """The data that a run's settings name. decoding: told how many pictures are decoded.
+) -> tuple[Dataset, Dataset | None, Dataset]:
+    """Training, validation and test data that a run's settings name.
 
+    No validation data if they are trained on, too. decoding: told how many pictures are decoded.
     Raises DataError, SettingError.
     """
     how = {name: settings.get(name) for name in ("size", "channels", "arrays")}
-    return sources.load_data(settings["data"], **how, progress=decoding)
+    train, validation, test = sources.load_data(settings["data"], **how, progress=decoding)
+    if settings.get("validation", True):
+        return train, validation, test
+    return train.joined(validation), None, test
 
 
 def begin(
@@ -116,7 +124,7 @@ def begin(
     if settings["mini_batch_size"] > examples and not _is_given("mini_batch_size", given):
         settings = checked({**given, "mini_batch_size": examples})
         say(f"mini_batch_size is {examples}, as there are no more training images")
-    classes = max(len(train.class_names or ()), *(each.classes for each in sets))
+    classes = max(len(train.class_names or ()), *(each.classes for each in sets if each))
     if classes < 2:
         raise DataError(f"{settings['data']} has images of one class: expected two or more")
     settings["net"] = notation.completed(settings["net"], classes)
@@ -249,6 +257,8 @@ def images_for(
     if data is None or _whole(data) == own:
         data, split = str(own), split or "test"
         arrays = arrays or run.get("arrays")
+    if data == own and split == "validation" and not run.get("validation", True):
+        say(f"{name} was trained on the validation images, too: they do not tell how good it is")
     level = BYTE if data == own else inputs.level_of(network)  # own data have it by themselves
     shape = network.picture_shape
     how = sources.options(run.get("size"), run.get("channels"), arrays, like=shape, level=level)

@@ -7,6 +7,7 @@ from typing import Any
 from .. import activations, checks
 from ..book.experiments import EXPERIMENTS
 from ..checks import Checked, setting
+from ..errors import SettingError
 from ..names import DROPOUT_SCALINGS, DTYPES, INITIALISERS
 from ..training.settings import Settings
 
@@ -42,6 +43,12 @@ class NetworkSettings(Checked):
         "Arrays of an .npz or .h5 file by their role: train_images=NAME,train_labels=NAME,...",
         checks.text,
     )
+    validation: bool = setting(
+        True,
+        "Set images aside for validation. Without it they are trained on, too, and the last epoch "
+        "counts, not the best one.",
+        checks.flag,
+    )
     initialiser: str = setting(
         "auto",
         "Initial weights; auto: what suits the activation, default: the book's.",
@@ -68,6 +75,14 @@ class NetworkSettings(Checked):
 @dataclass(frozen=True)
 class RunSettings(Settings, NetworkSettings):
     """A run's settings, the network's first: a dataclass begins with its last base's fields."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.needs_validation and not self.validation:
+            raise SettingError(
+                "validation is off, and patience and the schedule halve look at the validation "
+                "accuracy: expected it on, or neither of them"
+            )
 
 
 # What `net` may name: the book's experiments, and what to begin with, on any pictures.

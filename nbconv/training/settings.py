@@ -168,6 +168,11 @@ class Settings(Checked):
             )
 
     @property
+    def needs_validation(self) -> bool:
+        """Whether validation accuracies decide about the training."""
+        return self.patience is not None or self.schedule.startswith("halve")
+
+    @property
     def distortion(self) -> "Distortion | None":
         """How much images are distorted, if they are."""
         from ..layers import Distortion

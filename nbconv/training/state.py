@@ -81,6 +81,11 @@ class State:
         """The validation accuracies since these settings and data are in force."""
         return list(self.history.get("validation_accuracy", []))[self.begun :]
 
+    @property
+    def test_accuracy(self) -> float:
+        """On the test images: of the best epoch; without validation images of the last one."""
+        return self.history["test_accuracy"][-1]
+
     def out_of_patience(self, settings: Settings) -> bool:
         """Whether the last `patience` epochs brought no better validation accuracy."""
         patience = settings.patience
