@@ -260,12 +260,13 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
 def _epochs(state: Any) -> str:
     """A table of the history: a row for each epoch."""
     from nbconv.tables import aligned
+    from nbconv.training.history import labels
 
     shown: dict[str, tuple[str, Callable[[float], str]]] = {
         "cost": ("cost", lambda value: f"{value:.4f}"),
         "training_accuracy": ("training", percent),
         "validation_accuracy": ("validation", percent),
-        "test_accuracy": ("test, best epoch", percent),
+        "test_accuracy": (labels(state.history)["test"], percent),
         "seconds": ("seconds", lambda value: f"{value:.1f}"),
     }
     columns = [(state.history[name], *how) for name, how in shown.items() if name in state.history]

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import Shape, show
-from .data.dataset import Dataset, Images, Store, as_array, check_pixels, image_store, tell_dark
+from .data.dataset import Dataset, Images, as_array, check_pixels, image_store, tell_dark
 from .data.levels import BYTE
+from .data.stores import Store
 from .errors import DataError, say
 
 if TYPE_CHECKING:

@@ -134,7 +134,8 @@ def is_net(span):
 def is_option(word):
     """Whether a command has it, or it is the end of another experiment's name: `-300`."""
     commands = [*main.commands.values(), *main.commands["ensemble"].commands.values()]
-    options = {name for each in commands for one in each.params for name in one.opts}
+    parameters = [one for each in commands for one in each.params]
+    options = {name for one in parameters for name in (*one.opts, *one.secondary_opts)}
     return word in options or any(name.endswith(word) for name in NAMED)
 
 

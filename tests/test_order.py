@@ -10,8 +10,9 @@ import pytest
 import nbconv
 from nbconv import Dataset, Network
 from nbconv.data import arrays
-from nbconv.data.dataset import Images, chunks
+from nbconv.data.dataset import Images
 from nbconv.data.stored import StoredImages
+from nbconv.data.stores import chunks
 from nbconv.training.order import Reader, shuffled_by_chunks
 
 SETTINGS = {"epochs": 3, "mini_batch_size": 10, "eta": 0.5}
@@ -130,7 +131,7 @@ def test_scattered_images_are_read_chunk_by_chunk(digits):
 
 def test_the_bits_do_not_depend_on_where_the_images_are(digits, tmp_path, monkeypatch):
     """In memory, in an HDF5 file without chunks, in a folder of .npy files; stopped or not."""
-    monkeypatch.setattr("nbconv.data.dataset.CHUNK_BYTES", 8 * 64)
+    monkeypatch.setattr("nbconv.data.stores.CHUNK_BYTES", 8 * 64)
     monkeypatch.setattr(arrays, "MAPPED_BYTES", 0)
     data, validation = digits[0][:203], digits[1]
     for name, part in {"train": data, "validation": validation, "test": digits[2]}.items():

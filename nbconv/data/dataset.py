@@ -2,10 +2,10 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from ..checks import Shape, show
 from ..errors import DataError, say
 from . import levels
 from .labels import ClassNames, check_class_names, check_unmasked, numbers_of
+from .stores import Store, pieces, select
 
 if TYPE_CHECKING:
     from .preparation import Preparation
@@ -23,104 +24,6 @@ Array = NDArray[Any]
 AS_THEY_ARE = tuple(map(np.dtype, ("uint8", "float32", "float64")))  # dtypes that kernels read
 DARK = 2 / levels.BYTE  # no pictures are so dark that all values are below it
 SHOWN = 20  # images that a notebook shows
-PIECE_BYTES = 2**24  # read at a time from a store that need not be read whole
-CHUNK_BYTES = 2**16  # read at a time where only some images are asked for
-
-
-class Store(Protocol):
-    """A source of images: an array, or a file that is read in slices.
-
-    shape: (n, channels, rows, columns). dtype: uint8, float32 or float64. Indexing returns an
-    array.
-    """
-
-    @property
-    def shape(self) -> Shape: ...  # noqa: D102 -- see the class
-    @property
-    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102 -- see the class
-
-    def __getitem__(self, key: Any) -> Array: ...
-
-
-def select(store: Store, part: Any) -> Store:
-    """The images of a slice or with these indices. Images in a file are not read yet."""
-    if isinstance(store, np.ndarray):
-        return np.ascontiguousarray(store[part])
-    selected: Store = getattr(store, "select", store.__getitem__)(part)
-    return selected
-
-
-def pieces(store: Store) -> Iterator[slice]:
-    """Slices that cover a store, each of one image or about PIECE_BYTES."""
-    if isinstance(store, np.ndarray) and store.nbytes <= PIECE_BYTES:
-        yield slice(None)
-        return
-    step = max(1, PIECE_BYTES // (math.prod(store.shape[1:]) * store.dtype.itemsize))
-    for first in range(0, store.shape[0], step):
-        yield slice(first, min(first + step, store.shape[0]))
-
-
-def chunk_length(shape: Shape, dtype: np.dtype[Any]) -> int:
-    """How many images a chunk has where the file has none: about CHUNK_BYTES."""
-    return max(1, CHUNK_BYTES // (math.prod(shape[1:]) * dtype.itemsize))
-
-
-def chunks(store: Store) -> NDArray[np.int64]:
-    """The number of the chunk that each image lies in, which a file has in one piece."""
-    if isinstance(store, np.ndarray):
-        return np.arange(len(store)) // chunk_length(store.shape, store.dtype)
-    numbers: NDArray[np.int64] = store.chunks()  # type: ignore[attr-defined]  # of no array
-    return numbers
-
-
-class Rows:
-    """Some images of a store that need not be read whole; they are read when they are indexed."""
-
-    def __init__(self, store: Store, indices: NDArray[np.int64]):
-        self._store, self._indices = store, indices
-        self.shape: Shape = (len(indices), *store.shape[1:])
-        self.dtype = store.dtype
-
-    def select(self, part: Any) -> "Rows":
-        """The images of a slice or with these indices, which are not read yet."""
-        return Rows(self._store, self._indices[part])
-
-    def chunks(self) -> NDArray[np.int64]:
-        """See `chunks`."""
-        return chunks(self._store)[self._indices]
-
-    def __getitem__(self, key: Any) -> Array:
-        first, *rest = key if isinstance(key, tuple) and key else (key,)
-        images = np.asarray(self._store[self._indices[first]])
-        return images[(slice(None),) * np.ndim(self._indices[first]) + tuple(rest)]
-
-
-class Joined:
-    """The images of one store and, after them, another's; they are read when they are indexed."""
-
-    def __init__(self, first: Store, second: Store):
-        self._first, self._second = first, second
-        self.shape: Shape = (first.shape[0] + second.shape[0], *first.shape[1:])
-        self.dtype = first.dtype
-
-    def select(self, part: Any) -> Rows:
-        """The images of a slice or with these indices, which are not read yet."""
-        return Rows(self, np.arange(self.shape[0])[part])
-
-    def chunks(self) -> NDArray[np.int64]:
-        """See `chunks`."""
-        first = chunks(self._first)
-        return np.concatenate([first, first.max() + 1 + chunks(self._second)])
-
-    def __getitem__(self, key: Any) -> Array:
-        first, *rest = key if isinstance(key, tuple) and key else (key,)
-        indices = np.arange(self.shape[0])[first]
-        flat, begin = indices.reshape(-1), self._first.shape[0]
-        images = np.empty((len(flat), *self.shape[1:]), self.dtype)
-        images[flat < begin] = self._first[flat[flat < begin]]
-        images[flat >= begin] = self._second[flat[flat >= begin] - begin]
-        images = images.reshape(*indices.shape, *self.shape[1:])
-        return images[(slice(None),) * indices.ndim + tuple(rest)]
 
 
 def as_array(values: ArrayLike, name: str) -> Array:
@@ -438,25 +341,6 @@ class Dataset:
         return Dataset.from_store(
             select(self.store, part), labels, self.class_names, self.level, files
         )
-
-    def joined(self, other: "Dataset") -> "Dataset":
-        """A dataset of these images and then another's of the same classes. Raises DataError.
-
-        Images in a file are not read yet.
-        """
-        first, second = self.store, other.store
-        if first.dtype != second.dtype or self.shape != other.shape:
-            raise DataError(
-                f"images of {show(self.shape)}, stored as {first.dtype}, cannot be joined with "
-                f"images of {show(other.shape)}, stored as {second.dtype}: expected the same"
-            )
-        are_in_memory = all(type(store) is np.ndarray for store in (first, second))
-        store = np.concatenate([first, second]) if are_in_memory else Joined(first, second)
-        files = None
-        if self.files is not None and other.files is not None:
-            files = [*self.files, *other.files]
-        labels = np.concatenate([self.labels, other.labels])
-        return Dataset.from_store(store, labels, self.class_names, self.level, files)
 
     def in_memory(self, indices: NDArray[np.int64]) -> "Dataset":
         """A dataset of the images with these increasing indices, which are read now."""

@@ -3,7 +3,8 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -19,18 +20,16 @@ from . import arrays, cifar, formats, idx, levels, named, pickles, splits
 from .dataset import (
     Dataset,
     Images,
-    Rows,
-    Store,
     channels_first,
     check_pixels,
     check_shape,
     image_store,
-    pieces,
     square_shape,
 )
 from .found import ALL, SETS, Found, Part
 from .labels import check_class_names, numbers_of
 from .stored import StoredImages
+from .stores import Joined, Rows, Store, pieces
 
 if TYPE_CHECKING:
     from .decoding import Progress
@@ -123,6 +122,18 @@ def load_data(
     MNIST's 60,000 keep the book's border, 50,000 and 10,000. Raises DataError, SettingError.
     """
     return _divided(_sets(source, options(size, channels, arrays, progress)), source)
+
+
+def load_without_validation(
+    source: str | os.PathLike[str], how: Options
+) -> tuple[Dataset, Dataset]:
+    """Training data, those among them that `load_data` sets aside for validation, and test data.
+
+    Raises DataError.
+    """
+    sets = _sets(source, how)
+    with _of(source):
+        return _without_validation(sets)
 
 
 def load_images(
@@ -499,13 +510,20 @@ def _check_classes(sets: Mapping[str, Dataset], name: str) -> None:
             strange = np.setdiff1d(data.labels, train.labels)
             if len(strange):
                 listed = ", ".join(data.name_of(int(k)) for k in strange[:5])
-                say(f"{name}: the {which} set has the class {listed}, and training has not")
+                say(f"{name}: the {which} set has the class {listed}, and the train set has not")
 
 
 def _divided(sets: dict[str, Dataset], source: object) -> Splits:
     """Training, validation and test data of what a source has. Raises DataError."""
-    try:
+    with _of(source):
         return _splits(sets)
+
+
+@contextmanager
+def _of(source: object) -> Iterator[None]:
+    """Errors about the sets of a source say whose they are."""
+    try:
+        yield
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
 
@@ -525,6 +543,35 @@ def _splits(sets: dict[str, Dataset]) -> Splits:
     if splits.is_mnist(train.labels):
         return train[:50_000], train[50_000:], test
     return *_set_aside(train, splits.VALIDATION_OF_TRAINING), test
+
+
+def _without_validation(sets: dict[str, Dataset]) -> tuple[Dataset, Dataset]:
+    """Training data, with those that are for validation else, and test data."""
+    if ALL in sets:
+        return _set_aside(sets[ALL], splits.TEST)
+    train = sets["train"]
+    train, test = (train, sets["test"]) if "test" in sets else _set_aside(train, splits.TEST)
+    return (_joined(train, sets["valid"]) if "valid" in sets else train), test
+
+
+def _joined(train: Dataset, valid: Dataset) -> Dataset:
+    """Both sets of a source in one. Many images that lie in a file stay there."""
+    first, second = train.store, valid.store
+    if first.dtype != second.dtype:
+        raise DataError(
+            f"training images are stored as {first.dtype} and validation images as "
+            f"{second.dtype}: expected the same to train on both"
+        )
+    store: Store = Joined(first, second)
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        is_mapped = any(isinstance(each, np.memmap) for each in (first, second))
+        if not is_mapped or first.nbytes + second.nbytes <= COPY_BYTES:
+            store = np.concatenate([first, second])
+    labels = np.concatenate([train.labels, valid.labels])
+    files = None
+    if train.files is not None and valid.files is not None:
+        files = [*train.files, *valid.files]
+    return Dataset.from_store(store, labels, train.class_names, train.level, files)
 
 
 def _set_aside(data: Dataset, share: float) -> tuple[Dataset, Dataset]:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import chunk_length, four_axes, has_channels_last, square_shape
+from .dataset import four_axes, has_channels_last, square_shape
 from .formats import map_npy, reading
 from .levels import BYTE
+from .stores import chunk_length, indexed
 
 Array = NDArray[Any]
 
@@ -63,13 +64,9 @@ class StoredImages:
         return self._indices // self._chunk
 
     def __getitem__(self, key: Any) -> Array:
-        if isinstance(key, tuple):
-            if key and isinstance(key[0], slice):
-                return self[key[0]][:, *key[1:]]
-            if key and isinstance(key[0], (int, np.integer)):
-                return self[key[0]][key[1:]]
-            return self[:][key]
-        indices = self._indices[key]
+        return indexed(self._images, self._indices, key)
+
+    def _images(self, indices: NDArray[np.int64]) -> Array:
         increasing, positions = np.unique(indices.reshape(-1), return_inverse=True)
         with reading(self._path, self._what):
             images = self._read(increasing)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import Shape
-from ..data.dataset import Dataset, Store, check_pixels
+from ..data.dataset import Dataset, check_pixels
+from ..data.stores import Store
 from ..kernels.interface import Backend
 from ..layers import BatchNorm, Distortion, Layer, LayerSpec, Randomness, Rates
 from ..layers.batch_norm import BatchNormLayer

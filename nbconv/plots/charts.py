@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ..data.dataset import class_name
 from ..data.labels import confusion_matrix
 from ..errors import DataError, SettingError
+from ..training.history import labels
 from .style import (
     AS_IT_IS,
     GREY,
@@ -33,7 +34,6 @@ LOG_RATIO = 20  # of the largest to the smallest cost: the axis is logarithmic a
 CUT_RATIO = 4  # of the range of all epochs to that without the first fifth: the axis is cut above
 SIGMA = "\u03c3"
 MAX_CLASSES = 20  # numbers in the picture would be too small to read for more
-NAMES = {"training": "training", "validation": "validation", "test": "test, best epoch"}
 
 
 def _metric(history: Mapping[str, Numbers], name: str, factor: float = 1) -> list[float]:
@@ -57,8 +57,9 @@ def curves(
     validation = _metric(history, "validation_accuracy")
     if best is None and validation:
         best = int(np.nanargmax(validation)) + 1
-    costs = {label: _metric(history, f"{name}_cost") for name, label in NAMES.items()}
-    accuracies = {label: _metric(history, f"{name}_accuracy", 100) for name, label in NAMES.items()}
+    sets = labels(history).items()
+    costs = {label: _metric(history, f"{name}_cost") for name, label in sets}
+    accuracies = {label: _metric(history, f"{name}_accuracy", 100) for name, label in sets}
     axes = multiple_axes(axes, 2, 10, 3.8, ncols=2)
     _panel(axes[0], "cost", {**costs, "mini-batches": _metric(history, "cost")}, best)
     _panel(axes[1], "accuracy, %", accuracies, best)
@@ -80,7 +81,7 @@ def _panel(ax: Axes, what: str, series: Mapping[str, list[float]], best: int | N
     for style, (label, numbers) in enumerate(series.items()):
         if numbers:
             lines.append(draw_line(ax, range(1, len(numbers) + 1), numbers, style, label))
-            lines[-1].set_drawstyle("steps-post" if label == NAMES["test"] else "default")
+            lines[-1].set_drawstyle("steps-post" if label == "test, best epoch" else "default")
     if best is not None:
         ax.axvline(best, color=GREY, linewidth=0.8, zorder=0)
     drawn = [numbers for numbers in series.values() if numbers]

@@ -70,14 +70,16 @@ def write_report(
 
 def _facts(network: Network) -> dict[str, str]:
     """The facts at the top of the page."""
-    best = network.state.best
+    history, best = network.state.history, network.state.best
     facts = {}
     if best:
         facts["test accuracy"] = _text("accuracy", best.test_accuracy)
         facts["validation accuracy"] = _text("accuracy", best.validation_accuracy)
         facts["best epoch"] = str(best.epoch)
+    elif "test_accuracy" in history:
+        facts["test accuracy"] = _text("accuracy", history["test_accuracy"][-1])
     facts["epochs"] = str(network.state.epoch)
-    facts["training time"] = _text("seconds", sum(network.state.history.get("seconds", [])))
+    facts["training time"] = _text("seconds", sum(history.get("seconds", [])))
     facts["parameters"] = f"{network.engine.count:,}"
     return {name: fact for name, fact in facts.items() if fact}
 
@@ -256,6 +258,7 @@ def _environment(path: Path, network: Network) -> str:
 def _options(settings: Mapping[str, Any]) -> Iterator[str]:
     """The options of `nbconv train` that give these settings."""
     for name, value in settings.items():
-        yield f"--{name.replace('_', '-')}"
-        if value is not True:
+        option = name.replace("_", "-")
+        yield f"--no-{option}" if value is False else f"--{option}"
+        if not isinstance(value, bool):
             yield str(value)

@@ -98,11 +98,13 @@ def load(
     No validation data if they are trained on, too. decoding: told how many pictures are decoded.
     Raises DataError, SettingError.
     """
-    how = {name: settings.get(name) for name in ("size", "channels", "arrays")}
-    train, validation, test = sources.load_data(settings["data"], **how, progress=decoding)
+    how: dict[str, Any] = {name: settings.get(name) for name in ("size", "channels", "arrays")}
     if settings.get("validation", True):
-        return train, validation, test
-    return train.joined(validation), None, test
+        return sources.load_data(settings["data"], **how, progress=decoding)
+    train, test = sources.load_without_validation(
+        settings["data"], sources.options(**how, progress=decoding)
+    )
+    return train, None, test
 
 
 def begin(

@@ -80,8 +80,8 @@ class RunSettings(Settings, NetworkSettings):
         super().__post_init__()
         if self.needs_validation and not self.validation:
             raise SettingError(
-                "validation is off, and patience and the schedule halve look at the validation "
-                "accuracy: expected it on, or neither of them"
+                "patience and the schedule halve look at the validation accuracy, and validation "
+                "is off: expected --validation (validation = true), or neither of them"
             )
 
 

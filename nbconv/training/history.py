@@ -41,6 +41,15 @@ def line(
     return "".join(parts.values()).rstrip()
 
 
+def labels(history: Mapping[str, object]) -> dict[str, str]:
+    """What the scores on each set are called in tables and charts.
+
+    Test scores are the best epoch's so far, if there are validation images that tell which it is.
+    """
+    test = "test, best epoch" if "validation_accuracy" in history else "test"
+    return {"training": "training", "validation": "validation", "test": test}
+
+
 class History(Mapping[str, list[float]]):
     """A read-only mapping from a metric's name to one number per epoch, NaN if not measured."""
 
@@ -64,7 +73,7 @@ class History(Mapping[str, list[float]]):
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows: cost and accuracy over the epochs. `plots.curves` shows more."""
-        sets = {"training": "training", "validation": "validation", "test": "test at best"}
+        sets = labels(self)
         costs = {shown: self.get(f"{name}_cost", []) for name, shown in sets.items()}
         costs["mini-batches"] = self.get("cost", [])
         accuracies = {

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..data.dataset import Dataset, chunks
+from ..data.dataset import Dataset
+from ..data.stores import chunks
 from ..engine.engine import UNCHANGED, Engine
 from ..engine.plan import DIVERGED
 from ..errors import DataError, DivergedError, Interrupted, SettingError, say

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..activations import LINEAR
 from ..checks import Shape
-from ..data.dataset import Dataset, Images, Store
+from ..data.dataset import Dataset, Images
+from ..data.stores import Store
 from ..engine.engine import Engine
 from ..engine.probe import Probe, units
 from ..kernels.activations import RELU, SIGMOID, TANH

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.dataset import Dataset, chunks
+from ..data.dataset import Dataset
+from ..data.stores import chunks
 from ..errors import SettingError
 
 Indices = NDArray[np.int64]

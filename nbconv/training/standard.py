@@ -5,7 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.dataset import Images, Store
+from ..data.dataset import Images
+from ..data.stores import Store
 
 PIXELS = 2**20  # looked at together
 LEAST = 1e-6  # a smaller deviation is taken for that of a constant channel

@@ -84,7 +84,7 @@ class State:
     @property
     def test_accuracy(self) -> float:
         """On the test images: of the best epoch; without validation images of the last one."""
-        return self.history["test_accuracy"][-1]
+        return self.best.test_accuracy if self.best else self.history["test_accuracy"][-1]
 
     def out_of_patience(self, settings: Settings) -> bool:
         """Whether the last `patience` epochs brought no better validation accuracy."""

@@ -224,7 +224,7 @@ def test_labels_that_are_refused(labels, said):
 
 
 def test_pixels_are_checked_piece_by_piece(monkeypatch):
-    monkeypatch.setattr("nbconv.data.dataset.PIECE_BYTES", 100)
+    monkeypatch.setattr("nbconv.data.stores.PIECE_BYTES", 100)
     many = np.zeros((50, 7), np.float32)
     Dataset(many, np.zeros(50, int))
     for bad in (0, 2, 3, 49):
