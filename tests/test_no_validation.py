@@ -52,12 +52,12 @@ def test_the_last_epoch_counts(invoke):
 
 def test_validation_images_that_were_trained_on_are_told(invoke, trained, tmp_path, caplog):
     invoke("eval", trained, "--split", "validation")
-    assert "was trained on the validation images, too" in caplog.text
+    assert "was trained on the images of train and validation together" in caplog.text
     caplog.clear()
     runs.begin({**SETTINGS, "validation": True, "epochs": 1}, tmp_path / "other.h5").go()
     for of in ((trained,), (trained, "--split", "test"), ("other.h5", "--split", "validation")):
         invoke("eval", *of)
-    assert "trained on the validation" not in caplog.text
+    assert "trained on the images" not in caplog.text
 
 
 def test_resumed_it_has_the_same_bits(trained, tmp_path):
@@ -129,7 +129,8 @@ def test_validation_images_of_their_own_come_last(own, digits):
     for key in (
         slice(None), slice(1190, 1200), slice(0, 0), 0, last, -1, some, np.arange(0, last, 7),
         (slice(3, 5), 0), (last, slice(None), 2), (..., 0), (some, 0, 1), ([0, last], [0, 0]),
-        images[:, 0, 3, 3] > 9, (None, 0), None,
+        images[:, 0, 3, 3] > 9, (None, 0), None, (), [], [True] * len(images), images > 9,
+        (0, slice(None), [0, 1]), ([3, -1], 0, 1), (images[:, 0, 3, 3] > 9, 0), (np.int64(3), ...),
     ):  # fmt: skip
         assert np.array_equal(train.store[key], images[key]), key
         assert train.store[key].dtype == np.uint8

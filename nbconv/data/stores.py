@@ -65,15 +65,26 @@ def indexed(
 ) -> Array:
     """What NumPy's indexing gives for an array of the images with these indices, (n,).
 
-    read: gives the images with such indices, which it reads; of any number of axes.
+    read: gives the images with such indices, which it reads; of any number of axes. No others are
+    read, if the key begins with a number, a slice or an array for the images.
     """
-    if not isinstance(key, tuple):
-        return read(indices[key])
-    if key and isinstance(key[0], slice):
-        return read(indices[key[0]])[:, *key[1:]]
-    if key and isinstance(key[0], (int, np.integer)):
-        return read(indices[key[0]])[key[1:]]
-    return read(indices)[key]
+    first, *rest = key if isinstance(key, tuple) and key else (key,)
+    is_number = isinstance(first, (int, np.integer)) and not isinstance(first, bool)
+    is_array = isinstance(first, (list, np.ndarray))
+    are_images = is_array and (np.ndim(first) == 1 or np.asarray(first).dtype != bool)
+    if not rest and (is_number or are_images):
+        return read(indices[first])
+    some, inner = indices, key  # the images to read, and what to take of them
+    if isinstance(first, slice):
+        some, inner = indices[first], (slice(None), *rest)
+    elif is_number:
+        some, inner = indices[first][None], (0, *rest)
+    elif are_images:
+        wanted = np.arange(len(indices))[first]
+        read_once, places = np.unique(wanted, return_inverse=True)
+        some, inner = indices[read_once], (places.reshape(wanted.shape), *rest)
+    images: Array = read(some)[inner]
+    return images
 
 
 class Rows:
@@ -101,12 +112,13 @@ class Joined:
 
     def __init__(self, first: Store, second: Store):
         self._first, self._second = first, second
-        self.shape: Shape = (first.shape[0] + second.shape[0], *first.shape[1:])
+        self._indices = np.arange(first.shape[0] + second.shape[0])
+        self.shape: Shape = (len(self._indices), *first.shape[1:])
         self.dtype = first.dtype
 
     def select(self, part: Any) -> Rows:
         """The images of a slice or with these indices, which are not read yet."""
-        return Rows(self, np.arange(self.shape[0])[part])
+        return Rows(self, self._indices[part])
 
     def chunks(self) -> NDArray[np.int64]:
         """See `chunks`."""
@@ -114,7 +126,7 @@ class Joined:
         return np.concatenate([first, first.max() + 1 + chunks(self._second)])
 
     def __getitem__(self, key: Any) -> Array:
-        return indexed(self._read, np.arange(self.shape[0]), key)
+        return indexed(self._read, self._indices, key)
 
     def _read(self, indices: NDArray[np.int64]) -> Array:
         flat, begin = indices.reshape(-1), self._first.shape[0]

@@ -76,7 +76,7 @@ def _facts(network: Network) -> dict[str, str]:
         facts["test accuracy"] = _text("accuracy", best.test_accuracy)
         facts["validation accuracy"] = _text("accuracy", best.validation_accuracy)
         facts["best epoch"] = str(best.epoch)
-    elif "test_accuracy" in history:
+    elif "test_accuracy" in history and "validation_accuracy" not in history:
         facts["test accuracy"] = _text("accuracy", history["test_accuracy"][-1])
     facts["epochs"] = str(network.state.epoch)
     facts["training time"] = _text("seconds", sum(history.get("seconds", [])))

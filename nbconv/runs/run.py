@@ -259,8 +259,11 @@ def images_for(
     if data is None or _whole(data) == own:
         data, split = str(own), split or "test"
         arrays = arrays or run.get("arrays")
-    if data == own and split == "validation" and not run.get("validation", True):
-        say(f"{name} was trained on the validation images, too: they do not tell how good it is")
+    if data == own and split in ("train", "validation") and not run.get("validation", True):
+        say(
+            f"{name} was trained on the images of train and validation together: only other images "
+            "tell how good it is"
+        )
     level = BYTE if data == own else inputs.level_of(network)  # own data have it by themselves
     shape = network.picture_shape
     how = sources.options(run.get("size"), run.get("channels"), arrays, like=shape, level=level)
