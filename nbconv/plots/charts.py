@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..data.dataset import class_name
 from ..data.labels import confusion_matrix
 from ..errors import DataError, SettingError
-from ..training.history import labels
+from ..training.history import OF_BEST, labels
 from .style import (
     AS_IT_IS,
     GREY,
@@ -81,7 +81,7 @@ def _panel(ax: Axes, what: str, series: Mapping[str, list[float]], best: int | N
     for style, (label, numbers) in enumerate(series.items()):
         if numbers:
             lines.append(draw_line(ax, range(1, len(numbers) + 1), numbers, style, label))
-            lines[-1].set_drawstyle("steps-post" if label == "test, best epoch" else "default")
+            lines[-1].set_drawstyle("steps-post" if label == OF_BEST else "default")
     if best is not None:
         ax.axvline(best, color=GREY, linewidth=0.8, zorder=0)
     drawn = [numbers for numbers in series.values() if numbers]

@@ -9,6 +9,7 @@ from ..tables import duration
 # What a line is too long for is left out, in this order.
 LEFT_OUT = "threads", "seconds", "training", "cost", "left"
 LEFT = len("  1 h 12 min left")
+OF_BEST = "test, best epoch"  # what test scores are called that stay until an epoch is better
 
 
 def line(
@@ -46,7 +47,7 @@ def labels(history: Mapping[str, object]) -> dict[str, str]:
 
     Test scores are the best epoch's so far, if there are validation images that tell which it is.
     """
-    test = "test, best epoch" if "validation_accuracy" in history else "test"
+    test = OF_BEST if "validation_accuracy" in history else "test"
     return {"training": "training", "validation": "validation", "test": test}
 
 
