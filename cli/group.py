@@ -114,12 +114,14 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and turn what it raises into a line and an exit code."""
         from nbconv.errors import Interrupted, NbconvError, check_environment, printable
+        from nbconv.training.signals import raised
 
         if isinstance(sys.stdout, io.TextIOWrapper):  # an encoding may lack a class's name
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             check_environment()
-            result = super().invoke(ctx)
+            with raised():
+                result = super().invoke(ctx)
             _flush()
             return result
         except click.NoSuchOption as error:

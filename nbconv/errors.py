@@ -47,10 +47,11 @@ class DivergedError(NbconvError):
 class Interrupted(KeyboardInterrupt):
     """SIGINT, SIGTERM or SIGHUP stopped a training.
 
-    saved: whether it stopped between two mini-batches, after saving.
+    saved: whether it stopped between two mini-batches, after saving; None before and after
+    training, when there is nothing to save.
     """
 
-    def __init__(self, signal_number: int, saved: bool = False):
+    def __init__(self, signal_number: int, saved: bool | None = False):
         super().__init__(f"stopped by signal {signal_number}")
         self.signal_number = signal_number
         self.saved = saved

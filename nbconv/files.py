@@ -9,7 +9,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -244,28 +244,35 @@ def claimed(path: Path, option: str = "--out") -> Iterator[None]:
     """
     place = Path(os.path.realpath(path))
     lock = place.with_name(f"{_stem(place)}.lock")
-    is_mine = False
-    while not is_mine:
-        try:
-            file = open(lock, "ab")  # noqa: SIM115 - it stays open, and locked, beyond this block
-        except OSError as error:
-            raise CheckpointError(
-                f"{path} could not be saved: {reason(error)}; choose another place"
-            ) from error
-        if _lock(file.fileno()) is False:
-            file.close()
-            raise CheckpointError(
-                f"{path} is being written by another run: wait until that ends, or choose another "
-                f"{option}"
-            )
-        # The one before may have removed it in between.
-        is_mine = lock.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(lock))
-    try:
+    with ExitStack() as stack:  # a signal may end it at any line
+        is_mine = False
+        while not is_mine:
+            try:
+                file = stack.enter_context(open(lock, "ab"))
+            except OSError as error:
+                raise CheckpointError(
+                    f"{path} could not be saved: {reason(error)}; choose another place"
+                ) from error
+            stack.callback(_remove, lock, file.fileno())
+            if _lock(file.fileno()) is False:
+                raise CheckpointError(
+                    f"{path} is being written by another run: wait until that ends, or choose "
+                    f"another {option}"
+                )
+            is_mine = _is_at(lock, file.fileno())
         yield
-    finally:
-        with suppress(OSError):
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one at `path`, which another process may have removed."""
+    return path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path))
+
+
+def _remove(lock: Path, descriptor: int) -> None:
+    """Remove a lock's file unless another process has locked it."""
+    with suppress(OSError):
+        if _lock(descriptor) is not False and _is_at(lock, descriptor):
             lock.unlink()
-        file.close()
 
 
 def check_is_file(path: Path) -> None:

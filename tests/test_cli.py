@@ -20,7 +20,7 @@ from conftest import LINUX, POSIX
 from nbconv.cli import main
 
 import nbconv
-from nbconv import files
+from nbconv import child, files
 from nbconv.runs import run as runs
 from nbconv.training import history
 
@@ -349,6 +349,27 @@ def test_a_signal_saves_and_the_run_can_be_resumed(command, invoke, tmp_path, nu
     command("train", "--resume", "stopped.h5", "--threads", "1")
     invoke("train", *net, "--out", "whole.h5")
     assert same(tmp_path / "stopped.h5", tmp_path / "whole.h5")
+
+
+@pytest.mark.slow
+@POSIX
+@pytest.mark.parametrize("number", [15, 1])
+@pytest.mark.parametrize("is_member", [False, True])
+def test_a_signal_before_the_training_leaves_no_lock(tmp_path, is_member, number):
+    """Of a run of its own, and of a process that trains a run for another one."""
+    lock, out = tmp_path / ".run.h5.lock", tmp_path / "run.h5"
+    job = {"settings": {"net": "64-10"}, "out": str(out), "backend": "cpu", "threads": 1}
+    command = (
+        child.command("nbconv.runs.processes", json.dumps({**job, "width": 80}))
+        if is_member
+        else [sys.executable, "-m", "nbconv", "train", "--net", "64-10", "--out", str(out)]
+    )
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        while not lock.exists():
+            assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait() == 128 + number
+    assert not lock.exists()
 
 
 @POSIX

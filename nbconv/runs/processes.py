@@ -27,7 +27,7 @@ from ..errors import Interrupted, NbconvError
 from ..files import one_line
 from ..tables import duration
 from ..training import history
-from ..training.signals import signals
+from ..training.signals import raised, signals
 from . import run as runs
 
 POLL_SECONDS = 0.2  # between two checks for signals
@@ -169,9 +169,11 @@ def _train(description: str) -> None:
 
         run.go(epoch_done)
     except Interrupted as stop:
-        state = run.network.state
-        where = f"epoch {state.epoch}, mini-batch {state.epoch_step}"
-        _print(f"stopped and saved after {where}" if stop.saved else "stopped without saving")
+        if stop.saved:
+            state = run.network.state
+            _print(f"stopped and saved after epoch {state.epoch}, mini-batch {state.epoch_step}")
+        elif stop.saved is False:
+            _print("stopped without saving")
         raise SystemExit(128 + stop.signal_number) from stop
     except (NbconvError, OSError, MemoryError) as error:
         _print(f"Error: {one_line(error)}")
@@ -184,4 +186,5 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    _train(sys.argv[1])
+    with raised():
+        _train(sys.argv[1])

@@ -1,8 +1,12 @@
-"""SIGINT, SIGTERM and SIGHUP while training: noted at once, acted upon between two mini-batches."""
+"""SIGINT, SIGTERM and SIGHUP: noted while training, and acted upon between two mini-batches.
+
+Before and after it, in nbconv's own processes, SIGTERM and SIGHUP raise an exception, as SIGINT
+does in any Python: locks and temporary files are removed.
+"""
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -30,16 +34,36 @@ def signals() -> Iterator[Callable[[], int]]:
     def first() -> int:
         return received[0] if received else 0
 
-    if threading.current_thread() is not threading.main_thread():
+    with _handled(SIGNALS, remember):
         yield first
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Raise Interrupted at SIGTERM and SIGHUP, which otherwise end the process at once."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number, saved=None)
+
+    with _handled(SIGNALS[1:], interrupt):
+        yield
+
+
+@contextmanager
+def _handled(
+    numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Only Python's main thread can handle signals: in others nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
     before = {
-        number: signal.signal(number, remember)
-        for number in SIGNALS
+        number: signal.signal(number, handler)
+        for number in numbers
         if signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
     try:
-        yield first
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
