@@ -244,7 +244,8 @@ def claimed(path: Path, option: str = "--out") -> Iterator[None]:
     """
     place = Path(os.path.realpath(path))
     lock = place.with_name(f"{_stem(place)}.lock")
-    with ExitStack() as stack:  # a signal may end it at any line
+    with ExitStack() as stack:
+        stack.callback(_remove_unlocked, lock)  # first: a signal may end it at any line
         is_mine = False
         while not is_mine:
             try:
@@ -253,7 +254,6 @@ def claimed(path: Path, option: str = "--out") -> Iterator[None]:
                 raise CheckpointError(
                     f"{path} could not be saved: {reason(error)}; choose another place"
                 ) from error
-            stack.callback(_remove, lock, file.fileno())
             if _lock(file.fileno()) is False:
                 raise CheckpointError(
                     f"{path} is being written by another run: wait until that ends, or choose "
@@ -268,11 +268,15 @@ def _is_at(path: Path, descriptor: int) -> bool:
     return path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path))
 
 
-def _remove(lock: Path, descriptor: int) -> None:
+def _remove_unlocked(lock: Path) -> None:
     """Remove a lock's file unless another process has locked it."""
     with suppress(OSError):
-        if _lock(descriptor) is not False and _is_at(lock, descriptor):
+        if os.name != "posix":  # Windows removes no file that is open
             lock.unlink()
+            return
+        with open(lock, "rb") as file:
+            if _lock(file.fileno()) is not False and _is_at(lock, file.fileno()):
+                lock.unlink()
 
 
 def check_is_file(path: Path) -> None:
