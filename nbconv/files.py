@@ -108,14 +108,28 @@ def _stem(path: Path) -> str:
 def _remove_leftovers(path: Path) -> None:
     """Remove the partial files of `path` whose writers are dead."""
     for leftover in path.parent.glob(f"{glob.escape(_stem(path))}.*.partial"):
-        with suppress(OSError):
-            if os.name != "posix":  # Windows removes no file that its writer has open
-                leftover.unlink()
-                continue
-            with open(leftover, "rb") as file:
-                if _lock(file.fileno()):
-                    # Still locked: a writer that has just made it could otherwise go on with it.
-                    leftover.unlink()
+        _remove_unlocked(leftover)
+
+
+def _remove_unlocked(path: Path, without_locks: bool = False) -> None:
+    """Remove a file unless a process has locked it.
+
+    without_locks: whether to remove it where there are no locks, too.
+    """
+    with suppress(OSError):
+        if os.name != "posix":  # Windows removes no file that is open
+            path.unlink()
+            return
+        with open(path, "rb") as file:
+            is_free = _lock(file.fileno())
+            if (without_locks if is_free is None else is_free) and _is_at(path, file.fileno()):
+                # Still locked: a writer that has just made it could otherwise go on with it.
+                path.unlink()
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one at `path`, which another process may have removed."""
+    return path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path))
 
 
 def _lock(descriptor: int) -> bool | None:
@@ -245,7 +259,7 @@ def claimed(path: Path, option: str = "--out") -> Iterator[None]:
     place = Path(os.path.realpath(path))
     lock = place.with_name(f"{_stem(place)}.lock")
     with ExitStack() as stack:
-        stack.callback(_remove_unlocked, lock)  # first: a signal may end it at any line
+        stack.callback(_remove_unlocked, lock, True)  # first: a signal may come at any line
         is_mine = False
         while not is_mine:
             try:
@@ -261,22 +275,6 @@ def claimed(path: Path, option: str = "--out") -> Iterator[None]:
                 )
             is_mine = _is_at(lock, file.fileno())
         yield
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file is the one at `path`, which another process may have removed."""
-    return path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path))
-
-
-def _remove_unlocked(lock: Path) -> None:
-    """Remove a lock's file unless another process has locked it."""
-    with suppress(OSError):
-        if os.name != "posix":  # Windows removes no file that is open
-            lock.unlink()
-            return
-        with open(lock, "rb") as file:
-            if _lock(file.fileno()) is not False and _is_at(lock, file.fileno()):
-                lock.unlink()
 
 
 def check_is_file(path: Path) -> None:
